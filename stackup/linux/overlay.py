@@ -1,0 +1,18 @@
+"""One overlayfs mount, as a value that ``images`` computes and ``runtime`` carries out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """``target`` is absolute inside the container ("/" is the root); ``lowers`` topmost first, host paths.
+
+    ``upper`` and ``work`` empty: a read-only mount of the lowers. A root file system is a tuple of these, "/" first.
+    """
+
+    target: str
+    lowers: tuple[str, ...]
+    upper: str = ""
+    work: str = ""
