@@ -60,3 +60,13 @@ def container_name(project: str, service: str, number: int) -> str:
 
 def image_name(project: str, service: str) -> str:
     return f"{project}-{service}"
+
+
+def project_cgroup(project: str, root: str = "") -> str:
+    """Path below every cgroup hierarchy's mount point; projects of another state root carry that root's hash."""
+    name = f"{project}@{short_hash('root', root, digits=6)}" if root else project
+    return f"{CGROUP_PARENT}/{name}"
+
+
+def container_cgroup(project: str, container_id: str, root: str = "") -> str:
+    return f"{project_cgroup(project, root)}/{container_id[:12]}"

@@ -47,9 +47,7 @@ class ProjectPaths:
         return self.state / "launcher.log"
 
     def container(self, container_id: str) -> ContainerPaths:
-        return ContainerPaths(
-            self.state / "containers" / container_id, self.run / "containers" / container_id
-        )
+        return ContainerPaths(self.state / "containers" / container_id, self.run / "containers" / container_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,9 +46,7 @@ class ObservedContainer:
     exit_code: int | None = None
     exit_unknown: bool = False
     stopped_by_user: bool = False
-    networks: Mapping[str, str] = field(
-        default_factory=lambda: MappingProxyType({})
-    )  # network key -> network id
+    networks: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # network key -> network id
     volumes: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # target -> volume name
     namespaces_of: tuple[str, ...] = ()  # ids of containers whose namespaces it shares
 

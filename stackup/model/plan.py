@@ -211,9 +211,7 @@ class Plan:
         lines = []
         for index, action in enumerate(self.actions, 1):
             after = ",".join(str(numbers[item]) for item in action.after)
-            lines.append(
-                f"{index:>3} {action.describe()} — {action.reason}" + (f"  (after {after})" if after else "")
-            )
+            lines.append(f"{index:>3} {action.describe()} — {action.reason}" + (f"  (after {after})" if after else ""))
         lines += [f"  ! {notice.text}" for notice in self.notices]
         lines += [f"  ? {question.text}" for question in self.questions]
         return "\n".join(lines) + "\n"
