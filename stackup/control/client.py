@@ -1,0 +1,218 @@
+"""The thin client: connects to a project's supervisor, or starts one. Standard library only, and little of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+import time
+from array import array
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from stackup.base.errors import HostUnfit, StackupError
+from stackup.base.paths import Layout, ProjectPaths
+from stackup.base.version import VERSION
+from stackup.control.protocol import MAX_FDS, Request
+
+START_TIMEOUT = 30.0  # seconds until a freshly started launcher must accept connections
+RETRIES = 3  # how often a request is repeated when the supervisor restarts itself before answering
+
+
+class SupervisorLost(StackupError):
+    """The connection ended in the middle of an answer. The project itself runs on."""
+
+    kind = "supervisor-lost"
+
+
+def connect(layout: Layout, project: str) -> Client | None:
+    """A connection to the project's supervisor; None when neither it nor its launcher runs."""
+    sock = _connect(layout.project(project))
+    return Client(layout, project, sock) if sock else None
+
+
+def ensure(layout: Layout, project: str) -> Client:
+    """A connection to the project's supervisor, which is started (with its launcher) where it does not run."""
+    paths = layout.project(project)
+    sock = _connect(paths)
+    if sock is None:
+        sock = _start(layout, project, paths)
+    return Client(layout, project, sock)
+
+
+def supervisor_argv(project: str) -> list[str]:
+    """The command that a launcher starts as its supervisor; ``ps`` shows ``stackup supervisor PROJECT`` in it."""
+    return [sys.executable, "-P", "-m", "stackup", "supervisor", project]
+
+
+def supervisor_environment(layout: Layout) -> dict[str, str]:
+    """The whole environment of launcher and supervisor: nothing of the user's, so that no request depends on it."""
+    env = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
+    env["PYTHONPATH"] = str(Path(__file__).parents[2])
+    if layout.root:
+        env["STACKUP_ROOT"] = layout.root
+    return env
+
+
+def _connect(paths: ProjectPaths) -> socket.socket | None:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        _connect_path(sock, paths.control_socket)
+    except (FileNotFoundError, ConnectionRefusedError):
+        sock.close()
+        return None
+    except PermissionError as error:
+        sock.close()
+        raise HostUnfit(
+            f"cannot reach the supervisor at {paths.control_socket}: {error.strerror}", hint="run stackup as root"
+        ) from error
+    return sock
+
+
+def _connect_path(sock: socket.socket, path: Path) -> None:
+    """Through the directory's descriptor: a socket path longer than 107 bytes cannot be named directly."""
+    directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        sock.connect(f"/proc/self/fd/{directory}/{path.name}")
+    finally:
+        os.close(directory)
+
+
+def _start(layout: Layout, project: str, paths: ProjectPaths) -> socket.socket:
+    from stackup.runtime.boot import spawn_launcher  # only a cold start pays for it
+
+    pid = spawn_launcher(
+        paths,
+        project,
+        layout.root,
+        supervisor_argv(project),
+        environment=supervisor_environment(layout),
+    )
+    deadline = time.monotonic() + START_TIMEOUT
+    while time.monotonic() < deadline:
+        sock = _connect(paths)
+        if sock is not None:
+            return sock
+        if _ended(pid):
+            # A second launcher gives way to the first one, whose socket is about to be there.
+            pid = 0
+        time.sleep(0.002)
+    raise HostUnfit(
+        f"cannot start the supervisor of project {project}: its launcher does not answer",
+        hint=f"see {paths.launcher_log}",
+    )
+
+
+def _ended(pid: int) -> bool:
+    if not pid:
+        return False
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except ChildProcessError:
+        return False
+
+
+class Client:
+    """One request on one connection. Not for threads."""
+
+    def __init__(self, layout: Layout, project: str, sock: socket.socket) -> None:
+        self.layout = layout
+        self.project = project
+        self.socket = sock
+        self.received: list[int] = []
+
+    def fileno(self) -> int:
+        return self.socket.fileno()
+
+    def close(self) -> None:
+        self.socket.close()
+
+    def take_fds(self) -> list[int]:
+        """Descriptors that came beside events so far; the caller owns them from now on."""
+        fds, self.received = self.received, []
+        return fds
+
+    def cancel(self, how: str) -> None:
+        """Asks for the end of the running request: ``graceful`` or ``kill``."""
+        self.send({"cancel": how})
+
+    def send(self, message: dict[str, Any]) -> None:
+        """A message beside the running request, e.g. a new window size for ``exec``."""
+        try:
+            self.socket.sendall(json.dumps(message).encode() + b"\n")
+        except (BrokenPipeError, ConnectionResetError) as error:
+            raise SupervisorLost(f"cannot reach the supervisor of project {self.project}: connection lost") from error
+
+    def request(
+        self, verb: str, args: dict[str, Any], *, files: dict[str, Any] | None = None, fds: Sequence[int] = ()
+    ) -> Iterator[dict[str, Any]]:
+        """Sends the request and yields its events; the last one is ``done``.
+
+        Raises SupervisorLost when the connection ends before it. A supervisor of another version restarts itself
+        first: then the request is sent again, unseen.
+        """
+        umask = os.umask(0o022)
+        os.umask(umask)
+        request = Request(
+            verb=verb,
+            args=args,
+            files=files or {},
+            cwd=os.getcwd(),
+            env=dict(os.environ),
+            argv=tuple(sys.argv),
+            umask=umask,
+            version=VERSION,
+        )
+        for attempt in range(RETRIES + 1):
+            try:
+                self._send_request(request.encode(), fds)
+                restarting = yield from self._events()
+            except (ConnectionResetError, BrokenPipeError):
+                restarting = True
+            if not restarting:
+                return
+            if attempt < RETRIES:
+                self.socket.close()
+                self.socket = ensure(self.layout, self.project).socket
+        raise SupervisorLost(
+            f"cannot finish {verb}: the supervisor of project {self.project} went away",
+            hint=f"see {self.layout.project(self.project).supervisor_log}; the containers run on",
+        )
+
+    def _send_request(self, line: bytes, fds: Sequence[int]) -> None:
+        ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", fds))] if fds else []
+        sent = self.socket.sendmsg([line], ancillary)
+        if sent < len(line):
+            self.socket.sendall(line[sent:])
+
+    def _events(self) -> Iterator[dict[str, Any]]:
+        """Yields events; returns True when the request must be repeated."""
+        buffer = bytearray()
+        seen = False
+        while True:
+            data, ancillary, _, _ = self.socket.recvmsg(1 << 16, socket.CMSG_SPACE(MAX_FDS * 4))
+            for level, kind, payload in ancillary:
+                if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+                    fds = array("i")
+                    fds.frombytes(payload[: len(payload) - len(payload) % fds.itemsize])
+                    self.received.extend(fds)
+            if not data:
+                if seen:
+                    raise SupervisorLost(
+                        f"the supervisor of project {self.project} went away before it had answered",
+                        hint="the containers run on; repeat the command",
+                    )
+                return True
+            buffer += data
+            *lines, rest = buffer.split(b"\n")
+            buffer = bytearray(rest)
+            for line in lines:
+                event = json.loads(line)
+                if event["event"] == "restarting":
+                    return True
+                seen = True
+                yield event
+                if event["event"] == "done":
+                    return False

@@ -1,0 +1,201 @@
+"""Truth on disk: one SQLite file per project. The intent is written before the effect and settled after it.
+
+WAL with synchronous=NORMAL: what was committed survives kill -9 of everything. Standard library only: the CLI reads
+the records itself when no supervisor runs.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from stackup.base.errors import HostUnfit
+from stackup.engine.supervision import Supervision
+
+SCHEMA_VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS containers (id TEXT PRIMARY KEY, data TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS networks (key TEXT PRIMARY KEY, data TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS volumes (name TEXT PRIMARY KEY, data TEXT NOT NULL);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointRecord:
+    """One interface of one container. ``network`` is the key in the stack file; ``mac`` and ``address`` as text."""
+
+    network: str
+    network_id: str
+    interface: str
+    aliases: tuple[str, ...] = ()
+    address: str = ""
+    mac: str = ""
+    wanted_address: str = ""
+    priority: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class PortRecord:
+    """A published port. ``host_port`` 0 until one was chosen."""
+
+    host_ip: str
+    host_port: int
+    container_port: int
+    protocol: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerRecord:
+    """Everything that must be known about a container when its supervisor comes back without its stack file.
+
+    ``phase`` and ``health`` hold the values of ``model.observed.Phase`` and ``Health``. Times are nanoseconds since
+    the epoch; ``start_time`` is field 22 of /proc/PID/stat, in clock ticks since boot.
+    """
+
+    id: str
+    name: str
+    service: str
+    number: int
+    phase: str
+    created_ns: int
+    config_hash: str
+    config: dict[str, Any]
+    image: str
+    image_id: str
+    command: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
+    supervision: Supervision = Supervision()
+    overlays: tuple[dict[str, Any], ...] = ()
+    endpoints: tuple[EndpointRecord, ...] = ()
+    ports: tuple[PortRecord, ...] = ()
+    volumes: dict[str, str] = field(default_factory=dict)
+    anonymous_volumes: tuple[str, ...] = ()
+    namespaces_of: dict[str, str] = field(default_factory=dict)  # namespace kind -> container id
+    cgroup: str = ""
+    seccomp_filter: str = ""
+    dns: bool = False
+    tty: bool = False
+    stdin_open: bool = False
+    network_mode: str = ""
+    incarnation: int = 0
+    pid: int = 0
+    start_time: int = 0
+    boot_id: str = ""
+    started_ns: int = 0
+    finished_ns: int = 0
+    exit_code: int | None = None
+    exit_unknown: bool = False
+    oom_killed: bool = False
+    restarts: int = 0
+    attempts: int = 0
+    restart_delay: float = 0.0
+    stopped_by_user: bool = False
+    health: str = "none"
+    health_output: str = ""
+    error: str = ""
+
+    def with_(self, **changes: Any) -> ContainerRecord:
+        return replace(self, **changes)
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> ContainerRecord:
+        data = json.loads(text)
+        data["supervision"] = Supervision.from_dict(data["supervision"])
+        data["endpoints"] = tuple(
+            EndpointRecord(**dict(item, aliases=tuple(item["aliases"]))) for item in data["endpoints"]
+        )
+        data["ports"] = tuple(PortRecord(**item) for item in data["ports"])
+        data["overlays"] = tuple(data["overlays"])
+        data["anonymous_volumes"] = tuple(data["anonymous_volumes"])
+        return cls(**data)
+
+
+class Records:
+    """The project's database. One writer (the supervisor); readers open it with ``readonly``."""
+
+    def __init__(self, path: Path, *, readonly: bool = False) -> None:
+        if readonly:
+            self.connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o711)
+            self.connection = sqlite3.connect(path, isolation_level=None)
+            self.connection.execute("PRAGMA journal_mode=WAL")
+            self.connection.execute("PRAGMA synchronous=NORMAL")
+            self.connection.executescript(_SCHEMA)
+        self._check_version(path, readonly)
+
+    def _check_version(self, path: Path, readonly: bool) -> None:
+        found = self.meta("schema")
+        if found is None and not readonly:
+            self.set_meta("schema", str(SCHEMA_VERSION))
+        elif found is not None and int(found) > SCHEMA_VERSION:
+            raise HostUnfit(
+                f"cannot read {path}: written by a newer stackup (schema {found}, this one knows {SCHEMA_VERSION})",
+                hint="upgrade stackup",
+            )
+
+    def close(self) -> None:
+        self.connection.close()
+
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        """All writes of the block reach the disk together, or none of them."""
+        self.connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self.connection.execute("ROLLBACK")
+            raise
+        self.connection.execute("COMMIT")
+
+    def meta(self, key: str) -> str | None:
+        row = self.connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return row[0] if row else None
+
+    def set_meta(self, key: str, value: str) -> None:
+        self.connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+    def containers(self) -> list[ContainerRecord]:
+        rows = self.connection.execute("SELECT data FROM containers ORDER BY rowid").fetchall()
+        return [ContainerRecord.from_json(row[0]) for row in rows]
+
+    def put_container(self, record: ContainerRecord) -> None:
+        self.connection.execute(
+            "INSERT INTO containers VALUES (?, ?) ON CONFLICT(id) DO UPDATE SET data = excluded.data",
+            (record.id, record.to_json()),
+        )
+
+    def drop_container(self, container_id: str) -> None:
+        self.connection.execute("DELETE FROM containers WHERE id = ?", (container_id,))
+
+    def networks(self) -> dict[str, dict[str, Any]]:
+        return self._mapping("SELECT key, data FROM networks")
+
+    def put_network(self, key: str, data: dict[str, Any]) -> None:
+        self.connection.execute("INSERT OR REPLACE INTO networks VALUES (?, ?)", (key, json.dumps(data)))
+
+    def drop_network(self, key: str) -> None:
+        self.connection.execute("DELETE FROM networks WHERE key = ?", (key,))
+
+    def volumes(self) -> dict[str, dict[str, Any]]:
+        """Volumes that this project made: name -> {"key", "config_hash", "config", "anonymous"}."""
+        return self._mapping("SELECT name, data FROM volumes")
+
+    def put_volume(self, name: str, data: dict[str, Any]) -> None:
+        self.connection.execute("INSERT OR REPLACE INTO volumes VALUES (?, ?)", (name, json.dumps(data)))
+
+    def drop_volume(self, name: str) -> None:
+        self.connection.execute("DELETE FROM volumes WHERE name = ?", (name,))
+
+    def _mapping(self, query: str) -> dict[str, dict[str, Any]]:
+        return {key: json.loads(data) for key, data in self.connection.execute(query).fetchall()}

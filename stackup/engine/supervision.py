@@ -1,0 +1,102 @@
+"""How one container is to be watched: restart policy, health check, stop. Parsed once, recorded with the container.
+
+Numbers are Docker's (moby restartmanager, daemon/health.go, daemon/config); all durations are seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+DEFAULT_STOP_GRACE = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class RestartPolicy:
+    """``condition``: no, always, on-failure, unless-stopped. ``max_attempts`` 0 means without end."""
+
+    condition: str = "no"
+    max_attempts: int = 0
+    delay: float = 0.1
+    factor: float = 2.0
+    max_delay: float = 60.0
+    window: float = 10.0  # a run at least this long resets delay and attempts
+    success_codes: tuple[int, ...] = (0,)
+
+
+@dataclass(frozen=True, slots=True)
+class HealthCheck:
+    """``test`` is in Compose's form: ("CMD", ...), ("CMD-SHELL", text)."""
+
+    test: tuple[str, ...]
+    interval: float = 30.0
+    timeout: float = 30.0
+    retries: int = 3
+    start_period: float = 0.0
+    start_interval: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Supervision:
+    restart: RestartPolicy = RestartPolicy()
+    health: HealthCheck | None = None
+    stop_signal: str = "SIGTERM"
+    stop_grace: float = DEFAULT_STOP_GRACE
+    restart_unhealthy: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Supervision:
+        restart = dict(data["restart"], success_codes=tuple(data["restart"]["success_codes"]))
+        health = data["health"]
+        return cls(
+            restart=RestartPolicy(**restart),
+            health=HealthCheck(**dict(health, test=tuple(health["test"]))) if health else None,
+            stop_signal=data["stop_signal"],
+            stop_grace=data["stop_grace"],
+            restart_unhealthy=data["restart_unhealthy"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RestartState:
+    """What the policy remembers between two ends of one container."""
+
+    attempts: int = 0
+    delay: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RestartDecision:
+    restart: bool
+    delay: float = 0.0
+    state: RestartState = RestartState()
+    reason: str = ""
+
+
+def decide_restart(
+    policy: RestartPolicy,
+    state: RestartState,
+    *,
+    exit_code: int | None,
+    ran_for: float,
+    stopped_by_user: bool,
+) -> RestartDecision:
+    """Whether a container that just ended is started again, and after how many seconds.
+
+    ``exit_code`` None: nobody could observe the exit; on-failure counts it as a failure. moby restartmanager.go:12-77.
+    """
+    if stopped_by_user:
+        return RestartDecision(False, reason="stopped by user")
+    if policy.condition == "no":
+        return RestartDecision(False, reason="no restart policy")
+    if policy.condition == "on-failure" and exit_code is not None and exit_code in policy.success_codes:
+        return RestartDecision(False, reason="ended with success")
+    fresh = ran_for >= policy.window
+    attempts = 1 if fresh else state.attempts + 1
+    if policy.condition == "on-failure" and policy.max_attempts and attempts > policy.max_attempts:
+        return RestartDecision(False, state=state, reason=f"gave up after {policy.max_attempts} restarts")
+    delay = policy.delay if fresh or not state.delay else min(state.delay * policy.factor, policy.max_delay)
+    return RestartDecision(True, delay, RestartState(attempts, delay), reason=f"restart policy {policy.condition}")
