@@ -1,0 +1,85 @@
+"""Frozen dataclasses to JSON values of the OCI documents and back, driven by the field types.
+
+A field's JSON name is its own in camel case unless its metadata says ``{"json": name}``; a field that equals its
+default is left out unless the metadata says ``{"always": True}``.
+"""
+
+from __future__ import annotations
+
+import types
+from dataclasses import MISSING, Field, fields, is_dataclass
+from functools import cache
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+T = TypeVar("T")
+
+
+def encode(value: Any) -> Any:
+    """``value`` (a dataclass, tuple, dict or scalar) as lists, dicts and scalars."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {
+            json_name(item): encode(getattr(value, item.name))
+            for item in fields(value)
+            if item.metadata.get("always") or getattr(value, item.name) != _default(item)
+        }
+    if isinstance(value, list | tuple):
+        return [encode(item) for item in value]
+    if isinstance(value, dict):
+        return {key: encode(item) for key, item in value.items()}
+    return value
+
+
+def decode(cls: type[T], data: Any, where: str = "") -> T:
+    """The inverse of ``encode``. Unknown keys are skipped; ValueError names the place of what does not fit."""
+    if not isinstance(data, dict):
+        raise ValueError(f"{where or cls.__name__}: expected an object, found {data!r}")
+    values = {}
+    for item, hint in _plan(cls):
+        name = json_name(item)
+        place = f"{where}.{name}" if where else name
+        if data.get(name) is not None:
+            values[item.name] = _decode(hint, data[name], place)
+        elif _default(item) is MISSING:
+            raise ValueError(f"{place}: missing")
+    return cls(**values)
+
+
+def json_name(item: Field[Any]) -> str:
+    given = item.metadata.get("json")
+    if given:
+        return str(given)
+    head, *rest = item.name.split("_")
+    return head + "".join(word.capitalize() for word in rest)
+
+
+def _default(item: Field[Any]) -> Any:
+    return item.default_factory() if item.default_factory is not MISSING else item.default
+
+
+@cache
+def _plan(cls: Any) -> tuple[tuple[Field[Any], Any], ...]:
+    hints = get_type_hints(cls)
+    return tuple((item, hints[item.name]) for item in fields(cls))
+
+
+def _decode(hint: Any, data: Any, where: str) -> Any:
+    origin = get_origin(hint)
+    if origin in (Union, types.UnionType):
+        return _decode(next(arm for arm in get_args(hint) if arm is not type(None)), data, where)
+    if origin is tuple:
+        if not isinstance(data, list):
+            raise ValueError(f"{where}: expected a list, found {data!r}")
+        arm = get_args(hint)[0]
+        return tuple(_decode(arm, item, f"{where}[{index}]") for index, item in enumerate(data))
+    if origin is dict:
+        if not isinstance(data, dict):
+            raise ValueError(f"{where}: expected an object, found {data!r}")
+        arm = get_args(hint)[1]
+        return {key: _decode(arm, item, f"{where}.{key}") for key, item in data.items()}
+    if is_dataclass(hint):
+        return decode(hint, data, where)  # type: ignore[arg-type]
+    if hint is Any:
+        return data
+    if not isinstance(data, hint) or (isinstance(data, bool) and hint is not bool):
+        raise ValueError(f"{where}: expected {hint.__name__}, found {data!r}")
+    return data
