@@ -10,7 +10,7 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ SCHEMA_VERSION = 1
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS containers (id TEXT PRIMARY KEY, data TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS containers (id TEXT PRIMARY KEY, definition TEXT NOT NULL, state TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS networks (key TEXT PRIMARY KEY, data TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS volumes (name TEXT PRIMARY KEY, data TEXT NOT NULL);
 """
@@ -37,8 +37,7 @@ class EndpointRecord:
     aliases: tuple[str, ...] = ()
     address: str = ""
     mac: str = ""
-    wanted_address: str = ""
-    priority: float = 0.0
+    gateway: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +51,17 @@ class PortRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class ContainerRecord:
-    """Everything that must be known about a container when its supervisor comes back without its stack file.
+class Definition:
+    """What a container is: fixed at its creation. Enough to start and watch it again without the stack file.
 
-    ``phase`` and ``health`` hold the values of ``model.observed.Phase`` and ``Health``. Times are nanoseconds since
-    the epoch; ``start_time`` is field 22 of /proc/PID/stat, in clock ticks since boot.
+    ``config`` is the canonical service configuration it was made from; ``namespaces_of`` maps a namespace kind to
+    the id of the container whose namespace it shares; ``overlays`` are ``linux.overlay.Overlay`` as dictionaries.
     """
 
     id: str
     name: str
     service: str
     number: int
-    phase: str
     created_ns: int
     config_hash: str
     config: dict[str, Any]
@@ -71,19 +69,45 @@ class ContainerRecord:
     image_id: str
     command: str = ""
     labels: dict[str, str] = field(default_factory=dict)
-    supervision: Supervision = Supervision()
+    supervision: Supervision = field(default_factory=Supervision)
     overlays: tuple[dict[str, Any], ...] = ()
     endpoints: tuple[EndpointRecord, ...] = ()
     ports: tuple[PortRecord, ...] = ()
     volumes: dict[str, str] = field(default_factory=dict)
     anonymous_volumes: tuple[str, ...] = ()
-    namespaces_of: dict[str, str] = field(default_factory=dict)  # namespace kind -> container id
+    namespaces_of: dict[str, str] = field(default_factory=dict)
     cgroup: str = ""
     seccomp_filter: str = ""
-    dns: bool = False
+    network_mode: str = ""
+    hostname: str = ""
     tty: bool = False
     stdin_open: bool = False
-    network_mode: str = ""
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Definition:
+        data = json.loads(text)
+        data["supervision"] = Supervision.from_dict(data["supervision"])
+        data["endpoints"] = tuple(
+            EndpointRecord(**dict(item, aliases=tuple(item["aliases"]))) for item in data["endpoints"]
+        )
+        data["ports"] = tuple(PortRecord(**item) for item in data["ports"])
+        data["overlays"] = tuple(data["overlays"])
+        data["anonymous_volumes"] = tuple(data["anonymous_volumes"])
+        return cls(**data)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """How a container is. ``phase`` and ``health`` hold values of ``model.observed.Phase`` and ``Health``.
+
+    Times are nanoseconds since the epoch; ``start_time`` is field 22 of /proc/PID/stat, in clock ticks since boot.
+    A pid counts only together with its start time and boot id. ``incarnation`` counts starts.
+    """
+
+    phase: str
     incarnation: int = 0
     pid: int = 0
     start_time: int = 0
@@ -96,28 +120,29 @@ class ContainerRecord:
     restarts: int = 0
     attempts: int = 0
     restart_delay: float = 0.0
+    restart_at_ns: int = 0
     stopped_by_user: bool = False
     health: str = "none"
     health_output: str = ""
+    host_ports: tuple[PortRecord, ...] = ()
     error: str = ""
 
-    def with_(self, **changes: Any) -> ContainerRecord:
-        return replace(self, **changes)
-
     def to_json(self) -> str:
-        return json.dumps(asdict(self), separators=(",", ":"))
+        data = {name: getattr(self, name) for name in self.__slots__}
+        data["host_ports"] = [asdict(port) for port in self.host_ports]
+        return json.dumps(data, separators=(",", ":"))
 
     @classmethod
-    def from_json(cls, text: str) -> ContainerRecord:
+    def from_json(cls, text: str) -> State:
         data = json.loads(text)
-        data["supervision"] = Supervision.from_dict(data["supervision"])
-        data["endpoints"] = tuple(
-            EndpointRecord(**dict(item, aliases=tuple(item["aliases"]))) for item in data["endpoints"]
-        )
-        data["ports"] = tuple(PortRecord(**item) for item in data["ports"])
-        data["overlays"] = tuple(data["overlays"])
-        data["anonymous_volumes"] = tuple(data["anonymous_volumes"])
+        data["host_ports"] = tuple(PortRecord(**item) for item in data["host_ports"])
         return cls(**data)
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerRecord:
+    definition: Definition
+    state: State
 
 
 class Records:
@@ -166,14 +191,17 @@ class Records:
         self.connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
     def containers(self) -> list[ContainerRecord]:
-        rows = self.connection.execute("SELECT data FROM containers ORDER BY rowid").fetchall()
-        return [ContainerRecord.from_json(row[0]) for row in rows]
+        """In the order of their creation."""
+        rows = self.connection.execute("SELECT definition, state FROM containers ORDER BY rowid").fetchall()
+        return [ContainerRecord(Definition.from_json(row[0]), State.from_json(row[1])) for row in rows]
 
-    def put_container(self, record: ContainerRecord) -> None:
+    def add_container(self, definition: Definition, state: State) -> None:
         self.connection.execute(
-            "INSERT INTO containers VALUES (?, ?) ON CONFLICT(id) DO UPDATE SET data = excluded.data",
-            (record.id, record.to_json()),
+            "INSERT INTO containers VALUES (?, ?, ?)", (definition.id, definition.to_json(), state.to_json())
         )
+
+    def set_state(self, container_id: str, state: State) -> None:
+        self.connection.execute("UPDATE containers SET state = ? WHERE id = ?", (state.to_json(), container_id))
 
     def drop_container(self, container_id: str) -> None:
         self.connection.execute("DELETE FROM containers WHERE id = ?", (container_id,))

@@ -1,0 +1,95 @@
+"""Carries out a plan: everything in parallel that may be, nothing whose requirements failed.
+
+``apply`` knows order and failure only; what an action means is the ``Effects`` object's affair.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import traceback
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+from stackup.base.errors import Bug, StackupError
+from stackup.model.plan import Action, Plan
+
+Emit = Callable[[dict[str, Any]], None]
+
+
+class Effects(Protocol):
+    """Carries out one action. Raises StackupError; may be cancelled while it waits."""
+
+    def perform(self, action: Action) -> Awaitable[None]: ...
+
+
+class Outcome(StrEnum):
+    DONE = "done"
+    FAILED = "failed"
+    SKIPPED = "skipped"  # something it needs failed
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What became of each action. ``errors`` are root causes only, in the order in which they happened."""
+
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    errors: list[StackupError] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return all(outcome is Outcome.DONE for outcome in self.outcomes.values())
+
+
+async def apply(plan: Plan, effects: Effects, emit: Emit) -> Report:
+    """Runs the plan's DAG. A failed action skips what depends on it; independent ones go on.
+
+    When the caller is cancelled, running actions are cancelled and what has not begun never begins.
+    """
+    report = Report()
+    finished = {action.id: asyncio.Event() for action in plan.actions}
+    async with asyncio.TaskGroup() as group:
+        for action in plan.actions:
+            group.create_task(_run(action, effects, emit, report, finished), name=action.id)
+    return report
+
+
+async def _run(
+    action: Action, effects: Effects, emit: Emit, report: Report, finished: dict[str, asyncio.Event]
+) -> None:
+    for requirement in action.after:
+        await finished[requirement].wait()
+    begin = time.monotonic()
+    outcome = Outcome.CANCELLED
+    error: StackupError | None = None
+    try:
+        if any(report.outcomes[requirement] is not Outcome.DONE for requirement in action.after):
+            outcome = Outcome.SKIPPED
+            return
+        emit({"event": "action", "id": action.id, "state": "started"})
+        error = await _perform(action, effects)
+        outcome = Outcome.FAILED if error else Outcome.DONE
+    finally:
+        report.outcomes[action.id] = outcome
+        if error:
+            report.errors.append(error)
+        event: dict[str, Any] = {"event": "action", "id": action.id, "state": outcome.value}
+        event["ms"] = round((time.monotonic() - begin) * 1000, 1)
+        if error:
+            event["error"] = error.to_dict()
+        emit(event)
+        finished[action.id].set()
+
+
+async def _perform(action: Action, effects: Effects) -> StackupError | None:
+    try:
+        await effects.perform(action)
+    except StackupError as error:
+        return error
+    except Exception as error:  # noqa: BLE001 - the border: anything unexpected becomes a Bug with its traceback
+        text = "".join(traceback.format_exception(error)).rstrip()
+        return Bug(f"cannot {action.describe()}: {error!r}", hint="please report this", snippet=text)
+    return None
