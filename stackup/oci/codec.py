@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import types
 from dataclasses import MISSING, Field, fields, is_dataclass
-from functools import cache
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
@@ -56,10 +55,14 @@ def _default(item: Field[Any]) -> Any:
     return item.default_factory() if item.default_factory is not MISSING else item.default
 
 
-@cache
+_PLANS: dict[type, tuple[tuple[Field[Any], Any], ...]] = {}
+
+
 def _plan(cls: Any) -> tuple[tuple[Field[Any], Any], ...]:
-    hints = get_type_hints(cls)
-    return tuple((item, hints[item.name]) for item in fields(cls))
+    if cls not in _PLANS:
+        hints = get_type_hints(cls)
+        _PLANS[cls] = tuple((item, hints[item.name]) for item in fields(cls))
+    return _PLANS[cls]
 
 
 def _decode(hint: Any, data: Any, where: str) -> Any:
