@@ -1,4 +1,4 @@
-"""OCI runtime specification 1.1: ``config.json`` as frozen values. ``spec`` renders it, ``runtime`` (crun, runc) runs it.
+"""OCI runtime specification 1.1: ``config.json`` as frozen values. ``spec`` renders them, ``runtime`` runs them.
 
 Field names are the specification's in snake case (``cgroups_path`` is ``cgroupsPath``). ``to_json`` leaves out what
 equals its default; ``from_json`` ignores what it does not know, as the specification asks of readers.

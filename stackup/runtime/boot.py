@@ -3,9 +3,9 @@
 The launcher's lock and its control socket are made here and handed over, so that a command can connect at once (its
 request waits in the backlog while launcher and supervisor boot) and so that two commands that race start one launcher.
 
-Defence against CVE-2019-5736, first half: the launcher runs from a detached read-only clone of the interpreter's file, so
-that no process that gets hold of /proc/PID/exe can write to the host's Python. (Second half, in the launcher: it is not
-dumpable.) See tests/security.
+Defence against CVE-2019-5736, first half: the launcher runs from a detached read-only clone of the interpreter's file,
+so that no process that gets hold of /proc/PID/exe can write to the host's Python. (Second half, in the launcher: it is
+not dumpable.) See tests/security.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def spawn_launcher(
 ) -> int:
     """Starts ``stackup launcher PROJECT`` and answers its pid; 0 when the project's launcher already lives.
 
-    ``root`` is the state root as in ``Layout.root``. With ``supervisor_argv`` None it is a private launcher (for builds):
-    ``channel`` is its only client, and it ends with it, killing what it started. ``control_fd``: a listening control
-    socket that outlived the launcher before, to be used instead of a new one.
+    ``root`` is the state root as in ``Layout.root``. With ``supervisor_argv`` None it is a private launcher (for
+    builds): ``channel`` is its only client, and it ends with it, killing what it started. ``control_fd``: a listening
+    control socket that outlived the launcher before, to be used instead of a new one.
     """
     raise NotImplementedError(sys.argv, os.environ)

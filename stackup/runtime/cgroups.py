@@ -1,4 +1,4 @@
-"""Control groups as the engine sees them: statistics, the processes inside, removal. Works on v2, v1 and hybrid hosts."""
+"""Control groups as the engine sees them: usage, processes, removal. Works on v2, v1 and hybrid hosts."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from socket import SO_SNDBUF, SO_SNDBUFFORCE, SOL_SOCKET, socket
+from socket import SO_SNDBUF, SOL_SOCKET, socket
 from typing import Any
 
 from stackup.base.clock import boot_id
@@ -21,6 +21,12 @@ from stackup.oci.codec import encode as encode_spec
 from stackup.oci.runtime import Process
 from stackup.runtime import packets
 from stackup.runtime.faults import sentence
+
+
+_SO_SNDBUFFORCE = 32  # absent from Python's socket module
+
+_Answer = tuple[dict[str, Any], list[int]]
+_Fds = tuple[int, ...] | list[int]
 
 
 class LauncherLost(StackupError):
@@ -94,14 +100,14 @@ class LauncherClient:
         """``sock``: the connected SOCK_SEQPACKET socket (STACKUP_LAUNCHER_FD). Must be made inside the running loop."""
         sock.setblocking(False)
         try:
-            sock.setsockopt(SOL_SOCKET, SO_SNDBUFFORCE, 1 << 20)
+            sock.setsockopt(SOL_SOCKET, _SO_SNDBUFFORCE, 1 << 20)
         except OSError:
             sock.setsockopt(SOL_SOCKET, SO_SNDBUF, 1 << 20)
         self._sock = sock
         self._on_exit = on_exit
         self._on_lost = on_lost
         self._loop = asyncio.get_running_loop()
-        self._answers: dict[int, asyncio.Future[tuple[dict[str, Any], list[int]]]] = {}
+        self._answers: dict[int, asyncio.Future[_Answer]] = {}
         self._unsent: deque[tuple[bytes, tuple[int, ...]]] = deque()
         self._tag = 0
         self._open = True
@@ -152,14 +158,14 @@ class LauncherClient:
         """Signals a container's PID 1 or an exec by its id. Nothing happens when it has ended."""
         await self._ask({"op": "signal", "id": target_id, "signal": signum})
 
-    async def list(self) -> list[Running]:
+    async def list(self) -> tuple[Running, ...]:
         """All containers, with fresh descriptors."""
-        found: list[Running] = []
+        found: tuple[Running, ...] = ()
         more = True
         while more:
             answer, fds = await self._ask({"op": "list", "skip": len(found)})
-            rest = iter(fds)
-            found += [_running(item, {name: next(rest) for name in item["fds"]}) for item in answer["containers"]]
+            taken = iter(fds)
+            found += tuple(_running(item, {name: next(taken) for name in item["fds"]}) for item in answer["containers"])
             more = answer["more"]
         return found
 
@@ -168,7 +174,7 @@ class LauncherClient:
         await self._ask({"op": "drained", "id": container_id})
 
     async def store(self, name: str, fd: int) -> None:
-        """Has the launcher keep a duplicate of ``fd`` under ``name`` for the next supervisor. Replaces the former one."""
+        """Has the launcher keep a duplicate of ``fd`` for the next supervisor; replaces the former of that name."""
         await self._ask({"op": "store", "name": name}, (fd,))
 
     async def unstore(self, name: str) -> None:
@@ -216,7 +222,7 @@ class LauncherClient:
         """Closes the socket; calls that wait raise LauncherLost. ``on_lost`` is not called."""
         self._lose(tell=False)
 
-    async def _ask(self, request: dict[str, Any], fds: tuple[int, ...] = ()) -> tuple[dict[str, Any], list[int]]:
+    async def _ask(self, request: dict[str, Any], fds: tuple[int, ...] = ()) -> _Answer:
         if not self._open:
             raise LauncherLost("cannot reach the launcher: it has gone")
         self._tag += 1
@@ -224,11 +230,11 @@ class LauncherClient:
         data = packets.encode({**request, "tag": tag})
         if len(data) > packets.MAX_PACKET:
             raise ContainerFault(
-                f"cannot {request['op']}: the request takes {len(data)} bytes, at most {packets.MAX_PACKET} are possible",
+                f"cannot {request['op']}: the request takes {len(data)} bytes, the limit is {packets.MAX_PACKET}",
                 step="request",
                 hint="shorten the environment or the arguments",
             )
-        future: asyncio.Future[tuple[dict[str, Any], list[int]]] = self._loop.create_future()
+        future: asyncio.Future[_Answer] = self._loop.create_future()
         self._answers[tag] = future
         # Duplicates, so that the caller may close its own when this call is cancelled while the packet waits.
         self._unsent.append((data, tuple(os.dup(fd) for fd in fds)))
@@ -268,7 +274,7 @@ class LauncherClient:
             if not self._open:
                 return
 
-    def _handle(self, message: dict[str, Any], fds: list[int]) -> None:
+    def _handle(self, message: dict[str, Any], fds: _Fds) -> None:
         if message.get("event") == "exit":
             self._on_exit(_exit(message))
             return
@@ -279,7 +285,7 @@ class LauncherClient:
             _close_all(fds)
             future.set_exception(sentence(message["fault"]))
         else:
-            future.set_result((message["ok"], fds))
+            future.set_result((message["ok"], [*fds]))
 
     def _lose(self, *, tell: bool) -> None:
         if not self._open:
@@ -318,6 +324,6 @@ def _running(item: dict[str, Any], fds: dict[str, int]) -> Running:
     )
 
 
-def _close_all(fds: tuple[int, ...] | list[int]) -> None:
+def _close_all(fds: _Fds) -> None:
     for fd in fds:
         os.close(fd)

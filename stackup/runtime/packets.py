@@ -1,7 +1,7 @@
 """One packet = one JSON object plus descriptors, on a SOCK_SEQPACKET socket. Used at both ends, standard library only.
 
-Requests carry ``op`` and ``tag``; the answer carries the same tag as ``re`` and either ``ok`` or ``fault``. Events carry
-``event`` and come unasked. The protocol only grows: a launcher outlives upgrades of its supervisors.
+Requests carry ``op`` and ``tag``; the answer carries the same tag as ``re`` and either ``ok`` or ``fault``. Events
+carry ``event`` and come unasked. The protocol only grows: a launcher outlives upgrades of its supervisors.
 """
 
 from __future__ import annotations
