@@ -1,0 +1,144 @@
+"""The typer application: help, completion and usage errors. Made from the verbs' own declarations.
+
+Loaded only when the quick parser did not understand, so a correct command never pays for it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+import click
+import typer
+
+from stackup.cli.execute import execute
+from stackup.cli.globals import Globals
+from stackup.cli.options import Option, options_of
+from stackup.cli.registry import VERBS, Verb, load
+
+EPILOG = (
+    "Options of stackup itself (-f, -p, ...) stand before the command. "
+    "Exit codes: 1 failed, 2 wrong usage, 130 interrupted."
+)
+
+
+def build() -> typer.Typer:
+    """The whole application, every verb in it."""
+    app = typer.Typer(
+        name="stackup",
+        help=inspect.getdoc(Globals),
+        epilog=EPILOG,
+        add_completion=True,
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_function("stackup", options_of(Globals), _remember))
+    for name in VERBS:
+        verb = load(name)
+        app.command(
+            name,
+            help=inspect.getdoc(verb.request),
+            short_help=_short(verb),
+            context_settings={"allow_interspersed_args": not verb.positional_last},
+        )(_function(name, verb.options, _runner(verb)))
+    return app
+
+
+def _short(verb: Verb) -> str:
+    """The first clause of the description."""
+    return re.split(r"[,:;.(]", inspect.getdoc(verb.request) or "", maxsplit=1)[0].strip()
+
+
+def main(argv: Sequence[str]) -> int:
+    try:
+        typer.main.get_command(build()).main(list(argv), prog_name="stackup", standalone_mode=True)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0
+
+
+def _remember(context: typer.Context, **given: Any) -> None:
+    context.obj = Globals(**_tuples(given))
+    if context.obj.version:
+        raise typer.Exit(execute(context.obj, load("version"), load("version").request()))
+
+
+def _runner(verb: Verb) -> Callable[..., None]:
+    def run(context: typer.Context, **given: Any) -> None:
+        sys.stdout.flush()
+        raise typer.Exit(execute(context.obj, verb, verb.request(**_tuples(given))))
+
+    return run
+
+
+def _tuples(given: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(item) if isinstance(item, list) else item for key, item in given.items()}
+
+
+def _function(name: str, options: Sequence[Option], call: Callable[..., None]) -> Callable[..., None]:
+    """A function with the signature that typer reads its parameters from."""
+
+    def command(context: typer.Context, **given: Any) -> None:
+        call(context, **given)
+
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    parameters = [inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)]
+    for option in options:
+        annotation, default = _parameter(option)
+        parameters.append(inspect.Parameter(option.name, keyword, default=default, annotation=annotation))
+    command.__name__ = name
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {item.name: item.annotation for item in parameters}
+    return command
+
+
+def _parameter(option: Option) -> tuple[Any, Any]:
+    """The annotation and the default of one option."""
+    kind: Any = option.kind
+    if option.many:
+        kind = list[option.kind]  # type: ignore[name-defined]
+    elif option.default is None:
+        kind = option.kind | None
+    settings: dict[str, Any] = {"help": option.help, "show_default": _shown(option)}
+    if option.kind is not bool:
+        settings["metavar"] = _metavar(option)
+    if option.choices:
+        settings["click_type"] = click.Choice(option.choices)
+    elif option.check is not None:
+        settings["callback"] = _checker(option)
+    default = list(option.default) if option.many else option.default
+    if not option.flags:
+        info = typer.Argument(**settings)
+        return Annotated[kind, info], inspect.Parameter.empty if option.required else default
+    return Annotated[kind, typer.Option(*option.flags, hidden=option.hidden, **settings)], default
+
+
+def _metavar(option: Option) -> str:
+    if option.choices:
+        return "|".join(option.choices)
+    name = option.metavar or {int: "NUMBER", float: "NUMBER"}.get(option.kind, "TEXT")
+    return f"{name}..." if option.many and not option.flags else name
+
+
+def _shown(option: Option) -> bool:
+    return option.kind is not bool and option.default not in (None, "", (), 0)
+
+
+def _checker(option: Option) -> Callable[[Any], Any]:
+    """Says with typer's words what ``check`` finds."""
+
+    def check(value: Any) -> Any:
+        try:
+            for text in value if option.many else [value]:
+                if text and option.check is not None:
+                    option.check(text)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
+        return value
+
+    return check

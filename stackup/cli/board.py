@@ -1,0 +1,134 @@
+"""The state of a running plan, object by object: a row each, fed by events, without any output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+Event = dict[str, Any]
+
+WORDS = {
+    "build": ("building", "built"),
+    "pull": ("pulling", "pulled"),
+    "create": ("creating", "created"),
+    "start": ("starting", "started"),
+    "stop": ("stopping", "stopped"),
+    "kill": ("killing", "killed"),
+    "remove": ("removing", "removed"),
+    "import": ("importing", "imported"),
+    "wait": ("waiting", "ready"),
+}
+# What a wait ended in, by the end of its action's text (model.plan.WaitFor.describe).
+WAITED = {
+    "is healthy": "healthy",
+    "has started": "started",
+    "has completed successfully": "completed",
+    "is running or healthy": "ready",
+}
+
+
+class Status(StrEnum):
+    PENDING = "pending"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass
+class Row:
+    """One object of the plan. ``left`` counts its actions that have not ended; times are those of the given clock."""
+
+    target: str
+    left: int = 0
+    status: Status = Status.PENDING
+    word: str = ""
+    detail: str = ""
+    began: float | None = None
+    ended: float | None = None
+
+    def seconds(self, now: float) -> float:
+        if self.began is None:
+            return 0.0
+        return (now if self.ended is None else self.ended) - self.began
+
+
+@dataclass(frozen=True)
+class Step:
+    """An action as the board knows it."""
+
+    verb: str
+    row: Row
+    text: str
+
+    def doing(self) -> str:
+        return WORDS.get(self.verb, (f"{self.verb}ing", ""))[0]
+
+    def did(self) -> str:
+        if self.verb == "wait":
+            return next((word for end, word in WAITED.items() if self.text.endswith(end)), "ready")
+        return WORDS.get(self.verb, ("", f"{self.verb}ed"))[1]
+
+
+@dataclass
+class Board:
+    """``title`` names the command, ``clock`` answers seconds."""
+
+    title: str
+    clock: Callable[[], float]
+    rows: dict[str, Row] = field(default_factory=dict)
+    steps: dict[str, Step] = field(default_factory=dict)
+    began: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.began = self.clock()
+
+    def plan(self, event: Event) -> None:
+        for action in event["actions"]:
+            row = self.rows.setdefault(action["target"], Row(action["target"]))
+            row.left += 1
+            self.steps[action["id"]] = Step(action["verb"], row, action.get("text", ""))
+
+    def action(self, event: Event) -> Step | None:
+        """Takes an action's new state; None for one that no plan announced."""
+        step = self.steps.get(event["id"])
+        if step is None:
+            return None
+        row, now = step.row, self.clock()
+        match event["state"]:
+            case "started":
+                row.status, row.word, row.detail = Status.RUNNING, step.doing(), ""
+                row.began = now if row.began is None else row.began
+                row.ended = None
+            case "done":
+                row.left -= 1
+                row.word, row.detail = step.did(), ""
+                row.began = now if row.began is None else row.began
+                row.ended = now if row.left <= 0 else None
+                if row.status not in (Status.FAILED, Status.SKIPPED):
+                    row.status = Status.DONE if row.left <= 0 else Status.RUNNING
+            case "failed":
+                row.left -= 1
+                row.status, row.word, row.detail, row.ended = Status.FAILED, "failed", f"cannot {step.verb}", now
+            case "skipped" | "cancelled":
+                row.left -= 1
+                if row.status is not Status.FAILED:
+                    row.status, row.word, row.ended = Status.SKIPPED, event["state"], now
+        return step
+
+    def detail(self, action_id: str, text: str) -> None:
+        """What is happening inside a running action: a line of a build, bytes of a pull."""
+        step = self.steps.get(action_id)
+        if step is not None:
+            step.row.detail = text
+
+    @property
+    def settled(self) -> bool:
+        """True when no action is waiting or running."""
+        return all(row.left <= 0 for row in self.rows.values())
+
+    @property
+    def finished(self) -> int:
+        return sum(1 for row in self.rows.values() if row.left <= 0)

@@ -1,0 +1,156 @@
+"""A container as ``ps`` shows it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from stackup.base.clock import now_ns, rfc3339
+from stackup.base.names import LABEL_PREFIX
+from stackup.cli.table import ago, shorten
+
+HEADER = ("NAME", "IMAGE", "COMMAND", "SERVICE", "CREATED", "STATUS", "PORTS")
+COMMAND_WIDTH = 20
+# model.observed.Phase -> the word Docker has for it; one that is being stopped still runs.
+DOCKER_STATES = {"starting": "created", "stopping": "running"}
+HEALTH_TEXT = {"starting": " (health: starting)", "healthy": " (healthy)", "unhealthy": " (unhealthy)"}
+
+
+@dataclass(frozen=True)
+class Port:
+    """``host_port`` 0: not published."""
+
+    host_ip: str
+    host_port: int
+    container_port: int
+    protocol: str
+
+    def __str__(self) -> str:
+        target = f"{self.container_port}/{self.protocol}"
+        if not self.host_port:
+            return target
+        host = f"[{self.host_ip}]" if ":" in self.host_ip else self.host_ip or "0.0.0.0"
+        return f"{host}:{self.host_port}->{target}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """Times in ns since the epoch, 0 for never; ``phase`` and ``health`` as in ``model.observed``."""
+
+    id: str
+    name: str
+    service: str
+    number: int
+    image: str
+    image_id: str
+    command: str
+    created_ns: int
+    started_ns: int
+    finished_ns: int
+    phase: str
+    health: str
+    exit_code: int | None
+    exit_unknown: bool
+    ports: tuple[Port, ...]
+    networks: tuple[str, ...]
+    labels: dict[str, str]
+    notice: str
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Row:
+        """From a supervisor's answer; one of another version may know less."""
+        return cls(
+            id=data["id"],
+            name=data["name"],
+            service=data["service"],
+            number=data.get("number", 1),
+            image=data.get("image", ""),
+            image_id=data.get("image_id", ""),
+            command=data.get("command", ""),
+            created_ns=data.get("created_ns", 0),
+            started_ns=data.get("started_ns", 0),
+            finished_ns=data.get("finished_ns", 0),
+            phase=data["phase"],
+            health=data.get("health", "none"),
+            exit_code=data.get("exit_code"),
+            exit_unknown=data.get("exit_unknown", False),
+            ports=tuple(Port(**item) for item in data.get("ports", ())),
+            networks=tuple(data.get("networks", ())),
+            labels=data.get("labels", {}),
+            notice=data.get("notice", ""),
+        )
+
+    @property
+    def alive(self) -> bool:
+        return self.phase in ("starting", "running", "restarting", "stopping")
+
+    @property
+    def docker_state(self) -> str:
+        return DOCKER_STATES.get(self.phase, self.phase)
+
+    def status(self) -> str:
+        """``Up 5 minutes (healthy)``, ``Exited (1) 3 hours ago``."""
+        code = "unknown" if self.exit_code is None else str(self.exit_code)
+        match self.phase:
+            case "running" | "stopping":
+                return f"Up {_since(self.started_ns)}{HEALTH_TEXT.get(self.health, '')}"
+            case "restarting":
+                return f"Restarting ({code}) {_since(self.finished_ns)} ago"
+            case "exited":
+                return f"Exited ({code}) {_since(self.finished_ns)} ago"
+            case other:
+                return other.capitalize()
+
+
+def cells(row: Row, *, whole: bool = False) -> tuple[str, ...]:
+    command = row.command if whole else shorten(row.command, COMMAND_WIDTH)
+    status = f"{row.status()} ({row.notice})" if row.notice else row.status()
+    return (
+        row.name,
+        row.image,
+        f'"{command}"',
+        row.service,
+        f"{_since(row.created_ns)} ago",
+        status,
+        ", ".join(str(port) for port in row.ports),
+    )
+
+
+def as_docker_json(row: Row, project: str) -> str:
+    """One line with the keys that ``docker compose ps --format json`` has."""
+    labels = {**row.labels, f"{LABEL_PREFIX}.project": project, f"{LABEL_PREFIX}.service": row.service}
+    return json.dumps(
+        {
+            "Command": f'"{row.command}"',
+            "CreatedAt": rfc3339(row.created_ns),
+            "ExitCode": row.exit_code or 0,
+            "ExitUnknown": row.exit_unknown,
+            "Health": "" if row.health == "none" else row.health,
+            "ID": row.id[:12],
+            "Image": row.image,
+            "Labels": ",".join(f"{key}={value}" for key, value in sorted(labels.items())),
+            "Name": row.name,
+            "Names": row.name,
+            "Networks": ",".join(row.networks),
+            "Ports": ", ".join(str(port) for port in row.ports),
+            "Project": project,
+            "Publishers": [
+                {
+                    "URL": port.host_ip,
+                    "TargetPort": port.container_port,
+                    "PublishedPort": port.host_port,
+                    "Protocol": port.protocol,
+                }
+                for port in row.ports
+            ],
+            "RunningFor": f"{_since(row.created_ns)} ago",
+            "Service": row.service,
+            "State": row.docker_state,
+            "Status": row.status(),
+        }
+    )
+
+
+def _since(ns: int) -> str:
+    return ago(max(0, now_ns() - ns) / 1e9)

@@ -1,0 +1,106 @@
+"""Runs a parsed command. The only place where errors become exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from stackup.base.errors import Bug, HostUnfit, StackupError
+from stackup.base.paths import Layout
+from stackup.cli import report
+from stackup.cli.globals import Globals
+from stackup.cli.registry import Verb
+from stackup.cli.session import Session
+from stackup.cli.terminal import Console
+
+INTERRUPTED = 130  # 128 + SIGINT
+PIPE_CLOSED = 141  # 128 + SIGPIPE
+
+
+def execute(options: Globals, verb: Verb, request: Any) -> int:
+    """Answers the exit code; everything that can go wrong has been printed."""
+    console = Console.detect(options.ansi, options.progress, os.environ)
+    as_json = getattr(request, "format", None) == "json"
+    try:
+        code = _run(options, verb, request, console)
+        console.out.flush()
+        return code
+    except BrokenPipeError:
+        _forget_output()
+        return PIPE_CLOSED
+    except KeyboardInterrupt:
+        console.err.write("\n")
+        return INTERRUPTED
+    except StackupError as error:
+        report.show(error, console, as_json=as_json)
+        return error.exit_code
+    except Exception as error:  # noqa: BLE001  the last door: whatever comes here is our mistake, and said so
+        report.show(bug(error), console, as_json=as_json)
+        return Bug.exit_code
+
+
+def _run(options: Globals, verb: Verb, request: Any, console: Console) -> int:
+    if verb.needs_root and os.geteuid() != 0:
+        raise no_root(verb.name)
+    if os.geteuid() == 0 and os.environ.get("SUDO_UID"):
+        caller_home()
+    session = Session(options, Layout.from_environment(), console, os.environ, _working_directory())
+    return verb.run(session, request)
+
+
+def no_root(verb: str) -> HostUnfit:
+    """Names the exact command that would work."""
+    return HostUnfit(
+        f"cannot {verb}: stackup needs root to make namespaces, networks and mounts", hint=f"run: {sudo_command()}"
+    )
+
+
+def sudo_command() -> str:
+    """The running command behind sudo, with the variables that sudo would drop and that matter here."""
+    import shlex
+
+    kept = [
+        f"{name}={value}"
+        for name, value in sorted(os.environ.items())
+        if name == "STACKUP_ROOT" or name.startswith("COMPOSE_")
+    ]
+    if sys.argv[0].endswith("__main__.py"):
+        program = [sys.executable, "-m", "stackup"]
+    else:
+        program = [os.path.realpath(sys.argv[0]) if os.path.exists(sys.argv[0]) else "stackup"]
+    return shlex.join(["sudo", *kept, *program, *sys.argv[1:]])
+
+
+def caller_home() -> None:
+    """Under sudo, ``~`` and the credentials below it are those of the person who typed the command."""
+    import pwd
+
+    try:
+        os.environ["HOME"] = pwd.getpwuid(int(os.environ["SUDO_UID"])).pw_dir
+    except (KeyError, ValueError):
+        return
+
+
+def bug(error: BaseException) -> Bug:
+    import traceback
+
+    trace = "".join(traceback.format_exception(error))
+    return Bug(f"{type(error).__name__}: {error}", snippet=trace, hint=report.REPORT_HINT)
+
+
+def _working_directory() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        raise HostUnfit("cannot read the working directory: it was removed", hint="cd to one that exists") from None
+
+
+def _forget_output() -> None:
+    """Nobody reads any more: keeps the interpreter from complaining about it at exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            os.dup2(nowhere, stream.fileno())
+        except (OSError, ValueError):
+            continue

@@ -1,0 +1,156 @@
+"""Carries a request through: prints its events as they come, and turns Ctrl-C into a cancellation."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+from stackup.base.errors import StackupError
+from stackup.cli import report
+from stackup.cli.loglines import LogPrinter
+from stackup.cli.progress import Progress, progress
+from stackup.cli.session import Client, Event, Session
+
+CANCELLING = "Cancelling... (press Ctrl+C again to force)"
+STOPPING = "Gracefully stopping... (press Ctrl+C again to force)"
+INTERRUPTED = 130
+
+
+@dataclass
+class Outcome:
+    """What came of a request. ``plan`` is the first plan that was announced."""
+
+    exit_code: int = 0
+    result: Any = None
+    plan: Event | None = None
+    errors: list[StackupError] = field(default_factory=list)
+    interrupts: int = 0
+
+
+@dataclass
+class Follower:
+    """Prints one request's events. ``on_exited`` hears of every container that ends; ``cancellable`` says that Ctrl-C
+    is the supervisor's to answer."""
+
+    session: Session
+    client: Client
+    title: str
+    logs: LogPrinter | None = None
+    on_exited: Callable[[Event], None] | None = None
+    interrupt_text: str = CANCELLING
+    cancellable: bool = True
+    outcome: Outcome = field(default_factory=Outcome)
+    progress: Progress = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.progress = progress(self.session.console, self.title)
+
+    def run(self, verb: str, args: dict[str, Any], *, fds: Sequence[int] = ()) -> Outcome:
+        """Answers when ``done`` came. Errors are printed; the exit code is in the outcome."""
+        try:
+            with self._interrupts():
+                for event in self.client.request(verb, args, files=self.session.options.files(), fds=fds):
+                    self.take(event)
+        finally:
+            self.progress.finish()
+            self.client.close()
+        for error in grouped(self.outcome.errors):
+            report.show(error, self.session.console)
+        if self.outcome.interrupts:
+            self.outcome.exit_code = INTERRUPTED
+        elif self.outcome.errors and self.outcome.exit_code == 0:
+            self.outcome.exit_code = self.outcome.errors[0].exit_code
+        return self.outcome
+
+    def take(self, event: Event) -> None:
+        """One event. Kinds that this version does not know are passed over."""
+        match event["event"]:
+            case "plan":
+                self._plan(event)
+            case "action":
+                self.progress.action(event)
+                if event.get("error"):
+                    self.outcome.errors.append(StackupError.from_dict(event["error"]))
+                if self.progress.board.settled:
+                    self.progress.finish()
+            case "progress":
+                self.progress.detail(event)
+            case "log" | "exited":
+                self._output(event)
+            case "notice":
+                with self.progress.beside():
+                    self.session.console.warn(event["text"])
+            case "result":
+                self.outcome.result = event["data"]
+            case "error":
+                self.outcome.errors.append(StackupError.from_dict(event["error"]))
+            case "done":
+                self.outcome.exit_code = event["exit"]
+
+    def _plan(self, event: Event) -> None:
+        if self.outcome.plan is None:
+            self.outcome.plan = event
+        for notice in event.get("notices", ()):
+            with self.progress.beside():
+                self.session.console.warn(notice)
+        self.progress.plan(event)
+
+    def _output(self, event: Event) -> None:
+        if self.logs is not None:
+            with self.progress.beside():
+                self.logs.line(event) if event["event"] == "log" else self.logs.exited(event)
+        if event["event"] == "exited" and self.on_exited is not None:
+            self.on_exited(event)
+
+    @contextmanager
+    def _interrupts(self) -> Iterator[None]:
+        """First signal: graceful; second: kill; third: leave at once. A request that only shows something is just
+        left, at the first."""
+
+        def handle(number: int, frame: FrameType | None) -> None:
+            self.outcome.interrupts += 1
+            if self.outcome.interrupts > 2:
+                raise KeyboardInterrupt
+            if self.outcome.interrupts == 1:
+                self.progress.interrupt(self.interrupt_text)
+            self.client.cancel("graceful" if self.outcome.interrupts == 1 else "kill")
+
+        numbers = (signal.SIGINT, signal.SIGTERM) if self.cancellable else ()
+        before = {number: signal.signal(number, handle) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def grouped(errors: Sequence[StackupError]) -> Iterator[StackupError]:
+    """One error that carries the others as details, so that each is shown once."""
+    if errors:
+        first, rest = errors[0], errors[1:]
+        first.details = (*first.details, *rest)
+        yield first
+
+
+def ask(session: Session, client: Client, verb: str, args: dict[str, Any]) -> Any:
+    """The result of a request that only asks. Raises the error that came instead."""
+    result: Any = None
+    errors: list[StackupError] = []
+    try:
+        for event in client.request(verb, args, files=session.options.files()):
+            match event["event"]:
+                case "result":
+                    result = event["data"]
+                case "notice":
+                    session.console.warn(event["text"])
+                case "error":
+                    errors.append(StackupError.from_dict(event["error"]))
+    finally:
+        client.close()
+    for error in grouped(errors):
+        raise error
+    return result

@@ -1,0 +1,95 @@
+"""Log lines as ``docker compose`` prints them: ``web-1  | text``, a colour a container, stderr to stderr."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from stackup.base.clock import rfc3339
+from stackup.cli.terminal import Console, paint
+
+# docker/compose cmd/formatter/colors.go: the plain ones, then the intense ones.
+_PLAIN = ("cyan", "yellow", "green", "magenta", "blue")
+PALETTE = (*_PLAIN, *(f"bright_{name}" for name in _PLAIN))
+
+
+@dataclass
+class LogPrinter:
+    """``prefix`` and ``colour`` as the user asked; colour only where the stream is a terminal."""
+
+    console: Console
+    project: str
+    prefix: bool = True
+    colour: bool = True
+    timestamps: bool = False
+    eager: bool = True  # each line leaves at once; otherwise when a buffer is full
+    only: frozenset[str] = frozenset()  # services; empty means all
+    never: frozenset[str] = frozenset()
+    width: int = 0
+    colours: dict[str, str] = field(default_factory=dict)
+    last_stream: str = "stdout"
+
+    def announce(self, names: Iterable[str]) -> None:
+        """Makes room for the longest name before the first line comes."""
+        for name in names:
+            self._colour_of(self.short(name))
+
+    def line(self, event: dict[str, Any]) -> None:
+        """Writes one line; ``line`` may hold surrogates for bytes that are not UTF-8."""
+        if not self._shown(event["service"]):
+            return
+        text = event["line"]
+        if self.timestamps:
+            text = f"{rfc3339(event['time_ns'])} {text}"
+        self._write(event["stream"], f"{self._prefix(event['name'], event['stream'])}{text}\n")
+
+    def exited(self, event: dict[str, Any]) -> None:
+        """``web-1 exited with code 0``"""
+        name = self.short(event["name"])
+        code = "an unknown code" if event["code"] is None else f"code {event['code']}"
+        again = " (restarting)" if event.get("restarting") else ""
+        colour = self._colour_of(name)
+        head = paint(name, colour) if self._coloured("stdout") else name
+        self._write("stdout", f"{head} exited with {code}{again}\n")
+
+    def _shown(self, service: str) -> bool:
+        return service not in self.never and (not self.only or service in self.only)
+
+    def flush(self) -> None:
+        self.console.out.flush()
+        self.console.err.flush()
+
+    def short(self, name: str) -> str:
+        """``shop-web-1`` is ``web-1`` to somebody who works in shop."""
+        return name.removeprefix(f"{self.project}-")
+
+    def _prefix(self, name: str, stream: str) -> str:
+        if not self.prefix:
+            return ""
+        short = self.short(name)
+        colour = self._colour_of(short)
+        head = f"{short.ljust(self.width)} | "
+        return paint(head, colour) if self._coloured(stream) else head
+
+    def _coloured(self, stream: str) -> bool:
+        return self.colour and (self.console.colour_err if stream == "stderr" else self.console.colour_out)
+
+    def _colour_of(self, short: str) -> str:
+        if short not in self.colours:
+            self.colours[short] = PALETTE[len(self.colours) % len(PALETTE)]
+            self.width = max(self.width, len(short) + 1)
+        return self.colours[short]
+
+    def _write(self, stream: str, text: str) -> None:
+        if stream != self.last_stream:
+            self.flush()  # both may end on one terminal: keep their order
+            self.last_stream = stream
+        file = self.console.err if stream == "stderr" else self.console.out
+        buffer = getattr(file, "buffer", None)
+        if buffer is None:
+            file.write(text)
+            return
+        buffer.write(text.encode("utf-8", "surrogateescape"))
+        if self.eager:
+            buffer.flush()

@@ -1,0 +1,55 @@
+"""Which verbs there are, and the module of each. A verb's module holds its ``Request`` and its ``run``."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from stackup.cli.options import Option, options_of
+
+if TYPE_CHECKING:
+    from stackup.cli.session import Session
+
+VERBS = {
+    "up": "up",
+    "down": "down",
+    "ps": "ps",
+    "logs": "logs",
+    "exec": "exec_",
+    "build": "build",
+    "plan": "plan",
+    "start": "start",
+    "stop": "stop",
+    "restart": "restart",
+    "kill": "kill",
+    "config": "config",
+    "images": "images",
+    "import": "import_",
+    "version": "version",
+}
+
+
+@dataclass(frozen=True)
+class Verb:
+    """``positional_last``: the first argument ends the options, as in ``exec web ls -l``."""
+
+    name: str
+    request: type
+    run: Callable[[Session, Any], int]
+    options: tuple[Option, ...]
+    positional_last: bool
+    needs_root: bool
+
+
+def load(name: str) -> Verb:
+    module = importlib.import_module(f"stackup.cli.verbs.{VERBS[name]}")
+    return Verb(
+        name=name,
+        request=module.Request,
+        run=module.run,
+        options=options_of(module.Request),
+        positional_last=getattr(module, "POSITIONAL_LAST", False),
+        needs_root=getattr(module, "NEEDS_ROOT", True),
+    )

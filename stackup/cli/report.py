@@ -1,0 +1,88 @@
+"""One clear block for an error: what, where, the offending text, what to do next. And its exit code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from stackup.base.errors import Bug, StackupError
+from stackup.base.version import VERSION
+from stackup.cli.terminal import Console, paint
+
+REPORT_HINT = f"this is a bug in stackup {VERSION}; please report it with the command and the lines above"
+MAX_SHOWN = 50
+
+
+def show(error: StackupError, console: Console, *, as_json: bool = False) -> None:
+    """Prints ``error`` and everything that was found beside it to standard error."""
+    console.out.flush()
+    if as_json:
+        console.err.write(json.dumps({"errors": [item.to_dict() for item in every(error)]}) + "\n")
+    else:
+        console.err.write(text(error, colour=console.colour_err))
+    console.err.flush()
+
+
+def text(error: StackupError, *, colour: bool = False) -> str:
+    found = list(every(error))
+    blocks = [_block(item, colour) for item in found[:MAX_SHOWN]]
+    if len(found) > MAX_SHOWN:
+        blocks.append(f"... and {len(found) - MAX_SHOWN} more\n")
+    elif len(found) > 1:
+        blocks.append(f"{len(found)} errors\n")
+    return "\n".join(blocks) if any("\n" in block.rstrip("\n") for block in blocks) else "".join(blocks)
+
+
+def every(error: StackupError) -> Iterator[StackupError]:
+    """The error and its details in order, each once."""
+    seen: set[tuple[str, str]] = set()
+    queue = [error]
+    while queue:
+        item = queue.pop(0)
+        key = (item.message, str(item.where or ""))
+        if key not in seen:
+            seen.add(key)
+            yield item
+        queue[:0] = item.details
+
+
+def _block(error: StackupError, colour: bool) -> str:
+    if isinstance(error, Bug):
+        return _bug(error, colour)
+    tint = paint if colour else _plain
+    lines = [f"{tint('error', 'red')}: {tint(error.message, 'bold')}"]
+    gutter = ""
+    if error.where:
+        number = str(error.where.line or "")
+        gutter = " " * len(number)
+        lines.append(f"{gutter} {tint('-->', 'blue')} {error.where}")
+        if error.snippet:
+            lines += _snippet(error.snippet, number, gutter, colour)
+    elif error.snippet:
+        lines += _snippet(error.snippet, "", "", colour)
+    if error.hint:
+        for index, line in enumerate(error.hint.splitlines()):
+            lead = tint("hint: ", "cyan") if index == 0 else "      "
+            lines.append(f"{gutter} {tint('=', 'blue')} {lead}{line}" if error.where else f"  {lead}{line}")
+    return "\n".join(lines) + "\n"
+
+
+def _bug(error: Bug, colour: bool) -> str:
+    """The traceback first, so that the sentence stands next to the prompt."""
+    tint = paint if colour else _plain
+    trace = f"{error.snippet.rstrip()}\n\n" if error.snippet else ""
+    hint = f"  {tint('hint', 'cyan')}: {error.hint or REPORT_HINT}\n"
+    return f"{trace}{tint('bug', 'red')}: {tint(error.message, 'bold')}\n{hint}"
+
+
+def _snippet(snippet: str, number: str, gutter: str, colour: bool) -> Iterator[str]:
+    """The source line with its number, then the caret line."""
+    tint = paint if colour else _plain
+    for index, line in enumerate(snippet.rstrip("\n").splitlines()):
+        margin = number if index == 0 else gutter
+        body = tint(line, "red") if line.strip(" ^~") == "" and index else line
+        yield f"{tint(f'{margin} |', 'blue')} {body}".rstrip()
+
+
+def _plain(text: str, colour: str) -> str:
+    return text

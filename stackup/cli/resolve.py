@@ -1,0 +1,156 @@
+"""Which project a command means, without reading YAML when somebody has read it before.
+
+Whoever resolves a stack file properly leaves a note: project name, the files it came from (by time, size and inode),
+the files whose appearance would change the answer, and hashes of the variables that were used. As long as all of that
+still holds, the name does too. Notes are a cache: deleting them costs time, nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stackup.base.errors import StackFileError, UsageError
+from stackup.base.files import write_atomic
+from stackup.base.names import is_project_name, normalize_project_name, short_hash
+
+if TYPE_CHECKING:
+    from stackup.cli.session import Session
+    from stackup.stackfile import Loaded, LoadRequest
+
+NOTE_VERSION = 1
+# Compose Specification: the names that are looked for, in this order, upward from the working directory.
+DEFAULT_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
+OVERRIDE_NAMES = (
+    "compose.override.yaml",
+    "compose.override.yml",
+    "docker-compose.override.yml",
+    "docker-compose.override.yaml",
+)
+
+
+def project_name(session: Session) -> str:
+    """Raises UsageError for a name that is none, StackFileError when the file has to be read and is wrong."""
+    given = session.options.project_name or session.environment.get("COMPOSE_PROJECT_NAME", "")
+    if given:
+        if not is_project_name(given):
+            raise UsageError(
+                f"cannot use project name {given!r}: it must consist of a-z, 0-9, - and _",
+                hint=f"for example: -p {normalize_project_name(given) or 'demo'}",
+            )
+        return given
+    note = _read_note(session)
+    if note and _holds(note, session.environment):
+        return str(note["project"])
+    try:
+        loaded = _load(session)
+    except StackFileError as error:
+        if note and not error.hint:
+            error.hint = f"the project can still be addressed by name: stackup -p {note['project']} ..."
+        raise
+    return loaded.stack.name
+
+
+def load(session: Session) -> Loaded:
+    """Reads the stack file and prints what it warns of."""
+    loaded = _load(session)
+    for warning in loaded.warnings:
+        session.console.warn(str(warning))
+    return loaded
+
+
+def load_request(session: Session) -> LoadRequest:
+    from stackup.stackfile import LoadRequest
+
+    options = session.options
+    return LoadRequest(
+        cwd=Path(session.cwd),
+        files=options.file,
+        project_directory=options.project_directory,
+        project_name=options.project_name,
+        env_files=options.env_file,
+        profiles=options.profile,
+        environment=dict(session.environment),
+    )
+
+
+def _load(session: Session) -> Loaded:
+    from stackup.stackfile import load as load_stack
+
+    loaded = load_stack(load_request(session))
+    _write_note(session, loaded)
+    return loaded
+
+
+def _note_path(session: Session) -> Path:
+    options = session.options
+    compose = sorted(item for item in session.environment.items() if item[0].startswith("COMPOSE_"))
+    key = json.dumps([session.cwd, options.file, options.project_directory, options.env_file, options.profile, compose])
+    return session.layout.cache / "resolve" / f"{short_hash(key, digits=24)}.json"
+
+
+def _read_note(session: Session) -> dict[str, Any] | None:
+    try:
+        note = json.loads(_note_path(session).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return note if isinstance(note, dict) and note.get("version") == NOTE_VERSION else None
+
+
+def _holds(note: Mapping[str, Any], environment: Mapping[str, str]) -> bool:
+    """True while every file is as it was, none has appeared, and the variables have their values."""
+    return (
+        all(_fingerprint(path) == mark for path, *mark in note["inputs"])
+        and not any(os.path.lexists(path) for path in note["absent"])
+        and all(_digest(environment.get(name)) == digest for name, digest in note["variables"].items())
+    )
+
+
+def _write_note(session: Session, loaded: Loaded) -> None:
+    note = {
+        "version": NOTE_VERSION,
+        "project": loaded.stack.name,
+        "inputs": [[str(item.path), *(_fingerprint(str(item.path)) or ())] for item in loaded.inputs],
+        "absent": sorted(set(_absent(session, loaded))),
+        "variables": {name: _digest(session.environment.get(name)) for name in sorted(_variables(loaded))},
+    }
+    path = _note_path(session)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_atomic(path, json.dumps(note), mode=0o600)
+    except OSError:
+        return  # a cache that cannot be written is none
+
+
+def _variables(loaded: Loaded) -> Iterable[str]:
+    return loaded.variables
+
+
+def _absent(session: Session, loaded: Loaded) -> Iterator[str]:
+    """Files that are not there and would have been read."""
+    directories = [Path(session.cwd)]
+    if not session.options.file and not session.environment.get("COMPOSE_FILE"):
+        for directory in (Path(session.cwd), *Path(session.cwd).parents):
+            directories.append(directory)
+            names = DEFAULT_NAMES + OVERRIDE_NAMES
+            yield from (str(directory / name) for name in names if not os.path.lexists(directory / name))
+            if any((directory / name).exists() for name in DEFAULT_NAMES):
+                break
+    directories += [Path(item.path).parent for item in loaded.inputs]
+    yield from (str(item / ".env") for item in directories if not os.path.lexists(item / ".env"))
+
+
+def _fingerprint(path: str) -> list[int] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return [status.st_mtime_ns, status.st_size, status.st_ino]
+
+
+def _digest(value: str | None) -> str:
+    """Values may be secrets: a note holds only their hashes."""
+    return "" if value is None else short_hash("variable", value, digits=16)

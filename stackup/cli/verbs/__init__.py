@@ -1,0 +1,1 @@
+"""One module a verb: ``Request`` declares its flags and what is sent, ``run`` does it and answers the exit code."""

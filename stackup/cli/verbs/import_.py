@@ -1,0 +1,52 @@
+"""``stackup import``: a root file system becomes an image."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from stackup.base.errors import ImageError, UsageError
+from stackup.cli.changes import image_config
+from stackup.cli.options import argument, switch, values
+from stackup.cli.progress import single_action
+from stackup.cli.session import Session
+
+
+@dataclass(frozen=True)
+class Request:
+    """Make an image of a root file system: a directory, a tar archive (.gz, .xz, .zst too), or - for standard input."""
+
+    source: str = argument("Directory, archive, or - for standard input.", metavar="SOURCE", required=True)
+    reference: str = argument("Name of the image.", metavar="NAME[:TAG]", required=True)
+    change: tuple[str, ...] = values(
+        "-c", "--change", help="Dockerfile instruction to apply, such as 'CMD [\"/bin/sh\"]'.", metavar="INSTRUCTION"
+    )
+    quiet: bool = switch("-q", "--quiet", help="Print only the image's id.")
+
+
+def run(session: Session, request: Request) -> int:
+    from stackup.images.store import DEFAULT_PATH, ImageStore
+    from stackup.oci.image import ImageConfig
+
+    config = image_config(request.change, ImageConfig(env=(DEFAULT_PATH,), cmd=("/bin/sh",)))
+    source = _source(session, request.source)
+    store = ImageStore(session.layout)
+    with single_action(session, "import", f"image {request.reference}", quiet=request.quiet) as say:
+        image = store.import_rootfs(source, request.reference, config, say)
+    if request.quiet:
+        session.console.print(image.id)
+    return 0
+
+
+def _source(session: Session, source: str) -> Path | BinaryIO:
+    if source == "-":
+        if sys.stdin.isatty():
+            raise UsageError("cannot read an archive from the terminal", hint="stackup import - NAME < rootfs.tar")
+        return sys.stdin.buffer
+    path = Path(session.cwd, os.path.expanduser(source))
+    if not path.exists():
+        raise ImageError(f"cannot import {source}: there is no such file or directory")
+    return path

@@ -1,0 +1,77 @@
+"""``stackup plan``: what ``up`` would do, and why. Never does anything."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from stackup.base.errors import StackupError
+from stackup.cli.follow import grouped
+from stackup.cli.options import switch, value, values
+from stackup.cli.plantext import lines
+from stackup.cli.session import Event, Session
+from stackup.cli.verbs.common import services, timeout
+from stackup.cli.verbs.up import scale_of
+
+CHANGES = 2  # exit code when there is something to do, so that scripts can ask
+
+
+@dataclass(frozen=True)
+class Request:
+    """Show what `up` would do, and why. Ends with 2 when there is something to do, with 0 when there is not."""
+
+    services: tuple[str, ...] = services("Services, with what they depend on (default: all).")
+    format: str = value("--format", help="Output format.", default="text", choices=("text", "json"))
+    build: bool = switch("--build", help="As for up.")
+    force_recreate: bool = switch("--force-recreate", help="As for up.")
+    no_recreate: bool = switch("--no-recreate", help="As for up.")
+    no_deps: bool = switch("--no-deps", help="As for up.")
+    remove_orphans: bool = switch("--remove-orphans", help="As for up.")
+    timeout: int | None = timeout()
+    scale: tuple[str, ...] = values("--scale", help="As for up.", metavar="SERVICE=NUM", check=scale_of)
+
+
+def run(session: Session, request: Request) -> int:
+    args = {**vars(request), "scale": dict(scale_of(item) for item in request.scale)}
+    plan = fetch(session, "up", args)
+    _print(session, plan, as_json=request.format == "json")
+    return CHANGES if plan["actions"] else 0
+
+
+def show(session: Session, verb: str, args: dict[str, Any]) -> int:
+    """``--dry-run`` of a verb."""
+    _print(session, fetch(session, verb, args), as_json=False)
+    return 0
+
+
+def fetch(session: Session, verb: str, args: dict[str, Any]) -> Event:
+    """The plan that ``verb`` would carry out. Raises the error that came instead."""
+    client = session.ensure()
+    plan: Event = {"event": "plan", "actions": [], "notices": [], "questions": []}
+    errors: list[StackupError] = []
+    try:
+        for event in client.request("plan", {**args, "verb": verb}, files=session.options.files()):
+            match event["event"]:
+                case "plan":
+                    plan = event
+                case "notice":
+                    session.console.warn(event["text"])
+                case "error":
+                    errors.append(StackupError.from_dict(event["error"]))
+    finally:
+        client.close()
+    for error in grouped(errors):
+        raise error
+    return plan
+
+
+def _print(session: Session, plan: Event, *, as_json: bool) -> None:
+    if as_json:
+        keys = ("actions", "notices", "questions")
+        session.console.print(
+            json.dumps({"project": session.project, **{key: plan.get(key, []) for key in keys}}, indent=2)
+        )
+        return
+    for line in lines(session.project, plan, colour=session.console.colour_out):
+        session.console.print(line)

@@ -1,0 +1,22 @@
+"""``stackup start``: containers that exist run again; none is created."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stackup.cli.options import switch, value
+from stackup.cli.session import Session
+from stackup.cli.verbs.common import change, services
+
+
+@dataclass(frozen=True)
+class Request:
+    """Start containers that exist."""
+
+    services: tuple[str, ...] = services()
+    wait: bool = switch("--wait", help="Wait until services are running or healthy.")
+    wait_timeout: float | None = value("--wait-timeout", help="Give up after this long.", kind=float, metavar="SECONDS")
+
+
+def run(session: Session, request: Request) -> int:
+    return change(session, "start", request, missing="no containers to start")

@@ -1,0 +1,170 @@
+"""``stackup up``: makes the project what the stack file says, and shows its output unless detached."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from stackup.base.errors import PlanRefused, UsageError
+from stackup.cli.follow import STOPPING, Follower, Outcome
+from stackup.cli.loglines import LogPrinter
+from stackup.cli.options import switch, value, values
+from stackup.cli.session import Client, Event, Session
+from stackup.cli.verbs.common import refuse_both, services, timeout
+
+
+def scale_of(text: str) -> tuple[str, int]:
+    """``web=3``. Raises ValueError."""
+    service, equals, number = text.partition("=")
+    if not (service and equals and number.isdecimal()):
+        raise ValueError(f"{text!r} is not SERVICE=NUMBER")
+    return service, int(number)
+
+
+@dataclass(frozen=True)
+class Request:
+    """Create and start what the stack file describes, changing only what differs."""
+
+    services: tuple[str, ...] = services("Services, with what they depend on (default: all).")
+    detach: bool = switch("-d", "--detach", help="Leave the containers running in the background.")
+    wait: bool = switch("--wait", help="Wait until services are running or healthy; implies -d.")
+    wait_timeout: float | None = value("--wait-timeout", help="Give up after this long.", kind=float, metavar="SECONDS")
+    build: bool = switch("--build", help="Build images first, even where they exist.")
+    no_build: bool = switch("--no-build", help="Never build; a missing image is an error.")
+    force_recreate: bool = switch("--force-recreate", help="Recreate containers even where nothing has changed.")
+    no_recreate: bool = switch("--no-recreate", help="Leave containers that exist as they are.")
+    always_recreate_deps: bool = switch("--always-recreate-deps", help="Recreate what these services depend on, too.")
+    renew_anon_volumes: bool = switch(
+        "-V", "--renew-anon-volumes", help="New anonymous volumes instead of those of the container before."
+    )
+    pull: str = value(
+        "--pull", help="Pull images first.", default="", metavar="POLICY", choices=("always", "missing", "never")
+    )
+    no_deps: bool = switch("--no-deps", help="Leave services alone that these depend on.")
+    remove_orphans: bool = switch("--remove-orphans", help="Remove containers of services that the file has no more.")
+    dry_run: bool = switch("--dry-run", help="Print what would be done, and do nothing.")
+    timeout: int | None = timeout()
+    scale: tuple[str, ...] = values("--scale", help="Number of containers.", metavar="SERVICE=NUM", check=scale_of)
+    abort_on_container_exit: bool = switch(
+        "--abort-on-container-exit", help="Stop everything as soon as one container ends."
+    )
+    abort_on_container_failure: bool = switch(
+        "--abort-on-container-failure", help="Stop everything as soon as one container fails."
+    )
+    exit_code_from: str = value(
+        "--exit-code-from", help="End with this service's exit code, when it ends.", default="", metavar="SERVICE"
+    )
+    attach: tuple[str, ...] = values("--attach", help="Show only this service's output.", metavar="SERVICE")
+    no_attach: tuple[str, ...] = values("--no-attach", help="Do not show this service's output.", metavar="SERVICE")
+    no_log_prefix: bool = switch("--no-log-prefix", help="Lines without the container's name.")
+    no_color: bool = switch("--no-color", help="Lines without colour.")
+    timestamps: bool = switch("--timestamps", help="Lines with their time.")
+    yes: bool = switch("-y", "--yes", help="Answer every question with yes.")
+
+    @property
+    def background(self) -> bool:
+        return self.detach or self.wait
+
+    @property
+    def aborts(self) -> bool:
+        return self.abort_on_container_exit or self.abort_on_container_failure or bool(self.exit_code_from)
+
+
+def run(session: Session, request: Request) -> int:
+    _check(request)
+    args = {**vars(request), "detach": request.background, "scale": dict(scale_of(item) for item in request.scale)}
+    if request.dry_run:
+        from stackup.cli.verbs.plan import show
+
+        return show(session, "up", args)
+    outcome = _carry_out(session, session.ensure(), request, args)
+    if _refused(outcome) and _agreed(session, outcome):
+        outcome = _carry_out(session, session.ensure(), request, {**args, "yes": True})
+    return outcome.exit_code
+
+
+def _check(request: Request) -> None:
+    refuse_both("--force-recreate", request.force_recreate, "--no-recreate", request.no_recreate)
+    refuse_both("--build", request.build, "--no-build", request.no_build)
+    refuse_both("--detach or --wait", request.background, "--abort-on-container-exit", request.aborts)
+    if request.wait_timeout is not None and not request.wait:
+        raise UsageError("cannot use --wait-timeout without --wait")
+
+
+def _carry_out(session: Session, client: Client, request: Request, args: dict[str, Any]) -> Outcome:
+    if request.background:
+        return Follower(session, client, "up").run("up", args)
+    return Foreground(session, client, request).run(args)
+
+
+class Foreground:
+    """An attached ``up``: prints output until everything has ended, or until it must stop because one container has."""
+
+    def __init__(self, session: Session, client: Client, request: Request) -> None:
+        self.request = request
+        self.client = client
+        self.session = session
+        self.abort_code: int | None = None
+        self.aborting = False
+        self.follower = Follower(
+            session,
+            client,
+            "up",
+            logs=LogPrinter(
+                session.console,
+                session.project,
+                prefix=not request.no_log_prefix,
+                colour=not request.no_color,
+                timestamps=request.timestamps,
+                only=frozenset(request.attach),
+                never=frozenset(request.no_attach),
+            ),
+            on_exited=self.exited,
+            interrupt_text=STOPPING,
+        )
+
+    def run(self, args: dict[str, Any]) -> Outcome:
+        outcome = self.follower.run("up", args)
+        if self.abort_code is not None and not outcome.interrupts:
+            outcome.exit_code = self.abort_code
+        return outcome
+
+    def exited(self, event: Event) -> None:
+        """A container has ended: does that end the whole, and with which code?"""
+        request = self.request
+        if not request.aborts or event.get("restarting"):
+            return
+        code = 1 if event["code"] is None else int(event["code"])
+        if request.exit_code_from:
+            if self.abort_code is None and event["service"] == request.exit_code_from:
+                self.abort_code = code
+        elif not self.aborting and (code or not self._failures_only):
+            self.abort_code = code
+        if not self.aborting and (code or not self._failures_only):
+            self.aborting = True
+            self.follower.progress.interrupt(f"Aborting, because {event['name']} has ended...")
+            self.client.cancel("graceful")
+
+    @property
+    def _failures_only(self) -> bool:
+        request = self.request
+        return request.abort_on_container_failure and not (request.abort_on_container_exit or request.exit_code_from)
+
+
+def _refused(outcome: Outcome) -> bool:
+    return any(isinstance(error, PlanRefused) for error in outcome.errors)
+
+
+def _agreed(session: Session, outcome: Outcome) -> bool:
+    """Asks the person at the terminal; without one, the refusal stands."""
+    import sys
+
+    questions = (outcome.plan or {}).get("questions", ())
+    if not questions or not sys.stdin.isatty() or not session.console.err.isatty():
+        return False
+    for question in questions:
+        session.console.err.write(f"{question['text']} [y/N] ")
+        session.console.err.flush()
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            return False
+    return True
