@@ -21,6 +21,9 @@ class Phase(StrEnum):
     REMOVING = "removing"
 
 
+LIVE = frozenset({Phase.STARTING, Phase.RUNNING, Phase.RESTARTING, Phase.STOPPING})
+
+
 class Health(StrEnum):
     NONE = "none"  # no health check is configured
     STARTING = "starting"
@@ -31,7 +34,9 @@ class Health(StrEnum):
 @dataclass(frozen=True, slots=True)
 class ObservedContainer:
     """``exit_code`` is None while running, before the first start, and when nobody could observe the exit
-    (``exit_unknown``). ``config`` is the canonical service configuration it was created from, for diffs by key."""
+    (``exit_unknown``). ``config`` is the service configuration it was created from (``planner.service_config``), for
+    diffs by key and, when there is no stack file, for the order of stopping. While a container is being replaced, two
+    have the same name; an ``id`` is never used twice. ``oneoff``: made by ``run``, no replica of its service."""
 
     id: str
     name: str
@@ -49,25 +54,43 @@ class ObservedContainer:
     networks: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # network key -> network id
     volumes: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # target -> volume name
     namespaces_of: tuple[str, ...] = ()  # ids of containers whose namespaces it shares
+    anonymous_volumes: tuple[str, ...] = ()  # names; also in ``volumes``
+    oneoff: bool = False
+
+    @property
+    def live(self) -> bool:
+        """True while there is, or will be again by itself, a process to stop."""
+        return self.phase in LIVE
+
+    @property
+    def completed(self) -> bool:
+        """True when it ended by itself with success."""
+        return self.phase is Phase.EXITED and self.exit_code == 0 and not self.stopped_by_user
 
 
 @dataclass(frozen=True, slots=True)
 class ObservedNetwork:
+    """``external``: exists, but belongs to somebody else; listed because the stack file refers to its ``name``."""
+
     key: str
     name: str
     id: str
     config_hash: str
     config: Mapping[str, Any]
+    external: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ObservedVolume:
-    """``key`` is empty for anonymous volumes and for those that the stack file does not name (any more)."""
+    """``key`` is empty for anonymous volumes and for those that the stack file does not name (any more).
+    ``external``: exists, but is not this project's; listed because the stack file refers to its ``name``."""
 
     name: str
     key: str
     config_hash: str
     config: Mapping[str, Any]
+    external: bool = False
+    anonymous: bool = False
 
 
 @dataclass(frozen=True, slots=True)

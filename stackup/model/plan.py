@@ -6,9 +6,11 @@ succeeded first: when one of them fails, this one is not started. The printed pl
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+FORMAT_VERSION = 1  # of to_dict
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,22 +22,53 @@ class Action:
     after: tuple[str, ...] = ()
 
     verb: ClassVar[str] = ""
+    kinds: ClassVar[dict[str, type[Action]]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        Action.kinds[cls.__name__] = cls
 
     @property
     def target(self) -> str:
         """The object in the user's words: ``container shop-web-1``."""
         raise NotImplementedError
 
+    @property
+    def tolerant(self) -> bool:
+        """True when it is carried out once all of ``after`` have ended, however they ended."""
+        return False
+
     def describe(self) -> str:
         return f"{self.verb} {self.target}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """``type`` and the fields; ``verb``, ``target`` and ``text`` are there for readers only."""
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        described = {"type": type(self).__name__, "verb": self.verb, "target": self.target, "text": self.describe()}
+        return described | {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+
+    @staticmethod
+    def from_dict(data: Mapping[str, Any]) -> Action:
+        """Raises KeyError or TypeError for what ``to_dict`` did not make."""
+        cls = Action.kinds[data["type"]]
+        names = {item.name for item in fields(cls)}
+        values: dict[str, Any] = {key: value for key, value in data.items() if key in names}
+        for key, value in values.items():
+            if isinstance(value, list):
+                values[key] = tuple(value)
+        return cls(**values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceImage(Action):
-    """Base of actions that make an image present for a service."""
+    """Base of actions that make an image present for a service.
+
+    ``decides`` names the existing containers that are replaced if the image turns out to be another one than theirs.
+    Which it will be is not known beforehand: see ``Plan.undecided``.
+    """
 
     service: str
     image: str
+    decides: tuple[str, ...] = ()
 
     @property
     def target(self) -> str:
@@ -96,7 +129,8 @@ class RemoveVolume(VolumeAction):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerAction(Action):
-    """``container_id`` is empty where the container does not exist yet when the plan is made."""
+    """``container_id`` is empty where the container does not exist yet when the plan is made: the container meant is
+    then the one that this plan creates under that name."""
 
     service: str
     number: int
@@ -110,9 +144,11 @@ class ContainerAction(Action):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateContainer(ContainerAction):
-    """``replaces`` is the id of the container whose anonymous volumes it inherits."""
+    """``replaces`` is the id of the container that it takes the place of; with ``inherit`` it takes over that one's
+    anonymous volumes. The old one is usually still there, under the same name, and may be running."""
 
     replaces: str = ""
+    inherit: bool = True
     verb: ClassVar[str] = "create"
 
 
@@ -151,7 +187,9 @@ class WaitFor(Action):
     """Succeeds when ``service`` meets ``condition``; fails as soon as it no longer can.
 
     ``condition`` is one of service_started, service_healthy, service_completed_successfully (Compose), or
-    ``running_or_healthy``, what ``up --wait`` waits for. With ``required`` false a failure is only a warning.
+    ``running_or_healthy``, what ``up --wait`` waits for: healthy where there is a health check, else running; a
+    container that ended with 0 and is not restarted counts. With ``required`` false it never fails: that the
+    condition cannot be met is only a warning. ``timeout`` in seconds, None waits for ever.
     """
 
     service: str
@@ -163,6 +201,10 @@ class WaitFor(Action):
     @property
     def target(self) -> str:
         return f"service {self.service}"
+
+    @property
+    def tolerant(self) -> bool:
+        return not self.required
 
     def describe(self) -> str:
         words = {
@@ -192,6 +234,8 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
+    """``actions`` stand in an order that respects ``after``: each comes behind all that it waits for."""
+
     project: str
     actions: tuple[Action, ...] = ()
     notices: tuple[Notice, ...] = ()
@@ -203,15 +247,68 @@ class Plan:
     def __bool__(self) -> bool:
         return bool(self.actions)
 
+    @property
+    def undecided(self) -> bool:
+        """True when the result of a build or pull decides what else is to be done: carry out ``image_stage()``, look
+        again, and decide again with ``Desired.after_images()``."""
+        return any(isinstance(action, ServiceImage) and action.decides for action in self.actions)
+
+    def image_stage(self) -> Plan:
+        """Only the builds and pulls."""
+        actions = tuple(action for action in self.actions if isinstance(action, ServiceImage))
+        return Plan(self.project, actions)
+
     def text(self) -> str:
-        """One line an action, in an order that respects ``after``; reasons behind an em dash. The test oracle."""
-        if not self.actions:
-            return f"{self.project}: nothing to do\n"
-        numbers = {action.id: index for index, action in enumerate(self.actions, 1)}
-        lines = []
-        for index, action in enumerate(self.actions, 1):
-            after = ",".join(str(numbers[item]) for item in action.after)
-            lines.append(f"{index:>3} {action.describe()} — {action.reason}" + (f"  (after {after})" if after else ""))
+        """One line an action: number, what is done, why, and the numbers of those it waits for. The test oracle."""
+        lines = [f"{self.project}: {_count(self.actions)}", *_table(self.actions)]
         lines += [f"  ! {notice.text}" for notice in self.notices]
-        lines += [f"  ? {question.text}" for question in self.questions]
+        lines += [f"  ? {question.text} (default: {_yes_no(question.default)})" for question in self.questions]
         return "\n".join(lines) + "\n"
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "version": FORMAT_VERSION,
+            "project": self.project,
+            "actions": [action.to_dict() for action in self.actions],
+            "notices": [notice.text for notice in self.notices],
+            "questions": [{"id": item.id, "text": item.text, "default": item.default} for item in self.questions],
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Plan:
+        """Raises ValueError when ``data`` is not a plan of this format."""
+        if data.get("version") != FORMAT_VERSION:
+            raise ValueError(f"plan format {data.get('version')!r}, expected {FORMAT_VERSION}")
+        try:
+            return cls(
+                project=data["project"],
+                actions=tuple(Action.from_dict(item) for item in data["actions"]),
+                notices=tuple(Notice(text) for text in data["notices"]),
+                questions=tuple(Question(**item) for item in data["questions"]),
+            )
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"not a plan: {error}") from error
+
+
+def _count(actions: tuple[Action, ...]) -> str:
+    if not actions:
+        return "nothing to do"
+    return "1 action" if len(actions) == 1 else f"{len(actions)} actions"
+
+
+def _yes_no(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+def _table(actions: tuple[Action, ...]) -> list[str]:
+    """Columns: number, verb, object, reason; a very long name pushes its own line only."""
+    numbers = {action.id: index for index, action in enumerate(actions, 1)}
+    objects = [action.describe().removeprefix(action.verb).strip() for action in actions]
+    verbs = max((len(action.verb) for action in actions), default=0)
+    width = min(max((len(item) for item in objects), default=0), 56)
+    lines = []
+    for action, item in zip(actions, objects, strict=True):
+        after = ", ".join(str(number) for number in sorted(numbers[name] for name in action.after))
+        line = f"{numbers[action.id]:>4}  {action.verb:<{verbs}}  {item:<{width}}  {action.reason}"
+        lines.append(line + (f"  (after {after})" if after else ""))
+    return lines

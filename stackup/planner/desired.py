@@ -1,0 +1,57 @@
+"""What the user asked for: the verb, the stack and the options, as one value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from types import MappingProxyType
+
+from stackup.model.stack import Stack
+
+
+class Verb(StrEnum):
+    UP = "up"
+    CREATE = "create"  # up without starting anything
+    DOWN = "down"
+    START = "start"
+    STOP = "stop"
+    RESTART = "restart"
+    KILL = "kill"
+    REMOVE = "rm"  # containers that are not running
+    BUILD = "build"
+    PULL = "pull"
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """Input of ``decide``. Each option is that of the docker compose command of the same name.
+
+    ``stack`` may be None for the verbs that work from records alone: down, start, stop, restart, kill, rm. ``services``
+    empty means all. Durations are seconds; ``timeout`` None is each container's own grace period.
+    """
+
+    verb: Verb
+    stack: Stack | None = None
+    services: tuple[str, ...] = ()
+    no_deps: bool = False
+    force_recreate: bool = False
+    always_recreate_deps: bool = False
+    no_recreate: bool = False
+    renew_anonymous_volumes: bool = False
+    build: bool = False
+    no_build: bool = False
+    pull: str = ""  # overrides each service's pull_policy: always, missing, never
+    images_settled: bool = False  # builds and pulls that were asked for have been done
+    scale: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    wait: bool = False
+    wait_timeout: float | None = None
+    timeout: float | None = None
+    remove_volumes: bool = False
+    remove_orphans: bool = False
+    signal: str = "SIGKILL"
+    answers: Mapping[str, bool] = field(default_factory=lambda: MappingProxyType({}))  # id of a Question -> answer
+
+    def after_images(self) -> Desired:
+        """The same wish once ``Plan.image_stage()`` has been carried out."""
+        return replace(self, images_settled=True)

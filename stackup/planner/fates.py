@@ -1,0 +1,174 @@
+"""What becomes of each container under ``up``: the rules for replacing and restarting, with their reasons."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from stackup.base.names import container_name
+from stackup.model.observed import Observed, ObservedContainer, Phase
+from stackup.model.stack import Service, Stack
+from stackup.planner.desired import Desired, Verb
+from stackup.planner.difference import differences, summary
+from stackup.planner.hashing import config_hash, hashed, service_config
+from stackup.planner.images import Images
+from stackup.planner.order import COMPLETED, namespace_parents, volume_parents
+from stackup.planner.replicas import Fate, replicas
+from stackup.planner.storage import Resource
+from stackup.planner.words import listed, short_id
+from stackup.planner.work import Work, follow_restarts
+
+
+class Fates:
+    """Fills in ``replicas`` of every ``Work``. Works come in dependency order: parents are decided before children."""
+
+    def __init__(
+        self,
+        desired: Desired,
+        stack: Stack,
+        observed: Observed,
+        works: dict[str, Work],
+        networks: dict[str, Resource],
+        volumes: dict[str, Resource],
+        images: Images,
+    ) -> None:
+        self._desired = desired
+        self._stack = stack
+        self._works = works
+        self._networks = networks
+        self._volumes = volumes
+        self._images = images
+        self._project = observed.project
+        self._containers: dict[str, list[ObservedContainer]] = {}
+        for container in observed.containers:
+            if not container.oneoff:
+                self._containers.setdefault(container.service, []).append(container)
+        self._one_shots = one_shots(stack)
+
+    def decide(self) -> None:
+        for work in self._works.values():
+            if work.service is not None:
+                self._replicas(work, work.service)
+        if self._desired.verb is Verb.UP:
+            follow_restarts(self._works)
+        for work in self._works.values():
+            work.remove_first = self._removed_first(work)
+
+    def _replicas(self, work: Work, service: Service) -> None:
+        containers = self._containers.get(work.name, [])
+        config = service_config(self._stack, service)
+        digest = config_hash(config)
+
+        def obsolete(container: ObservedContainer) -> str:
+            return self._obsolete(work, service, container, config, digest)
+
+        def name_of(number: int) -> str:
+            return service.container_name or container_name(self._project, service.name, number)
+
+        work.replicas = replicas(
+            work.name,
+            self._wanted(work, service, containers),
+            containers,
+            obsolete=obsolete,
+            one_shot=work.name in self._one_shots,
+            name_of=name_of,
+        )
+        if work.visiting:  # it is here for what it shares only: what was stopped stays stopped
+            work.replicas = [
+                replace(item, fate=Fate.KEEP) if item.fate is Fate.START else item for item in work.replicas
+            ]
+
+    def _wanted(self, work: Work, service: Service, containers: list[ObservedContainer]) -> int:
+        if service.provider is not None:
+            return 0
+        if work.visiting:
+            return len({item.number for item in containers if item.phase is not Phase.REMOVING})
+        return self._desired.scale.get(work.name, service.replicas)
+
+    def _obsolete(
+        self, work: Work, service: Service, container: ObservedContainer, config: dict[str, object], digest: str
+    ) -> str:
+        """Why ``container`` must be replaced; "" when it need not be."""
+        shared = self._shared(service, container)
+        if work.visiting or self._desired.no_recreate:
+            return shared
+        if self._desired.force_recreate and (work.targeted or self._desired.always_recreate_deps):
+            return "--force-recreate"
+        if self._desired.always_recreate_deps and not work.targeted:
+            return "--always-recreate-deps"
+        reasons = []
+        if container.config_hash != digest:
+            changes = summary(differences(hashed(container.config), hashed(config)))
+            reasons.append(f"config changed: {changes}" if changes else "config changed")
+        image = self._images.known_id(service)
+        if image is not None and image != container.image_id and not _image_changed(reasons):
+            reasons.append(f"image {container.image} changed: {short_id(container.image_id)} -> {short_id(image)}")
+        if not reasons:
+            reasons += [reason for reason in (self._attachments(service, container),) if reason]
+        reasons += [shared] if shared else []
+        return "; ".join(reasons)
+
+    def _shared(self, service: Service, container: ObservedContainer) -> str:
+        """Something that it uses is made anew by this plan, whatever the options say."""
+        remade = [self._networks[key].name for key in container.networks if _is_remade(self._networks, key)]
+        if remade:
+            return f"network {listed(remade)} is made anew"
+        gone = {item.name for item in self._volumes.values() if item.remade}
+        mounted = [name for name in container.volumes.values() if name in gone]
+        if mounted:
+            return f"volume {listed(mounted)} is made anew"
+        return self._parents(service, container)
+
+    def _parents(self, service: Service, container: ObservedContainer) -> str:
+        for kind, parents in (("namespaces", namespace_parents(service)), ("volumes", volume_parents(service))):
+            for name in parents:
+                parent = self._works.get(name)
+                if parent is not None and parent.has(Fate.REPLACE):
+                    return f"shares {kind} with {name}, which is replaced"
+        alive = {item.id for group in self._containers.values() for item in group}
+        lost = [item for item in container.namespaces_of if item not in alive]
+        if lost and namespace_parents(service):
+            return f"shared namespaces with a container of {listed(namespace_parents(service))} that is gone"
+        return ""
+
+    def _attachments(self, service: Service, container: ObservedContainer) -> str:
+        """Networks and volumes whose identity is not that which the container was made with."""
+        for key in service.networks:
+            network = self._networks.get(key)
+            if network is not None and container.networks.get(key) != network.id:
+                return f"network {network.name} is another one than it was made with"
+        for mount in service.volumes:
+            volume = self._volumes.get(mount.source or "") if mount.type == "volume" else None
+            found = container.volumes.get(mount.target or "")
+            if volume is not None and found is not None and found != volume.name:
+                return f"volume at {mount.target} changed: {found} -> {volume.name}"
+        return ""
+
+    def _removed_first(self, work: Work) -> bool:
+        """Usually a replacement is made before the old container is stopped, so that a failure leaves the old one
+        running. Not so where both cannot exist at a time: fixed addresses, networks and volumes made anew."""
+        if work.service is None or not work.has(Fate.REPLACE, Fate.CREATE):
+            return False
+        service = work.service
+        if any(_is_remade(self._networks, key) for key in service.networks):
+            return True
+        if any(mount.source and _is_remade(self._volumes, mount.source) for mount in service.volumes):
+            return True
+        if any(end and (end.ipv4_address or end.ipv6_address or end.mac_address) for end in service.networks.values()):
+            return True
+        parents = (*namespace_parents(service), *volume_parents(service))
+        return any(parent in self._works and self._works[parent].remove_first for parent in parents)
+
+
+def one_shots(stack: Stack) -> set[str]:
+    """Services whose completion others wait for."""
+    services = (*stack.services.values(), *stack.disabled.values())
+    needed = (item for service in services for item in service.depends_on.items())
+    return {name for name, dependency in needed if dependency.condition == COMPLETED}
+
+
+def _image_changed(reasons: list[str]) -> bool:
+    return any("image: " in reason for reason in reasons)
+
+
+def _is_remade(resources: dict[str, Resource], key: str) -> bool:
+    return key in resources and resources[key].remade

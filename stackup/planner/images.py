@@ -1,0 +1,124 @@
+"""Which images must be built or pulled before containers can be made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from stackup.base.errors import PlanRefused
+from stackup.base.names import image_name
+from stackup.model.observed import Observed
+from stackup.model.plan import BuildImage, PullImage
+from stackup.model.stack import Service
+from stackup.planner.desired import Desired
+from stackup.planner.draft import Draft
+
+
+def image_of(project: str, service: Service) -> str:
+    """The reference of the image that ``service`` runs."""
+    return service.image or image_name(project, service.name)
+
+
+class Images:
+    """Adds builds and pulls to the draft, one for each reference, when they are asked for or found to be needed."""
+
+    def __init__(
+        self,
+        draft: Draft,
+        desired: Desired,
+        observed: Observed,
+        services: Mapping[str, Service],
+        builders: Iterable[str],
+    ) -> None:
+        """``builders``: services of this request; ``services`` all that may share an image with them."""
+        self._draft = draft
+        self._desired = desired
+        self._observed = observed
+        self._services = services
+        self._actions: dict[str, str] = {}  # reference -> action id
+        self._builders: dict[str, str] = {}  # reference -> service that builds it
+        for name in (*builders, *services):
+            if services[name].build is not None:
+                self._builders.setdefault(image_of(observed.project, services[name]), name)
+
+    def known_id(self, service: Service) -> str | None:
+        """Id of the image that is here under the service's reference."""
+        return self._observed.images.get(image_of(self._observed.project, service))
+
+    def asked(self, name: str) -> None:
+        """Adds what the user or the service's pull_policy wants on every ``up``."""
+        service, desired = self._services[name], self._desired
+        if desired.images_settled or service.provider is not None:
+            return
+        policy = desired.pull or service.pull_policy or ""
+        if service.build is not None and not desired.no_build:
+            if desired.build:
+                self.build(name, "--build")
+            elif policy == "build":
+                self.build(name, "pull_policy: build")
+        elif policy == "always":
+            self.pull(name, "--pull always" if desired.pull else "pull_policy: always")
+
+    def needed(self, name: str) -> tuple[str, ...]:
+        """A container of ``name`` will be created: ids of actions that it has to wait for.
+
+        Raises PlanRefused when the image is absent and may be neither built nor pulled.
+        """
+        service = self._services[name]
+        reference = image_of(self._observed.project, service)
+        if reference in self._actions:
+            return (self._actions[reference],)
+        if self.known_id(service) is not None:
+            return ()
+        builder = self._builders.get(reference)
+        if builder is not None and not self._desired.no_build:
+            return (self.build(builder, "not built yet"),)
+        policy = self._desired.pull or service.pull_policy or ""
+        if builder is not None and service.image is None:
+            raise PlanRefused(
+                f"cannot create service {name}: image {reference} is not built yet and --no-build was given",
+                hint="leave --no-build out",
+            )
+        if policy == "never":
+            raise PlanRefused(
+                f"cannot create service {name}: image {reference} is not here and pull_policy is never",
+                hint=f"import it with `stackup import FILE {reference}`, or change pull_policy",
+            )
+        return (self.pull(name, "not here yet"),)
+
+    def build(self, name: str, reason: str) -> str:
+        reference = image_of(self._observed.project, self._services[name])
+        if reference in self._actions:
+            return self._actions[reference]
+        action = self._draft.add(
+            BuildImage(f"build {reference}", reason, service=name, image=reference, decides=self._decided(reference))
+        )
+        self._actions[reference] = action
+        build = self._services[name].build
+        for context in build.additional_contexts.values() if build else ():
+            other = context.removeprefix("service:")
+            if other != context and other in self._services and other != name:
+                self._draft.after(action, self._base(other))
+        return action
+
+    def _base(self, name: str) -> tuple[str, ...]:
+        """Image of another service that a build starts from."""
+        service = self._services[name]
+        missing = self.known_id(service) is None
+        rebuilt = self._desired.build and not self._desired.images_settled and service.build is not None
+        return (self.build(name, "another build starts from it"),) if missing or rebuilt else ()
+
+    def pull(self, name: str, reason: str) -> str:
+        reference = image_of(self._observed.project, self._services[name])
+        if reference not in self._actions:
+            decides = self._decided(reference)
+            action = PullImage(f"pull {reference}", reason, service=name, image=reference, decides=decides)
+            self._actions[reference] = self._draft.add(action)
+        return self._actions[reference]
+
+    def _decided(self, reference: str) -> tuple[str, ...]:
+        project = self._observed.project
+        services = {name for name, service in self._services.items() if image_of(project, service) == reference}
+        if self._desired.no_recreate:
+            return ()
+        found = self._observed.containers
+        return tuple(sorted(item.name for item in found if item.service in services and not item.oneoff))

@@ -1,0 +1,206 @@
+"""From fates to actions: what is created, stopped, removed, started and waited for, and in which order.
+
+Order: everything is created first and in parallel; then old containers stop, dependants before what they need; then
+new ones start, dependants after what they need. A replaced container is stopped only once its successor exists.
+"""
+
+from __future__ import annotations
+
+from stackup.model.observed import Observed, ObservedContainer
+from stackup.model.plan import CreateContainer, RemoveContainer, StartContainer, StopContainer
+from stackup.planner.desired import Desired
+from stackup.planner.draft import Draft
+from stackup.planner.gates import Gates
+from stackup.planner.images import Images
+from stackup.planner.order import ServiceGraph, namespace_parents, volume_parents
+from stackup.planner.replicas import Fate, Replica
+from stackup.planner.storage import Resource
+from stackup.planner.work import ENDING, STARTING, Work, ends
+
+
+class Layout:
+    def __init__(
+        self,
+        draft: Draft,
+        desired: Desired,
+        observed: Observed,
+        graph: ServiceGraph,
+        works: dict[str, Work],
+        networks: dict[str, Resource],
+        volumes: dict[str, Resource],
+        images: Images | None,
+    ) -> None:
+        self._draft = draft
+        self._desired = desired
+        self._graph = graph
+        self._works = works
+        self._networks = networks
+        self._volumes = volumes
+        self._images = images
+        self._counts: dict[str, int] = {}
+        for container in observed.containers:
+            self._counts[container.name] = self._counts.get(container.name, 0) + 1
+        self._removed: dict[str, list[str]] = {}  # name of a container -> its removal
+        self._ports: dict[tuple[str, str], list[str]] = {}  # published port, protocol -> stops that set it free
+
+    def add(self, *, start: bool) -> None:
+        """``start`` False leaves out what begins to run."""
+        gates = Gates(self._draft, self._desired, self._works) if start else None
+        for work in self._works.values():
+            for replica in work.replicas:
+                self._replica(work, replica, start)
+            if gates is not None:
+                gates.add(work)
+        for work in self._works.values():
+            self._order_creates(work)
+            self._order_stops(work)
+            if gates is not None:
+                self._order_starts(work, gates)
+        self._order_resources()
+
+    def _replica(self, work: Work, replica: Replica, start: bool) -> None:
+        create = stop = remove = ""
+        old = replica.container
+        if replica.fate in (Fate.CREATE, Fate.REPLACE):
+            create = self._create(work, replica)
+        if old is not None and replica.fate in ENDING:
+            stop = self._stop(work, replica, old)
+            if replica.fate is not Fate.RESTART:
+                remove = self._remove(work, replica, old, stop)
+        if create and remove:
+            if work.remove_first:
+                self._draft.after(create, [remove])
+                self._draft.after(stop or remove, work.images)
+            else:
+                self._draft.after(stop or remove, [create])
+        if start and replica.fate in STARTING:
+            self._start(work, replica, [item for item in (create, stop, remove) if item])
+
+    def _create(self, work: Work, replica: Replica) -> str:
+        old = replica.container
+        work.images = list(self._images.needed(work.name)) if self._images else []
+        action = CreateContainer(
+            f"create {replica.name}",
+            replica.reason,
+            tuple(work.images),
+            service=work.name,
+            number=replica.number,
+            name=replica.name,
+            replaces=old.id if old else "",
+            inherit=not self._desired.renew_anonymous_volumes,
+        )
+        work.creates.append(self._draft.add(action))
+        return action.id
+
+    def _stop(self, work: Work, replica: Replica, old: ObservedContainer) -> str:
+        if not old.live:
+            return ""
+        action = StopContainer(
+            f"stop {self._name(old)}",
+            "replaced by a new one" if replica.fate is Fate.REPLACE else replica.reason,
+            service=work.name,
+            number=old.number,
+            name=old.name,
+            container_id=old.id,
+            timeout=self._desired.timeout,
+        )
+        for port in old.config.get("ports") or ():
+            if port.get("published"):
+                key = (str(port["published"]), str(port.get("protocol", "tcp")))
+                self._ports.setdefault(key, []).append(action.id)
+        work.stops.append(self._draft.add(action))
+        return action.id
+
+    def _remove(self, work: Work, replica: Replica, old: ObservedContainer, stop: str) -> str:
+        action = RemoveContainer(
+            f"remove {self._name(old)}",
+            "replaced by a new one" if replica.fate is Fate.REPLACE else replica.reason,
+            (stop,) if stop else (),
+            service=work.name,
+            number=old.number,
+            name=old.name,
+            container_id=old.id,
+            volumes=replica.fate is Fate.REPLACE and self._desired.renew_anonymous_volumes,
+        )
+        self._removed.setdefault(old.name, []).append(action.id)
+        work.removes.append(self._draft.add(action))
+        return action.id
+
+    def _start(self, work: Work, replica: Replica, after: list[str]) -> None:
+        fresh = replica.fate in (Fate.CREATE, Fate.REPLACE)
+        old = replica.container
+        action = StartContainer(
+            f"start {replica.name}",
+            "new" if fresh else replica.reason,
+            tuple(after),
+            service=work.name,
+            number=replica.number,
+            name=replica.name,
+            container_id="" if fresh or old is None else old.id,
+        )
+        work.starts.append(self._draft.add(action))
+
+    def _name(self, container: ObservedContainer) -> str:
+        return container.name if self._counts[container.name] == 1 else f"{container.name} {container.id[:12]}"
+
+    def _order_creates(self, work: Work) -> None:
+        if work.service is None or not work.creates:
+            return
+        service = work.service
+        needed = [self._networks[key].create for key in service.networks if key in self._networks]
+        mounts = [mount.source or "" for mount in service.volumes if mount.type == "volume"]
+        needed += [self._volumes[key].create for key in mounts if key in self._volumes]
+        for parent in (*namespace_parents(service), *volume_parents(service)):
+            if parent in self._works:
+                needed += self._works[parent].creates
+        for create in work.creates:
+            self._draft.after(create, [item for item in needed if item])
+
+    def _order_stops(self, work: Work) -> None:
+        """Dependants stop first. What is to start again stops only once all that it needs anew could be made."""
+        if not work.stops:
+            return
+        first: list[str] = []
+        for name in self._graph.dependants.get(work.name, ()):
+            first += ends(self._works, name, lambda item: item.stops, lambda item: self._graph.dependants.get(item, ()))
+        if work.has(Fate.RESTART, Fate.REPLACE):
+            for edge in work.edges:
+                first += ends(self._works, edge.service, _preparation, self._needed)
+        for stop in work.stops:
+            self._draft.after(stop, first)
+
+    def _needed(self, name: str) -> list[str]:
+        return [edge.service for edge in self._works[name].edges]
+
+    def _order_starts(self, work: Work, gates: Gates) -> None:
+        if not work.starts:
+            return
+        first = gates.before(work)
+        ports = work.service.ports if work.service else ()
+        for port in ports:
+            first += self._ports.get((str(port.published), port.protocol), []) if port.published else []
+        for start, replica in zip(work.starts, (item for item in work.replicas if item.fate in STARTING), strict=True):
+            self._draft.after(start, first)
+            self._draft.after(start, self._removed.get(replica.name, ()))
+
+    def _order_resources(self) -> None:
+        """A network or volume goes once all containers that use it have gone."""
+        for resources, by_network in ((self._networks, True), (self._volumes, False)):
+            for resource in resources.values():
+                if not resource.remade:
+                    continue
+                users = []
+                for work in self._works.values():
+                    for replica in work.replicas:
+                        old = replica.container
+                        if old is None or replica.fate not in (Fate.REPLACE, Fate.REMOVE):
+                            continue
+                        if resource.key in old.networks if by_network else resource.name in old.volumes.values():
+                            users.append(f"remove {self._name(old)}")
+                self._draft.after(resource.remove, users)
+
+
+def _preparation(work: Work) -> list[str]:
+    if not work.has(Fate.REPLACE):
+        return []
+    return work.images if work.remove_first else work.creates

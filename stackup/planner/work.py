@@ -1,0 +1,106 @@
+"""One service inside a plan for ``up``: what becomes of its containers, and the ids of the actions that do it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from stackup.model.observed import Health, Phase
+from stackup.model.stack import Service
+from stackup.planner.order import COMPLETED, HEALTHY, Edge
+from stackup.planner.replicas import Fate, Replica
+
+STARTING = frozenset({Fate.START, Fate.RESTART, Fate.REPLACE, Fate.CREATE})
+ENDING = frozenset({Fate.RESTART, Fate.REPLACE, Fate.REMOVE})
+
+
+@dataclass(slots=True)
+class Work:
+    """``service`` is None for one that only records know. ``targeted``: named by the user, or nobody was named.
+    ``visiting``: only here because something it shares is made anew. ``remove_first``: old containers must be gone
+    before new ones can be made. ``images``: builds and pulls that its creations wait for."""
+
+    name: str
+    service: Service | None
+    edges: tuple[Edge, ...] = ()
+    targeted: bool = True
+    visiting: bool = False
+    remove_first: bool = False
+    replicas: list[Replica] = field(default_factory=list)
+    images: list[str] = field(default_factory=list)
+    creates: list[str] = field(default_factory=list)
+    stops: list[str] = field(default_factory=list)
+    removes: list[str] = field(default_factory=list)
+    starts: list[str] = field(default_factory=list)
+
+    def has(self, *fates: Fate) -> bool:
+        return any(replica.fate in fates for replica in self.replicas)
+
+    @property
+    def begins(self) -> bool:
+        """Something of it starts."""
+        return any(replica.fate in STARTING for replica in self.replicas)
+
+    @property
+    def empty(self) -> bool:
+        """It will have no container: nothing to wait for."""
+        return all(replica.fate is Fate.REMOVE for replica in self.replicas)
+
+    def surviving(self) -> set[str]:
+        """Ids of the containers that live on."""
+        lasting = (Fate.KEEP, Fate.START, Fate.RESTART)
+        return {item.container.id for item in self.replicas if item.container and item.fate in lasting}
+
+    def satisfies(self, condition: str) -> bool:
+        """True when, as observed and untouched by this plan, it already meets ``condition``."""
+        if self.begins:
+            return False
+        kept = [item.container for item in self.replicas if item.container and item.fate is Fate.KEEP]
+        if condition == COMPLETED:
+            return all(container.completed for container in kept)
+        if condition == HEALTHY:
+            return all(item.phase is Phase.RUNNING and item.health is Health.HEALTHY for item in kept)
+        ready = (Health.NONE, Health.HEALTHY)
+        return all(item.completed or (item.phase is Phase.RUNNING and item.health in ready) for item in kept)
+
+
+def follow_restarts(works: Mapping[str, Work]) -> None:
+    """Running containers restart with what they depend on (``depends_on.restart``) or live in. ``works`` come in
+    dependency order, so that one restart brings about the next."""
+    for work in works.values():
+        reason = ""
+        for edge in work.edges:
+            needed = works.get(edge.service)
+            if needed is None:
+                continue
+            if edge.namespace and needed.has(Fate.START, Fate.RESTART):
+                reason = f"lives in the namespaces of {edge.service}, which starts again"
+            elif edge.restart and needed.has(Fate.REPLACE, Fate.RESTART):
+                reason = f"{edge.service} is {'replaced' if needed.has(Fate.REPLACE) else 'restarted'}"
+        if reason:
+            work.replicas = [
+                replace(item, fate=Fate.RESTART, reason=reason)
+                if item.fate is Fate.KEEP and item.container is not None and item.container.live
+                else item
+                for item in work.replicas
+            ]
+
+
+def ends(
+    works: dict[str, Work], name: str, own: Callable[[Work], list[str]], beyond: Callable[[str], Iterable[str]]
+) -> list[str]:
+    """Actions of service ``name`` (picked by ``own``); where it has none, those of the services ``beyond`` it."""
+    found: dict[str, None] = {}
+    seen: set[str] = set()
+    waiting = [name]
+    while waiting:
+        current = waiting.pop()
+        if current in seen or current not in works:
+            continue
+        seen.add(current)
+        actions = own(works[current])
+        if actions:
+            found.update(dict.fromkeys(actions))
+        else:
+            waiting.extend(beyond(current))
+    return list(found)
