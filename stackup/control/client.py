@@ -8,7 +8,7 @@ import socket
 import sys
 import time
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -187,7 +187,7 @@ class Client:
         if sent < len(line):
             self.socket.sendall(line[sent:])
 
-    def _events(self) -> Iterator[dict[str, Any]]:
+    def _events(self) -> Generator[dict[str, Any], None, bool]:
         """Yields events; returns True when the request must be repeated."""
         buffer = bytearray()
         seen = False

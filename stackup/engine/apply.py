@@ -66,7 +66,8 @@ async def _run(
     outcome = Outcome.CANCELLED
     error: StackupError | None = None
     try:
-        if any(report.outcomes[requirement] is not Outcome.DONE for requirement in action.after):
+        unmet = any(report.outcomes[requirement] is not Outcome.DONE for requirement in action.after)
+        if unmet and not action.tolerant:
             outcome = Outcome.SKIPPED
             return
         emit({"event": "action", "id": action.id, "state": "started"})

@@ -32,7 +32,8 @@ class Container:
         self.lock = asyncio.Lock()  # held by start, stop and remove, so that they never overlap
         self.writers: list[LogWriter] = []
         self.pidfd = -1
-        self.tasks: set[asyncio.Task[None]] = set()  # health loop, restart timer
+        self.watching: asyncio.Task[None] | None = None  # probes its health
+        self.aftermath: asyncio.Task[None] | None = None  # tidies up after an exit, then restarts where that is due
         self.early_exit: Any = None  # an exit that was told before the start's answer was handled
         self._records = records
         self._publish = publish
@@ -96,8 +97,8 @@ class Container:
             health="none",
         )
 
-    def stopping(self) -> None:
-        self._set("stopping", phase=Phase.STOPPING.value, stopped_by_user=True)
+    def stopping(self, *, by_user: bool = True) -> None:
+        self._set("stopping", phase=Phase.STOPPING.value, stopped_by_user=by_user)
 
     def stop_wanted(self) -> None:
         """The user stopped a container that was waiting for its restart, or is not running."""
@@ -143,18 +144,6 @@ class Container:
         self.state = replace(self.state, **changes)
         self._records.set_state(self.id, self.state)
         self._publish(self, event)
-
-    def cancel_tasks(self) -> None:
-        """Ends the health loop and a pending restart; the caller may itself be one of them."""
-        current = asyncio.current_task()
-        for task in self.tasks:
-            if task is not current:
-                task.cancel()
-
-    def spawn(self, coroutine: Any) -> None:
-        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(coroutine)
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
 
 
 def exit_text(state: State) -> str:

@@ -29,25 +29,22 @@ CREATE TABLE IF NOT EXISTS volumes (name TEXT PRIMARY KEY, data TEXT NOT NULL);
 
 @dataclass(frozen=True, slots=True)
 class EndpointRecord:
-    """One interface of one container. ``network`` is the key in the stack file; ``mac`` and ``address`` as text."""
+    """A container's place in one network. ``network`` is the key in the stack file; ``wanted`` is
+    ``network.types.Wanted`` as a dictionary: what the stack file asks for."""
 
     network: str
     network_id: str
-    interface: str
-    aliases: tuple[str, ...] = ()
-    address: str = ""
-    mac: str = ""
-    gateway: str = ""
+    wanted: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class PortRecord:
-    """A published port. ``host_port`` 0 until one was chosen."""
+    """A published port. ``host_port`` is text: "" (a free one), "8080" or "8000-8010"; one number once it is bound."""
 
-    host_ip: str
-    host_port: int
     container_port: int
-    protocol: str
+    host_port: str = ""
+    protocol: str = "tcp"
+    host_ip: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +79,7 @@ class Definition:
     hostname: str = ""
     tty: bool = False
     stdin_open: bool = False
+    init: bool = False
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), separators=(",", ":"))
@@ -90,9 +88,7 @@ class Definition:
     def from_json(cls, text: str) -> Definition:
         data = json.loads(text)
         data["supervision"] = Supervision.from_dict(data["supervision"])
-        data["endpoints"] = tuple(
-            EndpointRecord(**dict(item, aliases=tuple(item["aliases"]))) for item in data["endpoints"]
-        )
+        data["endpoints"] = tuple(EndpointRecord(**item) for item in data["endpoints"])
         data["ports"] = tuple(PortRecord(**item) for item in data["ports"])
         data["overlays"] = tuple(data["overlays"])
         data["anonymous_volumes"] = tuple(data["anonymous_volumes"])

@@ -1,0 +1,111 @@
+"""The supervisor process: ``stackup supervisor PROJECT``, started by its launcher and by nobody else.
+
+It owns the project's lock for life, serves the control socket, and ends, with its launcher, when nothing is left to
+watch. Killed at any instant, its successor takes over what it finds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import time
+
+from stackup.base.errors import HostUnfit
+from stackup.base.files import try_lock
+from stackup.base.paths import Layout
+from stackup.base.version import VERSION
+from stackup.control.client import supervisor_argv
+from stackup.control.protocol import PROTOCOL, Request
+from stackup.control.server import Connection, Server
+from stackup.engine.project import Project
+
+LOCK_PATIENCE = 5.0  # seconds for a predecessor that is being killed to let go of the lock
+
+
+def main(project: str) -> int:
+    """Runs until the project needs no supervisor. Descriptors come from the launcher by environment variables."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    layout = Layout.from_environment()
+    channel = socket.socket(fileno=int(os.environ.pop("STACKUP_LAUNCHER_FD")))
+    listener = socket.socket(fileno=int(os.environ.pop("STACKUP_CONTROL_FD")))
+    for sock in (channel, listener):
+        sock.set_inheritable(False)
+    _take_lock(layout, project)
+    return asyncio.run(Supervisor(project, layout, channel, listener).run())
+
+
+def _take_lock(layout: Layout, project: str) -> int:
+    deadline = time.monotonic() + LOCK_PATIENCE
+    path = layout.project(project).lock
+    while (lock := try_lock(path)) is None:
+        if time.monotonic() > deadline:
+            raise HostUnfit(f"cannot supervise project {project}: another process holds {path}")
+        time.sleep(0.01)
+    return lock
+
+
+class Supervisor:
+    """Joins the control socket to the engine."""
+
+    def __init__(self, project: str, layout: Layout, channel: socket.socket, listener: socket.socket) -> None:
+        self._name = project
+        self._layout = layout
+        self._channel = channel
+        self._listener = listener
+        self._opened: asyncio.Future[Project]
+        self._ending = asyncio.Event()
+        self._orphaned = False
+
+    async def run(self) -> int:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._ending.set)
+        self._opened = loop.create_future()
+        server = Server(self._listener, self._handle)
+        serving = loop.create_task(server.run())
+        project = await Project.open(self._name, self._layout, self._channel, self._launcher_lost)
+        self._opened.set_result(project)
+        waits = [loop.create_task(project.until_unneeded()), loop.create_task(self._ending.wait()), serving]
+        done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for task in waits:
+            task.cancel()
+        if serving in done:
+            serving.result()  # it never returns by itself: raises what ended it
+        if waits[0] in done:
+            await project.world.launcher.quit()
+            await project.close()
+        elif self._orphaned:
+            self._replace_launcher()
+        return 0
+
+    def _launcher_lost(self) -> None:
+        self._orphaned = True
+        self._ending.set()
+
+    def _replace_launcher(self) -> None:
+        """A new launcher starts a new supervisor, which adopts everything; this one makes way for it."""
+        from stackup.runtime.boot import spawn_launcher
+
+        spawn_launcher(
+            self._layout.project(self._name),
+            self._name,
+            self._layout.root,
+            supervisor_argv(self._name),
+            control_fd=self._listener.fileno(),
+        )
+
+    async def _handle(self, request: Request, connection: Connection) -> int:
+        if request.version != VERSION or request.protocol != PROTOCOL:
+            # The program on disk is another one now: its supervisor answers, this one makes way.
+            connection.emit({"event": "restarting"})
+            self._ending.set()
+            return 0
+        project = await asyncio.shield(self._opened)
+        return await project.answer(request.verb, request.args, request.files, request.cwd, request.env, connection)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,218 @@
+"""What each action of a plan does to the world. One action, one effect; no policy: the planner had that."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from stackup.base.errors import Bug, ContainerFault, ImageError
+from stackup.engine.apply import Emit
+from stackup.engine.container import Container, exit_text
+from stackup.engine.creator import Creator
+from stackup.engine.images_desk import build_service
+from stackup.engine.runner import Runner
+from stackup.engine.world import World
+from stackup.model.observed import Phase
+from stackup.model.plan import (
+    Action,
+    BuildImage,
+    ContainerAction,
+    CreateContainer,
+    CreateNetwork,
+    CreateVolume,
+    KillContainer,
+    PullImage,
+    RemoveContainer,
+    RemoveNetwork,
+    RemoveVolume,
+    StartContainer,
+    StopContainer,
+    WaitFor,
+)
+from stackup.model.stack import Stack
+from stackup.planner.hashing import config_hash, network_config, volume_config
+
+LAST_WORDS = 5  # lines of output that the report of a failed dependency quotes
+
+
+class StackEffects:
+    """Carries out one plan for one stack. ``stack`` is None for verbs that only touch what exists."""
+
+    def __init__(
+        self, world: World, runner: Runner, stack: Stack | None, emit: Emit, environment: Mapping[str, str]
+    ) -> None:
+        self._world = world
+        self._runner = runner
+        self._stack = stack
+        self._emit = emit
+        self._creator = Creator(world, environment)
+        self._environment = environment
+        self._created: dict[str, Container] = {}  # containers that this plan made, by name
+
+    async def perform(self, action: Action) -> None:
+        match action:
+            case BuildImage():
+                await build_service(self._world, self.stack, action.service, self._environment, self._emit, action.id)
+            case PullImage():
+                self._missing_image(action)
+            case CreateNetwork():
+                await self._create_network(action)
+            case RemoveNetwork():
+                await self._world.desk.remove_network(action.key)
+                self._world.records.drop_network(action.key)
+            case CreateVolume():
+                await self._create_volume(action)
+            case RemoveVolume():
+                await asyncio.to_thread(self._world.volumes.remove, action.name)
+                self._world.records.drop_volume(action.name)
+            case CreateContainer():
+                await self._create_container(action)
+            case StartContainer():
+                await self._runner.start(self._container(action))
+            case StopContainer():
+                await self._runner.stop(self._container(action), action.timeout)
+            case KillContainer():
+                await self._runner.kill(self._container(action), action.signal)
+            case RemoveContainer():
+                await self._runner.remove(self._container(action), volumes=action.volumes)
+            case WaitFor():
+                await self._wait(action)
+            case _:
+                raise Bug(f"cannot {action.describe()}: nobody knows how")
+
+    @property
+    def stack(self) -> Stack:
+        if self._stack is None:
+            raise Bug("cannot create anything: this command was given no stack")
+        return self._stack
+
+    def _container(self, action: ContainerAction) -> Container:
+        if action.container_id:
+            found = self._world.containers.get(action.container_id)
+        else:
+            found = self._created.get(action.name)
+        if found is None:
+            raise ContainerFault(f"cannot {action.describe()}: there is no such container any more")
+        return found
+
+    def _missing_image(self, action: PullImage) -> None:
+        if self._world.images.resolve(action.image) is not None:
+            return
+        raise ImageError(
+            f"cannot find image {action.image} for service {action.service}: it is not in the local store",
+            hint=f"import it with `stackup import ROOTFS.tar {action.image}`, or give the service a `build:`",
+        )
+
+    async def _create_network(self, action: CreateNetwork) -> None:
+        network = self.stack.networks[action.key]
+        state = await self._world.desk.create_network(action.key, network)
+        config = network_config(network)
+        record = {"state": state.to_dict(), "config_hash": config_hash(config), "config": config}
+        self._world.records.put_network(action.key, record)
+
+    async def _create_volume(self, action: CreateVolume) -> None:
+        volume = self.stack.volumes[action.key]
+        config = volume_config(volume)
+        record: dict[str, Any] = {
+            "key": action.key,
+            "config_hash": config_hash(config),
+            "config": config,
+            "anonymous": False,
+        }
+        self._world.records.put_volume(action.name, record)
+        await self._creator.create_volume(action.name, volume, project=self._world.project, key=action.key)
+
+    async def _create_container(self, action: CreateContainer) -> None:
+        replaced = self._world.containers.get(action.replaces) if action.replaces else None
+        container = await self._creator.create(
+            self.stack,
+            self.stack.services[action.service],
+            number=action.number,
+            name=action.name,
+            inherit=replaced if action.inherit else None,
+            created=self._created,
+        )
+        self._created[action.name] = container
+
+    async def _wait(self, action: WaitFor) -> None:
+        """Fails as soon as the condition cannot come true any more."""
+        world = self._world
+        problem = ""
+
+        def settled() -> bool:
+            nonlocal problem
+            met, problem = condition_state(world.of_service(action.service), action.condition)
+            return met or bool(problem)
+
+        in_time = await world.changes[action.service].until(settled, timeout=action.timeout)
+        if in_time and not problem:
+            return
+        text = problem or f"not within {action.timeout:g} seconds"
+        error = ContainerFault(
+            f"cannot wait until {action.describe().removeprefix('wait until ')}: {text}",
+            hint=await self._last_words(action.service),
+        )
+        if action.required:
+            raise error
+        self._emit({"event": "notice", "text": error.message})
+
+    async def _last_words(self, service: str) -> str:
+        from stackup.engine.logreader import read_merged
+
+        sources = [(item.short_name, self._world.log_directory(item.id)) for item in self._world.of_service(service)]
+        lines = list(await asyncio.to_thread(lambda: list(read_merged(sources, tail=LAST_WORDS))))[-LAST_WORDS:]
+        probes = [item.state.health_output.strip() for item in self._world.of_service(service)]
+        text = [f"its last probe said: {probe}" for probe in probes if probe]
+        if lines:
+            text.append("its last output:\n" + "\n".join(f"{line.name} | {line.text}" for line in lines))
+        return "\n".join(text)
+
+
+def condition_state(containers: list[Container], condition: str) -> tuple[bool, str]:
+    """Whether ``containers`` meet ``condition`` (see ``model.plan.WaitFor``), and why they never will, where that is so."""
+    verdicts = [_CONDITIONS[condition](container) for container in containers]
+    for container, (_, problem) in zip(containers, verdicts, strict=True):
+        if problem:
+            return False, f"container {container.name} {problem}"
+    return bool(containers) and all(met for met, _ in verdicts), ""
+
+
+def _started(container: Container) -> tuple[bool, str]:
+    return container.state.started_ns > 0, ""
+
+
+def _healthy(container: Container) -> tuple[bool, str]:
+    if container.definition.supervision.health is None:
+        return False, "has no health check"
+    if container.alive:
+        health = container.state.health
+        return health == "healthy", "is unhealthy" if health == "unhealthy" else ""
+    return False, _ended(container)
+
+
+def _completed(container: Container) -> tuple[bool, str]:
+    if container.phase is not Phase.EXITED:
+        return False, ""
+    done = container.state.exit_code == 0
+    return done, "" if done else exit_text(container.state)
+
+
+def _running_or_healthy(container: Container) -> tuple[bool, str]:
+    if container.phase is Phase.EXITED and container.state.exit_code == 0:
+        return True, ""
+    if container.definition.supervision.health is not None:
+        return _healthy(container)
+    return container.alive, "" if container.alive else _ended(container)
+
+
+def _ended(container: Container) -> str:
+    return exit_text(container.state) if container.phase is Phase.EXITED else ""
+
+
+_CONDITIONS = {
+    "service_started": _started,
+    "service_healthy": _healthy,
+    "service_completed_successfully": _completed,
+    "running_or_healthy": _running_or_healthy,
+}

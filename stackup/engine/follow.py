@@ -1,0 +1,130 @@
+"""Shows what containers print while they print it: lines of all of them in the order of their times.
+
+A follower reads the log files, never the FIFOs: a slow reader of ``logs -f`` holds up nobody but itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stackup.engine.container import Container
+from stackup.engine.logreader import STREAMS, LogLine, StreamReader
+from stackup.engine.session import Session
+
+LINES_BEFORE_DRAIN = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """A container's process ended; shown after its last words."""
+
+    container_id: str
+    name: str
+    service: str
+    code: int | None
+    restarting: bool
+
+    def event(self) -> dict[str, Any]:
+        return {
+            "event": "exited",
+            "name": self.name,
+            "service": self.service,
+            "code": self.code,
+            "restarting": self.restarting,
+        }
+
+
+def line_event(line: LogLine, service: str) -> dict[str, Any]:
+    return {
+        "event": "log",
+        "name": line.name,
+        "service": service,
+        "stream": line.stream,
+        "time_ns": line.time_ns,
+        "line": line.text,
+    }
+
+
+class Follower:
+    """One user's view of the output of some containers."""
+
+    def __init__(
+        self,
+        session: Session,
+        log_directory: Callable[[str], Path],
+        *,
+        wants: Callable[[Container], bool],
+        until_ns: int = 0,
+        endings: bool = True,
+    ) -> None:
+        """``wants`` says which containers that start from now on are shown too."""
+        self._session = session
+        self._log_directory = log_directory
+        self.wants = wants
+        self._until_ns = until_ns
+        self._show_endings = endings
+        self._readers: dict[str, list[StreamReader]] = {}
+        self._services: dict[str, str] = {}
+        self._dirty: set[str] = set()
+        self._endings: list[Ending] = []
+        self._wake = asyncio.Event()
+
+    def add(self, container: Container, *, tail: int | None = None) -> None:
+        """``tail``: how many of the lines that are already there are shown; None means all of them."""
+        if container.id in self._readers:
+            return
+        directory = self._log_directory(container.id)
+        readers = [StreamReader(directory, container.short_name, stream) for stream in STREAMS]
+        if tail is not None:
+            for reader in readers:
+                reader.skip_to_end(tail)
+        self._readers[container.id] = readers
+        self._services[container.short_name] = container.service
+        self.touched(container.id)
+
+    def touched(self, container_id: str) -> None:
+        """New output is in the log files of this container."""
+        if container_id in self._readers:
+            self._dirty.add(container_id)
+            self._wake.set()
+
+    def ended(self, container: Container, *, restarting: bool) -> None:
+        if container.id in self._readers:
+            self._dirty.add(container.id)
+            self._endings.append(
+                Ending(container.id, container.short_name, container.service, container.state.exit_code, restarting)
+            )
+            self._wake.set()
+
+    async def wait(self) -> None:
+        await self._wake.wait()
+
+    async def show(self, *, since_ns: int = 0) -> None:
+        """Sends all that is new (and not older than ``since_ns``), then the endings that came with it."""
+        self._wake.clear()
+        dirty, self._dirty = self._dirty, set()
+        endings, self._endings = self._endings, []
+        final = {ending.container_id for ending in endings}
+        lines = sorted(self._new_lines(dirty, final), key=lambda line: line.time_ns)
+        await self.send(line for line in lines if line.time_ns >= since_ns)
+        for ending in endings:
+            if self._show_endings:
+                self._session.emit(ending.event())
+        await self._session.drain()
+
+    async def send(self, lines: Iterable[LogLine]) -> None:
+        for count, line in enumerate(lines, 1):
+            self._session.emit(line_event(line, self._services[line.name]))
+            if count % LINES_BEFORE_DRAIN == 0:
+                await self._session.drain()
+
+    def _new_lines(self, dirty: set[str], final: set[str]) -> Iterable[LogLine]:
+        for container_id in dirty:
+            for reader in self._readers[container_id]:
+                for line in reader.read(final=container_id in final):
+                    if not self._until_ns or line.time_ns <= self._until_ns:
+                        yield line

@@ -1,0 +1,189 @@
+"""The verbs that only look, or work inside one container: ps, logs, exec, events."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+from stackup.base.errors import ContainerFault, UsageError
+from stackup.engine.container import Container
+from stackup.engine.follow import Follower, line_event
+from stackup.engine.logreader import LogLine, read_merged
+from stackup.engine.oneshot import start_inside
+from stackup.engine.operations import Args, Asked
+from stackup.engine.records import ContainerRecord
+from stackup.engine.runner import Runner
+from stackup.engine.session import Session
+from stackup.engine.status import row
+from stackup.engine.world import World
+
+BATCH = 500  # log lines sent before waiting for the reader
+
+
+class Inquiries:
+    def __init__(self, world: World, runner: Runner) -> None:
+        self._world = world
+        self._runner = runner
+
+    async def ps(self, asked: Asked, session: Session) -> int:
+        rows = [
+            row(ContainerRecord(item.definition, item.state), _blocked(item))
+            for item in self._world.containers.values()
+        ]
+        session.emit({"event": "result", "data": rows})
+        return 0
+
+    async def events(self, asked: Asked, session: Session) -> int:
+        """State changes as they happen, until the user leaves."""
+        with self._world.bus.subscribe() as subscription:
+            leaving = asyncio.get_running_loop().create_task(_left(session))
+            while not leaving.done():
+                getting = asyncio.get_running_loop().create_task(subscription.next())
+                await asyncio.wait([getting, leaving], return_when=asyncio.FIRST_COMPLETED)
+                if not getting.done():
+                    getting.cancel()
+                    break
+                session.emit(getting.result())
+                await session.drain()
+        return 0
+
+    async def logs(self, asked: Asked, session: Session) -> int:
+        """The past in order of time, then, with ``follow``, what comes."""
+        args = asked.args
+        chosen = self._chosen(args.get("services") or ())
+        names = {item.service for item in chosen}
+        wanted = set(args.get("services") or ()) or None
+        follower = Follower(
+            session,
+            self._world.log_directory,
+            wants=lambda item: wanted is None or item.service in wanted,
+            until_ns=args.get("until_ns") or 0,
+            endings=False,
+        )
+        if not args.get("follow"):
+            return await self._past(chosen, args, session)
+        await self._past(chosen, args, session, follower)
+        self._world.followers.add(follower)
+        try:
+            await self._follow(follower, session, names)
+        finally:
+            self._world.followers.discard(follower)
+        return 0
+
+    async def _past(
+        self, chosen: Sequence[Container], args: Args, session: Session, follower: Follower | None = None
+    ) -> int:
+        if follower is not None:
+            for container in chosen:
+                follower.add(container, tail=args.get("tail"))
+            await follower.show(since_ns=args.get("since_ns") or 0)
+            return 0
+        sources = [(item.short_name, self._world.log_directory(item.id)) for item in chosen]
+        services = {item.short_name: item.service for item in chosen}
+        lines = read_merged(
+            sources, tail=args.get("tail"), since_ns=args.get("since_ns") or 0, until_ns=args.get("until_ns") or 0
+        )
+        while batch := await asyncio.to_thread(_take, lines, BATCH):
+            for line in batch:
+                session.emit(line_event(line, services[line.name]))
+            await session.drain()
+            if session.closed.is_set() or session.cancelled.is_set():
+                break
+        return 0
+
+    async def _follow(self, follower: Follower, session: Session, services: set[str]) -> None:
+        """Until the user leaves, or every container that is followed has ended for good."""
+
+        def all_ended() -> bool:
+            mine = [item for item in self._world.containers.values() if item.service in services]
+            return all(item.phase.value in ("exited", "created", "removing") for item in mine)
+
+        ends = [
+            asyncio.get_running_loop().create_task(waiting)
+            for waiting in (_left(session), self._world.any_change.until(all_ended))
+        ]
+        while not any(end.done() for end in ends):
+            waking = asyncio.get_running_loop().create_task(follower.wait())
+            await asyncio.wait([waking, *ends], return_when=asyncio.FIRST_COMPLETED)
+            waking.cancel()
+            await follower.show()
+        for end in ends:
+            end.cancel()
+        await follower.show()
+
+    async def exec(self, asked: Asked, session: Session) -> int:
+        """Runs a command inside; its exit code is the answer. The user's descriptors are the command's own."""
+        args = asked.args
+        container = self._one(str(args["service"]), int(args.get("index") or 0))
+        tty = bool(args.get("tty"))
+        stdio = None if tty or args.get("detach") else _three(session.fds)
+        started = await start_inside(
+            self._world,
+            container,
+            tuple(args["command"]),
+            stdio=stdio,
+            tty=tty,
+            user=args.get("user") or "",
+            environment=tuple(args.get("env") or ()),
+            working_dir=args.get("workdir") or "",
+            privileged=bool(args.get("privileged")),
+        )
+        _close_all(session.fds)
+        if started.console is not None:
+            await session.emit_with_fds({"event": "console"}, [started.console])
+            os.close(started.console)
+        if args.get("detach"):
+            self._world.execs.forget(started.exec_id)
+            return 0
+        end = await self._world.execs.wait(started.exec_id)
+        return 1 if end.status is None else end.status
+
+    def _chosen(self, services: Sequence[str]) -> list[Container]:
+        containers = list(self._world.containers.values())
+        known = {item.service for item in containers}
+        for service in services:
+            if service not in known:
+                raise UsageError(f"cannot show service {service}: project {self._world.project} has no container of it")
+        return [item for item in containers if not services or item.service in services]
+
+    def _one(self, service: str, index: int) -> Container:
+        found = [item for item in self._world.of_service(service) if index in (0, item.definition.number)]
+        running = [item for item in found if item.alive]
+        if running:
+            return running[0]
+        if found:
+            raise ContainerFault(f"cannot execute in service {service}: container {found[0].name} is not running")
+        known = sorted({item.service for item in self._world.containers.values()})
+        hint = f"services with containers: {', '.join(known)}" if known else "nothing runs; try `stackup up -d`"
+        raise UsageError(f"cannot execute in service {service}: it has no such container", hint=hint)
+
+
+async def _left(session: Session) -> None:
+    waits = [asyncio.get_running_loop().create_task(event.wait()) for event in (session.closed, session.cancelled)]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+
+
+def _take(lines: Iterator[LogLine], count: int) -> list[LogLine]:
+    return list(islice(lines, count))
+
+
+def _three(fds: Sequence[int]) -> tuple[int, int, int]:
+    if len(fds) != 3:
+        raise UsageError("cannot execute: the request carries no stdin, stdout and stderr")
+    return fds[0], fds[1], fds[2]
+
+
+def _close_all(fds: list[int]) -> None:
+    while fds:
+        os.close(fds.pop())
+
+
+def _blocked(container: Container) -> str:
+    reasons = {writer.blocked for writer in container.writers if writer.blocked}
+    return f"output waits: {', '.join(sorted(reasons))}" if reasons else ""

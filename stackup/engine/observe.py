@@ -1,0 +1,103 @@
+"""Looks: a snapshot of the project from its records, which the supervisor keeps true. Touches nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from stackup.engine.records import ContainerRecord, Definition, State
+from stackup.model.observed import Health, Observed, ObservedContainer, ObservedNetwork, ObservedVolume, Phase
+from stackup.model.stack import Stack
+
+
+def observe(
+    project: str,
+    containers: Iterable[ContainerRecord],
+    networks: Mapping[str, dict[str, Any]],
+    volumes: Mapping[str, dict[str, Any]],
+    *,
+    stack: Stack | None = None,
+    image_id: Callable[[str], str | None] = lambda _reference: None,
+    external_network: Callable[[str], str | None] = lambda _name: None,
+    external_volume: Callable[[str], bool] = lambda _name: False,
+) -> Observed:
+    """``image_id`` answers the id of a reference, ``external_network`` the id of another owner's network by name,
+    ``external_volume`` whether there is a volume of that name; they are asked only for what ``stack`` mentions."""
+    return Observed(
+        project=project,
+        containers=tuple(_container(record.definition, record.state) for record in containers),
+        networks=(
+            *(_network(key, data) for key, data in networks.items()),
+            *(_external_networks(stack, external_network) if stack else ()),
+        ),
+        volumes=(
+            *(_volume(name, data) for name, data in volumes.items()),
+            *(_external_volumes(stack, external_volume) if stack else ()),
+        ),
+        images=_images(stack, image_id) if stack else {},
+    )
+
+
+def _container(definition: Definition, state: State) -> ObservedContainer:
+    return ObservedContainer(
+        id=definition.id,
+        name=definition.name,
+        service=definition.service,
+        number=definition.number,
+        phase=Phase(state.phase),
+        config_hash=definition.config_hash,
+        config=definition.config,
+        image=definition.image,
+        image_id=definition.image_id,
+        health=Health(state.health),
+        exit_code=state.exit_code,
+        exit_unknown=state.exit_unknown,
+        stopped_by_user=state.stopped_by_user,
+        networks={endpoint.network: endpoint.network_id for endpoint in definition.endpoints},
+        volumes=definition.volumes,
+        namespaces_of=tuple(sorted(set(definition.namespaces_of.values()))),
+        anonymous_volumes=definition.anonymous_volumes,
+    )
+
+
+def _network(key: str, data: Mapping[str, Any]) -> ObservedNetwork:
+    return ObservedNetwork(
+        key=key,
+        name=data["state"]["name"],
+        id=data["state"]["id"],
+        config_hash=data["config_hash"],
+        config=data["config"],
+    )
+
+
+def _volume(name: str, data: Mapping[str, Any]) -> ObservedVolume:
+    return ObservedVolume(
+        name=name,
+        key=data["key"],
+        config_hash=data["config_hash"],
+        config=data["config"],
+        anonymous=data["anonymous"],
+    )
+
+
+def _external_networks(stack: Stack, find: Callable[[str], str | None]) -> Iterable[ObservedNetwork]:
+    for key, network in stack.networks.items():
+        found = find(network.name) if network.external else None
+        if found is not None:
+            yield ObservedNetwork(key=key, name=network.name, id=found, config_hash="", config={}, external=True)
+
+
+def _external_volumes(stack: Stack, exists: Callable[[str], bool]) -> Iterable[ObservedVolume]:
+    for key, volume in stack.volumes.items():
+        if volume.external and exists(volume.name):
+            yield ObservedVolume(name=volume.name, key=key, config_hash="", config={}, external=True)
+
+
+def _images(stack: Stack, image_id: Callable[[str], str | None]) -> dict[str, str | None]:
+    references = {service_image(stack, name) for name in stack.services}
+    return {reference: image_id(reference) for reference in sorted(references)}
+
+
+def service_image(stack: Stack, service_name: str) -> str:
+    """The reference of a service's image: what the file says, or <project>-<service> where it only says build."""
+    return stack.services[service_name].image or f"{stack.name}-{service_name}"

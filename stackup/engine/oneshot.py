@@ -1,0 +1,119 @@
+"""Processes inside a running container: probes, hooks and what a user asks for with ``exec``."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Sequence
+from contextlib import suppress
+
+from stackup.base.errors import ContainerFault
+from stackup.engine.container import Container
+from stackup.engine.world import World
+from stackup.oci.runtime import Process
+from stackup.runtime.bundle import read_bundle
+from stackup.runtime.client import ExecStarted
+from stackup.spec import render_exec
+
+KILLED_PATIENCE = 2.0  # seconds until a killed probe must be reaped
+
+
+async def start_inside(
+    world: World,
+    container: Container,
+    command: Sequence[str],
+    *,
+    stdio: tuple[int, int, int] | None,
+    tty: bool = False,
+    user: str = "",
+    environment: Sequence[str] = (),
+    working_dir: str = "",
+    privileged: bool = False,
+) -> ExecStarted:
+    """Starts ``command`` beside the container's own process. Raises ContainerFault."""
+    if not container.alive:
+        raise ContainerFault(f"cannot execute in container {container.name}: it is not running")
+    spec, launch = read_bundle(world.container_paths(container.id).bundle)
+    process: Process = render_exec(
+        spec,
+        command,
+        user=find_user(container, user) if user else None,
+        env=environment,
+        cwd=working_dir,
+        tty=tty,
+        privileged=privileged,
+    )
+    seccomp_filter = "" if privileged else launch.seccomp_filter
+    return await world.launcher.exec(container.id, process, stdio=stdio, tty=tty, seccomp_filter=seccomp_filter)
+
+
+async def run_inside(
+    world: World, container: Container, command: Sequence[str], *, timeout: float, limit: int
+) -> tuple[int, str]:
+    """Runs to the end; answers exit code and the first ``limit`` bytes of stdout and stderr together.
+
+    Raises TimeoutError after ``timeout`` seconds (0: no limit); the process has been killed then.
+    """
+    reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    os.set_blocking(writing, True)
+    output = _Output(reading, limit)
+    try:
+        started = await _start_with(world, container, command, null, writing)
+        async with asyncio.timeout(timeout or None):
+            end = await world.execs.wait(started.exec_id)
+    except TimeoutError:
+        await _kill(world, started.exec_id)
+        raise
+    finally:
+        output.close()
+    return (1 if end.status is None else end.status), output.text
+
+
+async def _start_with(
+    world: World, container: Container, command: Sequence[str], stdin: int, output: int
+) -> ExecStarted:
+    try:
+        return await start_inside(world, container, command, stdio=(stdin, output, output))
+    finally:
+        os.close(stdin)
+        os.close(output)
+
+
+async def _kill(world: World, exec_id: str) -> None:
+    with suppress(ContainerFault):
+        await world.launcher.signal(exec_id, signal.SIGKILL)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(KILLED_PATIENCE):
+            await world.execs.wait(exec_id)
+
+
+class _Output:
+    """Collects a pipe's first bytes and throws the rest away."""
+
+    def __init__(self, fd: int, limit: int) -> None:
+        self._fd = fd
+        self._limit = limit
+        self._data = bytearray()
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(fd, self._read)
+
+    def _read(self) -> None:
+        try:
+            data = os.read(self._fd, 1 << 16)
+        except BlockingIOError:
+            return
+        if data:
+            self._data += data[: max(0, self._limit - len(self._data))]
+        else:
+            self._loop.remove_reader(self._fd)
+
+    def close(self) -> None:
+        self._read()
+        self._loop.remove_reader(self._fd)
+        os.close(self._fd)
+
+    @property
+    def text(self) -> str:
+        return self._data.decode("utf-8", "replace")

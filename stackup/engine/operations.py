@@ -1,0 +1,257 @@
+"""The verbs that change a project: look, decide, act, and then, for an attached ``up``, show what it prints.
+
+One change at a time: a second one waits, and says for whom.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from stackup.base.errors import PlanRefused, UsageError
+from stackup.engine.apply import Report, apply
+from stackup.engine.container import Container
+from stackup.engine.effects import StackEffects
+from stackup.engine.follow import Follower
+from stackup.engine.loading import LoadedStack, Loader
+from stackup.engine.observe import observe
+from stackup.engine.records import ContainerRecord
+from stackup.engine.runner import Runner
+from stackup.engine.session import Session
+from stackup.engine.world import World
+from stackup.model.observed import Observed, Phase
+from stackup.model.plan import Plan
+from stackup.model.stack import Stack
+from stackup.planner import Desired, Verb, decide
+
+FAILED = 1
+INTERRUPTED = 130  # 128 + SIGINT, as docker compose ends
+Args = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request, as far as it concerns operations."""
+
+    verb: str
+    args: Args
+    files: Args
+    cwd: str
+    env: Mapping[str, str]
+
+
+class Operations:
+    """Changes the project on behalf of users."""
+
+    def __init__(self, world: World, runner: Runner, loader: Loader) -> None:
+        self._world = world
+        self._runner = runner
+        self._loader = loader
+        self._turn = asyncio.Lock()
+        self._busy_with = ""
+        self.active = 0  # requests under way; the supervisor stays as long as there are any
+
+    async def up(self, asked: Asked, session: Session) -> int:
+        loaded = await self._load(asked, session)
+        desired = desired_of(Verb.UP, loaded.stack, asked.args)
+        if asked.args.get("detach"):
+            return FAILED if await self._change(desired, loaded, session) else 0
+        return await self._attached(desired, loaded, session, asked.args)
+
+    async def change(self, asked: Asked, session: Session) -> int:
+        """down, stop, start, restart, kill: from the records alone, so that they work without the stack file."""
+        desired = desired_of(Verb(asked.verb), None, asked.args)
+        return FAILED if await self._change(desired, None, session) else 0
+
+    async def plan(self, asked: Asked, session: Session) -> int:
+        """What another verb would do."""
+        verb = Verb(asked.args.get("verb", "up"))
+        loaded = await self._load(asked, session) if verb in (Verb.UP, Verb.CREATE) else None
+        desired = desired_of(verb, loaded.stack if loaded else None, asked.args)
+        plan = decide(desired, await self.observe(desired.stack))
+        session.emit(plan_event(plan))
+        return 0
+
+    async def _load(self, asked: Asked, session: Session) -> LoadedStack:
+        loaded = await self._loader.load(asked.files, asked.cwd, asked.env)
+        for warning in loaded.warnings:
+            session.emit({"event": "notice", "text": warning})
+        if loaded.stack.name != self._world.project:
+            raise UsageError(
+                f"cannot use this stack file for project {self._world.project}: it names {loaded.stack.name}"
+            )
+        return loaded
+
+    async def observe(self, stack: Stack | None) -> Observed:
+        world = self._world
+        records = [ContainerRecord(item.definition, item.state) for item in world.containers.values()]
+        return observe(
+            world.project,
+            records,
+            world.records.networks(),
+            world.records.volumes(),
+            stack=stack,
+            image_id=world.image_id,
+            external_network=world.desk.external_id,
+            external_volume=world.volumes.exists,
+        )
+
+    @asynccontextmanager
+    async def _my_turn(self, what: str, session: Session) -> AsyncIterator[None]:
+        if self._turn.locked():
+            session.emit({"event": "notice", "text": f"waiting for a running `{self._busy_with}` to finish"})
+        async with self._turn:
+            self._busy_with = what
+            yield
+
+    async def _change(self, desired: Desired, loaded: LoadedStack | None, session: Session) -> bool:
+        """Plans and applies; True when something failed. A cancelled change stops where it is."""
+        async with self._my_turn(desired.verb.value, session):
+            work = asyncio.get_running_loop().create_task(self._reconcile(desired, loaded, session))
+            cancel = asyncio.get_running_loop().create_task(session.cancelled.wait())
+            await asyncio.wait([work, cancel], return_when=asyncio.FIRST_COMPLETED)
+            cancel.cancel()
+            if work.done():
+                return not work.result().ok
+            work.cancel()
+            await asyncio.wait([work])
+            return True
+
+    async def _reconcile(self, desired: Desired, loaded: LoadedStack | None, session: Session) -> Report:
+        """Look, decide, act. Where the outcome of a build decides what else is to be done, twice."""
+        plan = decide(desired, await self.observe(desired.stack))
+        session.emit(plan_event(plan))
+        refuse_open_questions(plan, desired)
+        if plan.undecided:
+            report = await self._apply(plan.image_stage(), desired, loaded, session)
+            if not report.ok:
+                return report
+            desired = desired.after_images()
+            plan = decide(desired, await self.observe(desired.stack))
+            session.emit(plan_event(plan))
+            refuse_open_questions(plan, desired)
+        return await self._apply(plan, desired, loaded, session)
+
+    async def _apply(self, plan: Plan, desired: Desired, loaded: LoadedStack | None, session: Session) -> Report:
+        environment = loaded.environment if loaded else {}
+        effects = StackEffects(self._world, self._runner, desired.stack, session.emit, environment)
+        return await apply(plan, effects, session.emit)
+
+    async def _attached(self, desired: Desired, loaded: LoadedStack, session: Session, args: Args) -> int:
+        """``up`` in the foreground: output as it comes; ends with the last container, or with the user's Ctrl-C."""
+        world = self._world
+        shown = self._shown(loaded.stack, args)
+        follower = Follower(session, world.log_directory, wants=shown)
+        for container in world.containers.values():
+            if shown(container):
+                follower.add(container, tail=0)
+        world.followers.add(follower)
+        showing = asyncio.get_running_loop().create_task(_show_for_ever(follower))
+        try:
+            failed = await self._change(desired, loaded, session)
+            if session.cancelled.is_set():
+                await self._stop_all(desired, session)
+                return INTERRUPTED
+            if failed:
+                return FAILED
+            return await self._until_ended(desired, session, follower)
+        finally:
+            world.followers.discard(follower)
+            showing.cancel()
+            await follower.show()
+
+    def _shown(self, stack: Stack, args: Args) -> Callable[[Container], bool]:
+        chosen = set(args.get("attach") or args.get("services") or stack.services)
+        hidden = set(args.get("no_attach") or ())
+        hidden |= {name for name, service in stack.services.items() if service.attach is False}
+        names = chosen - hidden
+        return lambda container: container.service in names
+
+    async def _until_ended(self, desired: Desired, session: Session, follower: Follower) -> int:
+        selected = set(desired.services or (desired.stack.services if desired.stack else ()))
+
+        def ended() -> bool:
+            mine = [item for item in self._world.containers.values() if item.service in selected]
+            return all(item.phase in (Phase.EXITED, Phase.CREATED, Phase.REMOVING) for item in mine)
+
+        waits = [
+            asyncio.get_running_loop().create_task(waiting)
+            for waiting in (session.cancelled.wait(), session.closed.wait(), self._world.any_change.until(ended))
+        ]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        if session.cancelled.is_set():
+            await self._stop_all(desired, session)
+            return INTERRUPTED
+        return 0
+
+    async def _stop_all(self, desired: Desired, session: Session) -> None:
+        """First Ctrl-C: in reverse order, with grace; a second one while it runs: SIGKILL."""
+        stop = Desired(Verb.STOP, services=desired.services, timeout=desired.timeout)
+        async with self._my_turn("stop", session):
+            stopping = asyncio.get_running_loop().create_task(self._reconcile(stop, None, session))
+            killed = asyncio.get_running_loop().create_task(session.killed.wait())
+            await asyncio.wait([stopping, killed], return_when=asyncio.FIRST_COMPLETED)
+            killed.cancel()
+            if not stopping.done():
+                stopping.cancel()
+                await asyncio.wait([stopping])
+                await self._reconcile(replace(stop, timeout=0), None, session)
+
+
+async def _show_for_ever(follower: Follower) -> None:
+    while True:
+        await follower.wait()
+        await follower.show()
+
+
+def refuse_open_questions(plan: Plan, desired: Desired) -> None:
+    """A destructive step needs a yes; without one the whole plan is refused before anything happens."""
+    open_questions = [item for item in plan.questions if not desired.answers.get(item.id, item.default)]
+    if open_questions:
+        raise PlanRefused(
+            f"cannot carry out the plan: {open_questions[0].text}",
+            hint="answer with --yes, or change the stack file back",
+        )
+
+
+def plan_event(plan: Plan) -> dict[str, Any]:
+    return {"event": "plan", **plan.to_dict()}
+
+
+class _Yes(dict[str, bool]):
+    """The answers of somebody who said --yes to everything."""
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return True
+
+
+def desired_of(verb: Verb, stack: Stack | None, args: Args) -> Desired:
+    """The wish behind a request's arguments; each has the name of the command line's option."""
+    timeout = args.get("timeout")
+    return Desired(
+        verb=verb,
+        stack=stack,
+        services=tuple(args.get("services") or ()),
+        no_deps=bool(args.get("no_deps")),
+        force_recreate=bool(args.get("force_recreate")),
+        always_recreate_deps=bool(args.get("always_recreate_deps")),
+        no_recreate=bool(args.get("no_recreate")),
+        renew_anonymous_volumes=bool(args.get("renew_anon_volumes")),
+        build=bool(args.get("build")),
+        no_build=bool(args.get("no_build")),
+        scale={name: int(number) for name, number in (args.get("scale") or {}).items()},
+        wait=bool(args.get("wait")),
+        wait_timeout=args.get("wait_timeout"),
+        timeout=None if timeout is None else float(timeout),
+        remove_volumes=bool(args.get("volumes")),
+        remove_orphans=bool(args.get("remove_orphans")),
+        signal=args.get("signal") or "SIGKILL",
+        answers=_Yes() if args.get("yes") else {},
+    )

@@ -1,0 +1,59 @@
+"""Runs a container's health checks and feeds their results to the rules in ``health``."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING
+
+from stackup.base.clock import now_ns
+from stackup.base.errors import StackupError
+from stackup.engine.container import Container
+from stackup.engine.health import OUTPUT_LIMIT, after_probe, first_state, is_early, resumed_state
+from stackup.engine.oneshot import run_inside
+from stackup.engine.supervision import HealthCheck
+from stackup.engine.world import World
+
+if TYPE_CHECKING:
+    from stackup.engine.runner import Runner
+
+
+async def watch_health(world: World, runner: Runner, container: Container) -> None:
+    """Probes until cancelled (when the container ends). Early probes fail silently; see ``health``."""
+    check = container.definition.supervision.health
+    assert check is not None
+    known = container.state.health
+    state = (
+        first_state(check)
+        if known == "starting" and _age(container) < 1
+        else resumed_state(check, known, _age(container))
+    )
+    while True:
+        await asyncio.sleep(max(0.0, state.next_probe - _age(container)))
+        early = is_early(state, _age(container))
+        ok, output = await probe(world, container, check)
+        if not container.alive:
+            return
+        state = after_probe(check, state, ok=ok, age=_age(container), early=early)
+        if ok or not early:
+            container.health_changed(state.status, output)
+        if state.status == "unhealthy" and container.definition.supervision.restart_unhealthy:
+            # a task of its own: this one is cancelled as soon as the container has ended
+            container.aftermath = asyncio.get_running_loop().create_task(runner.restart_unhealthy(container))
+            return
+
+
+async def probe(world: World, container: Container, check: HealthCheck) -> tuple[bool, str]:
+    """One probe: whether it succeeded, and the first 4096 bytes of its output."""
+    command = list(check.test[1:]) if check.test[0] == "CMD" else ["/bin/sh", "-c", *check.test[1:]]
+    try:
+        status, output = await run_inside(world, container, command, timeout=check.timeout, limit=OUTPUT_LIMIT)
+    except TimeoutError:
+        return False, f"health check exceeded its timeout ({check.timeout:g}s)"
+    except (StackupError, OSError) as error:
+        return False, str(error)
+    return status == os.EX_OK, output
+
+
+def _age(container: Container) -> float:
+    return (now_ns() - container.state.started_ns) / 1e9

@@ -1,0 +1,285 @@
+"""Effects on one container: start, stop, kill, remove, and what follows when its process ends.
+
+Each effect is recorded as an intent before it happens and settled after it, so that whoever comes after a kill -9 can
+tell what was under way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+from stackup.base.clock import now_ns
+from stackup.base.errors import ContainerFault, StackupError
+from stackup.engine.bundles import write_launch
+from stackup.engine.container import Container
+from stackup.engine.logreader import STREAMS
+from stackup.engine.logwriter import LogWriter
+from stackup.engine.prober import watch_health
+from stackup.engine.supervision import RestartDecision, RestartState, decide_restart
+from stackup.engine.world import World
+from stackup.model.observed import Phase
+from stackup.runtime.cgroups import remove_cgroups
+from stackup.runtime.client import Exit, Running
+
+KILL_PATIENCE = 10.0  # seconds that a SIGKILLed container may take to be gone before we say so
+COMMAND_NOT_FOUND = 127
+CANNOT_EXECUTE = 126
+
+
+class Runner:
+    """Carries out what somebody decided about single containers."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def start(self, container: Container, *, only: Phase | None = None) -> None:
+        """Starts a container that is not running. Raises ContainerFault; the container is then EXITED.
+
+        ``only``: do nothing unless the container is in this phase when its turn comes.
+        """
+        async with container.lock:
+            if container.alive or container.phase is Phase.REMOVING or (only and container.phase is not only):
+                return
+            async with self._world.starts:
+                await self._start(container)
+
+    async def _start(self, container: Container) -> None:
+        world = self._world
+        ports = await world.desk.reserve(container.definition)
+        container.starting(ports)
+        try:
+            paths = world.container_paths(container.id)
+            veths = await world.desk.attach(container)
+            write_launch(world, container, veths, dns=world.desk.answers_names(container))
+            if not container.definition.tty:
+                self._open_output(container)
+            started = await world.launcher.start(paths.bundle)
+        except StackupError as error:
+            await self._undo_start(container, error)
+            raise
+        except BaseException:
+            await self._undo_start(container, ContainerFault(f"cannot start container {container.name}: interrupted"))
+            raise
+        if started.console is not None:
+            self._open_console(container, started.console)
+        container.started(started.pid, started.start_time, started.pidfd)
+        world.desk.serve(container, started.dns_udp, started.dns_tcp)
+        await world.desk.publish()
+        self._watch(container)
+        if container.early_exit is not None:
+            early, container.early_exit = container.early_exit, None
+            self.exited(early)
+
+    def _open_output(self, container: Container) -> None:
+        paths = self._world.container_paths(container.id)
+        paths.run.mkdir(parents=True, exist_ok=True)
+        for stream in STREAMS:
+            fifo = paths.fifo(stream)
+            if not fifo.exists():
+                os.mkfifo(fifo, 0o600)
+            container.writers.append(LogWriter(fifo, paths.logs, stream, lambda: self._world.output(container.id)))
+
+    def _open_console(self, container: Container, console: int) -> None:
+        paths = self._world.container_paths(container.id)
+        writer = LogWriter(
+            paths.fifo("stdout"), paths.logs, "stdout", lambda: self._world.output(container.id), source=console
+        )
+        container.writers.append(writer)
+
+    async def _undo_start(self, container: Container, error: StackupError) -> None:
+        self._close_output(container)
+        await self._world.desk.detach(container)
+        code = COMMAND_NOT_FOUND if isinstance(error, ContainerFault) and error.errno == 2 else CANNOT_EXECUTE
+        container.start_failed(error.message, code)
+
+    def _watch(self, container: Container) -> None:
+        if container.definition.supervision.health:
+            container.watching = _task(watch_health(self._world, self, container))
+
+    def _close_output(self, container: Container) -> None:
+        for writer in container.writers:
+            writer.drain()
+            writer.close()
+        container.writers.clear()
+
+    def open_output_for_rest(self, container: Container) -> None:
+        """What an ended container's FIFOs may still hold is taken when its exit is settled."""
+        if not container.definition.tty:
+            self._open_output(container)
+
+    def adopt(self, container: Container, running: Running) -> None:
+        """A supervisor came back and finds the container alive: take over output, names and health where they stood."""
+        if running.console is not None:
+            self._open_console(container, running.console)
+        elif not container.definition.tty:
+            self._open_output(container)
+        container.pidfd = running.pidfd
+        if container.phase is Phase.STARTING:
+            container.started(running.pid, running.start_time, running.pidfd)
+        self._world.desk.serve(container, running.dns_udp, running.dns_tcp)
+        self._watch(container)
+
+    def exited(self, event: Exit) -> None:
+        """The launcher reaped a container's first process; its status is on disk already."""
+        container = self._world.containers.get(event.id)
+        if container is None:
+            return
+        if container.phase is Phase.STARTING:
+            container.early_exit = event
+            return
+        if not container.alive:
+            return
+        self._settle_exit(container, event.status, oom_killed=event.oom, at_ns=event.at_ns)
+
+    def _settle_exit(self, container: Container, status: int | None, *, oom_killed: bool, at_ns: int) -> None:
+        state = container.state
+        if container.watching:
+            container.watching.cancel()
+        self._close_output(container)
+        if container.pidfd >= 0:
+            os.close(container.pidfd)
+            container.pidfd = -1
+        by_user = container.phase is Phase.STOPPING and state.stopped_by_user
+        decision = self._decide(container, status, ran_for=max(0.0, (at_ns - state.started_ns) / 1e9), by_user=by_user)
+        container.ended(exit_code=status, oom_killed=oom_killed, at_ns=at_ns, decision=decision, by_user=by_user)
+        container.aftermath = _task(self._after_exit(container))
+
+    def _decide(self, container: Container, status: int | None, *, ran_for: float, by_user: bool) -> RestartDecision:
+        state = container.state
+        return decide_restart(
+            container.definition.supervision.restart,
+            RestartState(state.attempts, state.restart_delay),
+            exit_code=status,
+            ran_for=ran_for,
+            stopped_by_user=by_user,
+        )
+
+    async def _after_exit(self, container: Container) -> None:
+        world = self._world
+        await world.launcher.drained(container.id)
+        await world.desk.detach(container)
+        await self.restart_when_due(container)
+
+    async def restart_when_due(self, container: Container) -> None:
+        """Waits for the time that the restart policy chose, then starts; a failed start counts as an exit."""
+        while container.phase is Phase.RESTARTING:
+            await asyncio.sleep(max(0.0, (container.state.restart_at_ns - now_ns()) / 1e9))
+            try:
+                await self.start(container, only=Phase.RESTARTING)
+            except StackupError as error:
+                self._world.bus.publish({"event": "notice", "text": f"{container.name}: {error.message}"})
+                code = container.state.exit_code
+                decision = self._decide(container, code, ran_for=0.0, by_user=False)
+                container.ended(exit_code=code, oom_killed=False, at_ns=now_ns(), decision=decision, by_user=False)
+
+    async def stop(self, container: Container, timeout: float | None = None) -> None:
+        """Stop signal, then SIGKILL after ``timeout`` seconds (None: the container's own; negative: never)."""
+        async with container.lock:
+            if not container.alive:
+                container.stop_wanted()
+                return
+            definition = container.definition
+            grace = definition.supervision.stop_grace if timeout is None else timeout
+            container.stopping()
+            await self._signal(container, signal_number(definition.supervision.stop_signal))
+            if not await self._gone(container, None if grace < 0 else grace):
+                await self._kill(container)
+
+    async def restart_unhealthy(self, container: Container) -> None:
+        """Asked for by ``x-stackup.restart_when: unhealthy``: stop with grace, then start whatever the policy says."""
+        async with container.lock:
+            if not container.alive:
+                return
+            container.stopping(by_user=False)
+            await self._signal(container, signal_number(container.definition.supervision.stop_signal))
+            if not await self._gone(container, container.definition.supervision.stop_grace):
+                await self._kill(container)
+        if container.phase is Phase.EXITED and not container.state.stopped_by_user:
+            await self.start(container)
+
+    async def kill(self, container: Container, signal_name: str) -> None:
+        """Any signal at once. SIGKILL counts as a stop by the user, as in docker kill."""
+        number = signal_number(signal_name)
+        if not container.alive:
+            raise ContainerFault(f"cannot kill container {container.name}: it is not running")
+        if number == signal.SIGKILL:
+            async with container.lock:
+                if container.alive:
+                    container.stopping()
+                    await self._kill(container)
+            return
+        await self._signal(container, number)
+
+    async def _kill(self, container: Container) -> None:
+        await self._signal(container, signal.SIGKILL)
+        if not await self._gone(container, KILL_PATIENCE):
+            raise ContainerFault(
+                f"cannot kill container {container.name}: process {container.state.pid} does not go away",
+                hint="it may hang in the kernel, e.g. on a dead network file system",
+            )
+
+    async def _signal(self, container: Container, number: int) -> None:
+        await self._world.launcher.signal(container.id, number)
+
+    async def _gone(self, container: Container, timeout: float | None) -> bool:
+        changes = self._world.changes[container.service]
+        return await changes.until(lambda: not container.alive, timeout=timeout)
+
+    async def remove(self, container: Container, *, volumes: bool = False) -> None:
+        """Removes a container and everything that only it used. It is stopped first where it still runs."""
+        await self.stop(container, 0 if container.alive else None)
+        async with container.lock:
+            container.removing()
+            await self._cleanup(container, volumes=volumes)
+
+    async def _cleanup(self, container: Container, *, volumes: bool) -> None:
+        world = self._world
+        if container.aftermath:
+            await asyncio.wait([container.aftermath])
+        await world.desk.release(container)
+        paths = world.container_paths(container.id)
+        await asyncio.to_thread(_remove_files, [paths.run, paths.state])
+        remove_cgroups(container.definition.cgroup)
+        if volumes:
+            for name in container.definition.anonymous_volumes:
+                await asyncio.to_thread(world.volumes.remove, name)
+                world.records.drop_volume(name)
+        world.containers.pop(container.id, None)
+        container.removed()
+
+    def vanished(self, container: Container) -> None:
+        """A container that is recorded as alive but is not there, and whose exit nobody saw."""
+        self._settle_exit(container, None, oom_killed=False, at_ns=now_ns())
+
+
+def _task(coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    return asyncio.get_running_loop().create_task(coroutine)
+
+
+def signal_number(name: str) -> int:
+    """``SIGTERM``, ``TERM``, ``15`` or ``SIGRTMIN+3``. Raises ContainerFault for anything else."""
+    text = name.upper().removeprefix("SIG")
+    if text.isdigit() and 0 < int(text) <= signal.SIGRTMAX:
+        return int(text)
+    base, plus, offset = text.partition("+")
+    if plus and base == "RTMIN" and offset.isdigit():
+        return signal.SIGRTMIN + int(offset)
+    found = getattr(signal, f"SIG{text}", None)
+    if isinstance(found, signal.Signals):
+        return int(found)
+    raise ContainerFault(f"cannot send signal {name}: there is no such signal")
+
+
+def _remove_files(paths: Sequence[os.PathLike[str]]) -> None:
+    for path in paths:
+        shutil.rmtree(path, ignore_errors=False, onerror=_ignore_missing)
+
+
+def _ignore_missing(_function: object, _path: object, info: tuple[object, BaseException, object]) -> None:
+    if not isinstance(info[1], FileNotFoundError):
+        raise info[1]

@@ -1,0 +1,92 @@
+"""What the parts of the engine share while a project runs: the live containers and the doors to the floors below."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stackup.base.paths import ContainerPaths, Layout, ProjectPaths
+from stackup.engine.bus import Bus
+from stackup.engine.container import Container
+from stackup.engine.execs import Execs
+from stackup.engine.follow import Follower
+from stackup.engine.records import Records
+from stackup.engine.signals import Changes
+from stackup.model.observed import Phase
+
+if TYPE_CHECKING:
+    from stackup.engine.network_desk import NetworkDesk
+    from stackup.images.store import ImageStore
+    from stackup.runtime.client import LauncherClient
+    from stackup.volumes.store import VolumeStore
+
+STARTS_IN_FLIGHT = 4  # measured: a window of 2 to 4 starts keeps two cores busy, more only adds contention
+
+
+@dataclass(slots=True)
+class World:
+    project: str
+    layout: Layout
+    paths: ProjectPaths
+    records: Records
+    launcher: LauncherClient
+    desk: NetworkDesk
+    images: ImageStore
+    volumes: VolumeStore
+    bus: Bus = field(default_factory=Bus)
+    containers: dict[str, Container] = field(default_factory=dict)
+    followers: set[Follower] = field(default_factory=set)
+    changes: defaultdict[str, Changes] = field(default_factory=lambda: defaultdict(Changes))
+    any_change: Changes = field(default_factory=Changes)
+    execs: Execs = field(default_factory=Execs)
+    starts: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(STARTS_IN_FLIGHT))
+
+    def container_paths(self, container_id: str) -> ContainerPaths:
+        return self.paths.container(container_id)
+
+    def log_directory(self, container_id: str) -> Path:
+        return self.paths.container(container_id).logs
+
+    def image_id(self, reference: str) -> str | None:
+        image = self.images.resolve(reference)
+        return image.id if image else None
+
+    def of_service(self, service: str) -> list[Container]:
+        found = [item for item in self.containers.values() if item.service == service]
+        return sorted(found, key=lambda item: item.definition.number)
+
+    def by_name(self, name: str) -> Container | None:
+        return next((item for item in self.containers.values() if item.name == name), None)
+
+    def publish(self, container: Container, what: str) -> None:
+        """Tells everybody that ``container`` changed; handed to every Container as its voice."""
+        state = container.state
+        self.bus.publish(
+            {
+                "event": "container",
+                "what": what,
+                "id": container.id,
+                "name": container.name,
+                "service": container.service,
+                "phase": state.phase,
+                "health": state.health,
+                "code": state.exit_code,
+            }
+        )
+        if what == "starting":
+            for follower in self.followers:
+                if follower.wants(container):
+                    follower.add(container)
+        if what == "exited":
+            restarting = container.phase is Phase.RESTARTING
+            for follower in self.followers:
+                follower.ended(container, restarting=restarting)
+        self.changes[container.service].notify()
+        self.any_change.notify()
+
+    def output(self, container_id: str) -> None:
+        for follower in self.followers:
+            follower.touched(container_id)

@@ -1,0 +1,58 @@
+"""Restart rules: moby's numbers, decided without a clock."""
+
+from __future__ import annotations
+
+import pytest
+
+from stackup.engine.supervision import RestartPolicy, RestartState, Supervision, decide_restart
+
+
+def decide(
+    policy: RestartPolicy, code: int | None, *, state: RestartState | None = None, ran: float = 1.0, user: bool = False
+):
+    return decide_restart(policy, state or RestartState(), exit_code=code, ran_for=ran, stopped_by_user=user)
+
+
+@pytest.mark.parametrize(
+    ("condition", "code", "restarts"),
+    [
+        ("no", 1, False),
+        ("always", 0, True),
+        ("unless-stopped", 0, True),
+        ("on-failure", 0, False),
+        ("on-failure", 3, True),
+        ("on-failure", None, True),  # nobody saw the exit: not a success
+    ],
+)
+def test_condition(condition: str, code: int | None, restarts: bool) -> None:
+    assert decide(RestartPolicy(condition), code).restart is restarts
+
+
+def test_a_stop_by_the_user_beats_every_policy() -> None:
+    assert not decide(RestartPolicy("always"), 1, user=True).restart
+
+
+def test_delay_doubles_from_100_ms_to_a_minute_and_starts_anew_after_a_long_run() -> None:
+    policy, state, delays = RestartPolicy("always"), RestartState(), []
+    for _ in range(12):
+        decision = decide(policy, 1, state=state)
+        state = decision.state
+        delays.append(decision.delay)
+    assert delays[:4] == [0.1, 0.2, 0.4, 0.8]
+    assert delays[-1] == 60.0
+    assert decide(policy, 1, state=state, ran=10.0).delay == 0.1
+
+
+def test_on_failure_gives_up_after_its_attempts() -> None:
+    policy, state = RestartPolicy("on-failure", max_attempts=2), RestartState()
+    outcomes = []
+    for _ in range(3):
+        decision = decide(policy, 1, state=state)
+        state = decision.state
+        outcomes.append(decision.restart)
+    assert outcomes == [True, True, False]
+
+
+def test_supervision_survives_its_record() -> None:
+    supervision = Supervision(restart=RestartPolicy("on-failure", 3, success_codes=(0, 7)), stop_signal="SIGQUIT")
+    assert Supervision.from_dict(supervision.to_dict()) == supervision
