@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import sys
 
-INTERNAL = {"supervisor": "stackup.control.supervisor"}
-
 
 def main() -> int:
-    """Internal processes go straight to their module; everything else is a command line."""
+    """A project's supervisor goes straight to its module; everything else is a command line."""
     argv = sys.argv[1:]
-    if argv and argv[0] in INTERNAL:
-        import importlib
+    if len(argv) == 2 and argv[0] == "supervisor":
+        from stackup.control.supervisor import main as supervise
 
-        return int(importlib.import_module(INTERNAL[argv[0]]).main(argv[1:]) or 0)
+        return supervise(argv[1])
     from stackup.cli.quick import main as run
 
     return run(argv)

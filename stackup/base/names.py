@@ -5,7 +5,6 @@ Kernel link names hold 15 bytes, so links carry ``sk`` plus a short hash and the
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 
@@ -33,6 +32,8 @@ def new_container_id() -> str:
 
 
 def short_hash(*parts: str, digits: int = 8) -> str:
+    import hashlib  # loads OpenSSL: commands that only ask do without
+
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:digits]
 
 

@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
-import click
 import typer
 
 from stackup.cli.execute import execute
@@ -107,10 +106,10 @@ def _parameter(option: Option) -> tuple[Any, Any]:
     settings: dict[str, Any] = {"help": option.help, "show_default": _shown(option)}
     if option.kind is not bool:
         settings["metavar"] = _metavar(option)
-    if option.choices:
-        settings["click_type"] = click.Choice(option.choices)
-    elif option.check is not None:
+    if option.choices or option.check:
         settings["callback"] = _checker(option)
+    if option.choices:
+        settings["autocompletion"] = lambda: list(option.choices)
     default = list(option.default) if option.many else option.default
     if not option.flags:
         info = typer.Argument(**settings)
@@ -130,13 +129,13 @@ def _shown(option: Option) -> bool:
 
 
 def _checker(option: Option) -> Callable[[Any], Any]:
-    """Says with typer's words what ``check`` finds."""
+    """Says in typer's way what is wrong with a value. A default is not looked at."""
 
     def check(value: Any) -> Any:
         try:
             for text in value if option.many else [value]:
-                if text and option.check is not None:
-                    option.check(text)
+                if text != option.default:
+                    option.convert(text)
         except ValueError as error:
             raise typer.BadParameter(str(error)) from None
         return value

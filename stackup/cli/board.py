@@ -86,6 +86,11 @@ class Board:
         self.began = self.clock()
 
     def plan(self, event: Event) -> None:
+        """A further plan replaces what the one before had not begun: after a build, all is decided anew."""
+        self.rows = {target: row for target, row in self.rows.items() if row.status is not Status.PENDING}
+        for row in self.rows.values():
+            row.left = 0
+        self.steps.clear()
         for action in event["actions"]:
             row = self.rows.setdefault(action["target"], Row(action["target"]))
             row.left += 1

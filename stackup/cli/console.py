@@ -17,7 +17,7 @@ from typing import Any
 
 from stackup.base.errors import StackupError
 from stackup.cli import report
-from stackup.cli.follow import grouped
+from stackup.cli.asking import grouped
 from stackup.cli.session import Client, Event, Session
 
 BLOCK = 1 << 16

@@ -8,7 +8,6 @@ from typing import Any
 
 from stackup.base.errors import Bug, HostUnfit, StackupError
 from stackup.base.paths import Layout
-from stackup.cli import report
 from stackup.cli.globals import Globals
 from stackup.cli.registry import Verb
 from stackup.cli.session import Session
@@ -33,11 +32,17 @@ def execute(options: Globals, verb: Verb, request: Any) -> int:
         console.err.write("\n")
         return INTERRUPTED
     except StackupError as error:
-        report.show(error, console, as_json=as_json)
+        _show(error, console, as_json)
         return error.exit_code
     except Exception as error:  # noqa: BLE001  the last door: whatever comes here is our mistake, and said so
-        report.show(bug(error), console, as_json=as_json)
+        _show(bug(error), console, as_json)
         return Bug.exit_code
+
+
+def _show(error: StackupError, console: Console, as_json: bool) -> None:
+    from stackup.cli import report
+
+    report.show(error, console, as_json=as_json)
 
 
 def _run(options: Globals, verb: Verb, request: Any, console: Console) -> int:
@@ -85,8 +90,10 @@ def caller_home() -> None:
 def bug(error: BaseException) -> Bug:
     import traceback
 
+    from stackup.cli.report import REPORT_HINT
+
     trace = "".join(traceback.format_exception(error))
-    return Bug(f"{type(error).__name__}: {error}", snippet=trace, hint=report.REPORT_HINT)
+    return Bug(f"{type(error).__name__}: {error}", snippet=trace, hint=REPORT_HINT)
 
 
 def _working_directory() -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from stackup.base.errors import StackupError
 from stackup.cli import report
+from stackup.cli.asking import grouped
 from stackup.cli.loglines import LogPrinter
 from stackup.cli.progress import Progress, progress
 from stackup.cli.session import Client, Event, Session
@@ -45,6 +46,7 @@ class Follower:
     cancellable: bool = True
     outcome: Outcome = field(default_factory=Outcome)
     progress: Progress = field(init=False)
+    stopping: bool = False
 
     def __post_init__(self) -> None:
         self.progress = progress(self.session.console, self.title)
@@ -97,6 +99,9 @@ class Follower:
         for notice in event.get("notices", ()):
             with self.progress.beside():
                 self.session.console.warn(notice)
+        if self.outcome.interrupts and not self.stopping:
+            self.stopping = True
+            self.progress.retitle("stop")
         self.progress.plan(event)
 
     def _output(self, event: Event) -> None:
@@ -126,31 +131,3 @@ class Follower:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-
-def grouped(errors: Sequence[StackupError]) -> Iterator[StackupError]:
-    """One error that carries the others as details, so that each is shown once."""
-    if errors:
-        first, rest = errors[0], errors[1:]
-        first.details = (*first.details, *rest)
-        yield first
-
-
-def ask(session: Session, client: Client, verb: str, args: dict[str, Any]) -> Any:
-    """The result of a request that only asks. Raises the error that came instead."""
-    result: Any = None
-    errors: list[StackupError] = []
-    try:
-        for event in client.request(verb, args, files=session.options.files()):
-            match event["event"]:
-                case "result":
-                    result = event["data"]
-                case "notice":
-                    session.console.warn(event["text"])
-                case "error":
-                    errors.append(StackupError.from_dict(event["error"]))
-    finally:
-        client.close()
-    for error in grouped(errors):
-        raise error
-    return result

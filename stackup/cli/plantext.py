@@ -1,11 +1,12 @@
-"""A plan as text: the same lines as ``model.plan.Plan.text``, in colour on a terminal."""
+"""A plan as text: exactly ``model.plan.Plan.text``, in colour on a terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
 from typing import Any
 
 from stackup.cli.terminal import paint
+from stackup.model.plan import Plan
 
 COLOURS = {
     "build": "cyan",
@@ -17,24 +18,21 @@ COLOURS = {
     "remove": "red",
     "wait": "dim",
 }
+MARKS = {"!": "yellow", "?": "magenta"}
+_ACTION = re.compile(r"( *\d+)(  )(\w+)(.*?)(  \(after [\d, ]+\))?")
+_REMARK = re.compile(r"(  )([!?])( .*)")
 
 
-def lines(project: str, plan: dict[str, Any], *, colour: bool = False) -> Iterator[str]:
-    """One line an action, then notices (!) and questions (?)."""
-    tint = paint if colour else _plain
-    if not plan["actions"]:
-        yield f"{project}: nothing to do"
-    numbers = {action["id"]: index for index, action in enumerate(plan["actions"], 1)}
-    for index, action in enumerate(plan["actions"], 1):
-        after = ",".join(str(numbers[item]) for item in action.get("after", ()) if item in numbers)
-        tail = tint(f"  (after {after})", "dim") if after else ""
-        head = tint(f"{index:>3}", "dim")
-        yield f"{head} {tint(action['text'], COLOURS.get(action['verb'], ''))} — {action['reason']}{tail}"
-    for notice in plan.get("notices", ()):
-        yield f"  {tint('!', 'yellow')} {notice if isinstance(notice, str) else notice['text']}"
-    for question in plan.get("questions", ()):
-        yield f"  {tint('?', 'magenta')} {question['text']}"
+def text(plan: dict[str, Any], *, colour: bool = False) -> str:
+    """``plan`` is an event of that kind."""
+    plain = Plan.from_dict(plan).text()
+    return "".join(f"{_coloured(line)}\n" for line in plain.splitlines()) if colour else plain
 
 
-def _plain(text: str, colour: str) -> str:
-    return text
+def _coloured(line: str) -> str:
+    if found := _ACTION.fullmatch(line):
+        number, gap, verb, rest, after = found.groups()
+        return f"{paint(number, 'dim')}{gap}{paint(verb, COLOURS.get(verb, ''))}{rest}{paint(after or '', 'dim')}"
+    if found := _REMARK.fullmatch(line):
+        return f"{found[1]}{paint(found[2], MARKS[found[2]])}{found[3]}"
+    return paint(line, "bold")

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+import zlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stackup.base.errors import StackFileError, UsageError
 from stackup.base.files import write_atomic
-from stackup.base.names import is_project_name, normalize_project_name, short_hash
+from stackup.base.names import is_project_name, normalize_project_name
 
 if TYPE_CHECKING:
     from stackup.cli.session import Session
@@ -85,11 +86,17 @@ def _load(session: Session) -> Loaded:
     return loaded
 
 
-def _note_path(session: Session) -> Path:
+def _key(session: Session) -> str:
+    """All of a command line and its environment that can lead to another file."""
     options = session.options
     compose = sorted(item for item in session.environment.items() if item[0].startswith("COMPOSE_"))
-    key = json.dumps([session.cwd, options.file, options.project_directory, options.env_file, options.profile, compose])
-    return session.layout.cache / "resolve" / f"{short_hash(key, digits=24)}.json"
+    return json.dumps(
+        [session.cwd, options.file, options.project_directory, options.env_file, options.profile, compose]
+    )
+
+
+def _note_path(session: Session) -> Path:
+    return session.layout.cache / "resolve" / f"{_digest(_key(session))}.json"
 
 
 def _read_note(session: Session) -> dict[str, Any] | None:
@@ -97,7 +104,9 @@ def _read_note(session: Session) -> dict[str, Any] | None:
         note = json.loads(_note_path(session).read_bytes())
     except (OSError, ValueError):
         return None
-    return note if isinstance(note, dict) and note.get("version") == NOTE_VERSION else None
+    if not isinstance(note, dict) or (note.get("version"), note.get("key")) != (NOTE_VERSION, _key(session)):
+        return None
+    return note
 
 
 def _holds(note: Mapping[str, Any], environment: Mapping[str, str]) -> bool:
@@ -112,10 +121,11 @@ def _holds(note: Mapping[str, Any], environment: Mapping[str, str]) -> bool:
 def _write_note(session: Session, loaded: Loaded) -> None:
     note = {
         "version": NOTE_VERSION,
+        "key": _key(session),
         "project": loaded.stack.name,
         "inputs": [[str(item.path), *(_fingerprint(str(item.path)) or ())] for item in loaded.inputs],
         "absent": sorted(set(_absent(session, loaded))),
-        "variables": {name: _digest(session.environment.get(name)) for name in sorted(_variables(loaded))},
+        "variables": {name: _digest(session.environment.get(name)) for name in sorted(loaded.variables)},
     }
     path = _note_path(session)
     try:
@@ -123,10 +133,6 @@ def _write_note(session: Session, loaded: Loaded) -> None:
         write_atomic(path, json.dumps(note), mode=0o600)
     except OSError:
         return  # a cache that cannot be written is none
-
-
-def _variables(loaded: Loaded) -> Iterable[str]:
-    return loaded.variables
 
 
 def _absent(session: Session, loaded: Loaded) -> Iterator[str]:
@@ -152,5 +158,6 @@ def _fingerprint(path: str) -> list[int] | None:
 
 
 def _digest(value: str | None) -> str:
-    """Values may be secrets: a note holds only their hashes."""
-    return "" if value is None else short_hash("variable", value, digits=16)
+    """Tells whether a value has changed. Values may be secrets: a note holds no more of them than this. zlib, because
+    hashlib loads OpenSSL, and a command that only asks is over in less time than that takes."""
+    return "" if value is None else f"{zlib.crc32(value.encode('utf-8', 'surrogateescape')):08x}"

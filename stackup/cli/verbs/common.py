@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stackup.base.errors import UsageError
-from stackup.cli.follow import Follower, Outcome
 from stackup.cli.options import argument, value
 from stackup.cli.session import Client, Session
+
+if TYPE_CHECKING:
+    from stackup.cli.follow import Outcome
 
 
 def services(help: str = "Services (default: all).") -> Any:
@@ -37,6 +39,8 @@ def existing(session: Session) -> Client | None:
 
 
 def send(session: Session, client: Client, verb: str, args: dict[str, Any], *, quiet: bool = False) -> Outcome:
+    from stackup.cli.follow import Follower  # ps and images do without
+
     if quiet:
         session.console = replace(session.console, progress="quiet")
     return Follower(session, client, verb).run(verb, dict(args))

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from stackup.base.errors import HostUnfit
-from stackup.cli import follow
 from stackup.cli.options import argument, switch, value, values
 from stackup.cli.session import Client, Session
 
@@ -61,10 +60,12 @@ def run(session: Session, request: Request) -> int:
 
 def plain(session: Session, client: Client, args: dict[str, Any]) -> int:
     """Without a terminal the command gets our own descriptors, so that nothing is copied."""
+    from stackup.cli.follow import Follower
+
     nothing = os.open(os.devnull, os.O_RDWR) if args["detach"] else -1
     try:
         fds = (nothing,) * 3 if args["detach"] else (0, 1, 2)
-        return follow.Follower(session, client, "exec").run("exec", args, fds=fds).exit_code
+        return Follower(session, client, "exec").run("exec", args, fds=fds).exit_code
     finally:
         if nothing >= 0:
             os.close(nothing)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from stackup.cli.follow import Follower
+from stackup.base.errors import UsageError
+from stackup.cli.containers import Row
 from stackup.cli.loglines import LogPrinter
 from stackup.cli.moments import moment_ns
 from stackup.cli.options import switch, value
 from stackup.cli.session import Session
-from stackup.cli.verbs.common import existing, services
+from stackup.cli.verbs.common import services
+from stackup.cli.verbs.ps import read
 
 
 def tail_of(text: str) -> int | None:
@@ -42,17 +44,6 @@ class Request:
 
 
 def run(session: Session, request: Request) -> int:
-    client = existing(session)
-    if client is None:
-        session.console.warn(f"no containers in project {session.project}")
-        return 0
-    args: dict[str, Any] = {
-        "services": list(request.services),
-        "follow": request.follow,
-        "tail": tail_of(request.tail),
-        "since_ns": moment_ns(request.since) if request.since else 0,
-        "until_ns": moment_ns(request.until) if request.until else 0,
-    }
     printer = LogPrinter(
         session.console,
         session.project,
@@ -61,4 +52,54 @@ def run(session: Session, request: Request) -> int:
         timestamps=request.timestamps,
         eager=request.follow,
     )
+    client = session.connect()
+    rows = [] if client is not None else read(session)
+    if client is None and request.follow and any(row.alive for row in rows):
+        client = session.ensure()
+    if client is None:
+        return _offline(session, request, printer, rows)
+    args: dict[str, Any] = {
+        "services": list(request.services),
+        "follow": request.follow,
+        "tail": tail_of(request.tail),
+        "since_ns": _moment(request.since),
+        "until_ns": _moment(request.until),
+    }
+    from stackup.cli.follow import Follower
+
     return Follower(session, client, "logs", logs=printer, cancellable=False).run("logs", args).exit_code
+
+
+def _offline(session: Session, request: Request, printer: LogPrinter, rows: list[Row]) -> int:
+    """Nobody has to be asked: the files are read here."""
+    from stackup.engine.logreader import read_merged
+
+    for service in request.services:
+        if service not in {row.service for row in rows}:
+            raise UsageError(f"cannot show logs of service {service}: the project has no container of it")
+    chosen = [row for row in rows if not request.services or row.service in request.services]
+    paths = session.layout.project(session.project)
+    printer.announce(row.name for row in chosen)
+    services = {printer.short(row.name): row.service for row in chosen}
+    lines = read_merged(
+        [(printer.short(row.name), paths.container(row.id).logs) for row in chosen],
+        tail=tail_of(request.tail),
+        since_ns=_moment(request.since),
+        until_ns=_moment(request.until),
+    )
+    for line in lines:
+        printer.line(
+            {
+                "name": line.name,
+                "service": services[line.name],
+                "stream": line.stream,
+                "time_ns": line.time_ns,
+                "line": line.text,
+            }
+        )
+    printer.flush()
+    return 0
+
+
+def _moment(text: str) -> int:
+    return moment_ns(text) if text else 0

@@ -6,10 +6,9 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from stackup.base.errors import StackupError
-from stackup.cli.follow import grouped
+from stackup.base.errors import Bug, StackupError
+from stackup.cli.asking import grouped
 from stackup.cli.options import switch, value, values
-from stackup.cli.plantext import lines
 from stackup.cli.session import Event, Session
 from stackup.cli.verbs.common import services, timeout
 from stackup.cli.verbs.up import scale_of
@@ -48,7 +47,7 @@ def show(session: Session, verb: str, args: dict[str, Any]) -> int:
 def fetch(session: Session, verb: str, args: dict[str, Any]) -> Event:
     """The plan that ``verb`` would carry out. Raises the error that came instead."""
     client = session.ensure()
-    plan: Event = {"event": "plan", "actions": [], "notices": [], "questions": []}
+    plan: Event | None = None
     errors: list[StackupError] = []
     try:
         for event in client.request("plan", {**args, "verb": verb}, files=session.options.files()):
@@ -63,15 +62,16 @@ def fetch(session: Session, verb: str, args: dict[str, Any]) -> Event:
         client.close()
     for error in grouped(errors):
         raise error
+    if plan is None:
+        raise Bug(f"cannot plan {verb}: the supervisor sent no plan")
     return plan
 
 
 def _print(session: Session, plan: Event, *, as_json: bool) -> None:
+    console = session.console
     if as_json:
-        keys = ("actions", "notices", "questions")
-        session.console.print(
-            json.dumps({"project": session.project, **{key: plan.get(key, []) for key in keys}}, indent=2)
-        )
+        console.print(json.dumps({key: item for key, item in plan.items() if key != "event"}, indent=2))
         return
-    for line in lines(session.project, plan, colour=session.console.colour_out):
-        session.console.print(line)
+    from stackup.cli.plantext import text
+
+    console.out.write(text(plan, colour=console.colour_out))

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from stackup.base.errors import UsageError
+from stackup.cli.asking import ask
 from stackup.cli.containers import HEADER, Row, as_docker_json, cells
-from stackup.cli.follow import ask
 from stackup.cli.options import switch, value, values
 from stackup.cli.session import Session
 from stackup.cli.table import table
@@ -55,7 +55,7 @@ def read(session: Session) -> list[Row]:
     if client is not None:
         data = ask(session, client, "ps", {"all": True})
     elif session.known():
-        from stackup.engine.records import read_ps
+        from stackup.engine.status import read_ps
 
         data = read_ps(session.layout, session.project)
     else:

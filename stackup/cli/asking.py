@@ -1,0 +1,37 @@
+"""Requests that only ask: one answer, or the error that came instead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from stackup.base.errors import StackupError
+from stackup.cli.session import Client, Session
+
+
+def grouped(errors: Sequence[StackupError]) -> Iterator[StackupError]:
+    """One error that carries the others as details, so that each is shown once."""
+    if errors:
+        first, rest = errors[0], errors[1:]
+        first.details = (*first.details, *rest)
+        yield first
+
+
+def ask(session: Session, client: Client, verb: str, args: dict[str, Any]) -> Any:
+    """The result of a request that only asks. Raises the error that came instead."""
+    result: Any = None
+    errors: list[StackupError] = []
+    try:
+        for event in client.request(verb, args, files=session.options.files()):
+            match event["event"]:
+                case "result":
+                    result = event["data"]
+                case "notice":
+                    session.console.warn(event["text"])
+                case "error":
+                    errors.append(StackupError.from_dict(event["error"]))
+    finally:
+        client.close()
+    for error in grouped(errors):
+        raise error
+    return result

@@ -1,0 +1,160 @@
+"""The quick parser and typer understand the same command lines in the same way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import typer
+
+from stackup.cli import app, quick
+from stackup.cli.globals import Globals
+from stackup.cli.options import Option, options_of
+from stackup.cli.registry import VERBS, load
+
+
+@pytest.fixture(scope="module")
+def command() -> Any:
+    return typer.main.get_command(app.build())
+
+
+def declared(option: Option) -> dict[str, Any]:
+    return {
+        "flags": sorted(option.flags),
+        "switch": option.kind is bool,
+        "many": option.many,
+        "required": option.required,
+        "choices": "|".join(option.choices),
+        "hidden": option.hidden,
+    }
+
+
+def seen(parameter: Any) -> dict[str, Any]:
+    is_option = parameter.param_type_name == "option"
+    return {
+        "flags": sorted(parameter.opts) if is_option else [],
+        "switch": is_option and bool(parameter.is_flag),
+        "many": parameter.multiple if is_option else parameter.nargs == -1,
+        "required": parameter.required,
+        "choices": parameter.metavar if "|" in (parameter.metavar or "") else "",
+        "hidden": is_option and parameter.hidden,
+    }
+
+
+def table(parameters: list[Any]) -> dict[str, Any]:
+    ours = [item for item in parameters if item.name not in ("install_completion", "show_completion", "help")]
+    return {str(item.name): seen(item) for item in ours}
+
+
+def test_global_flags_agree(command: Any) -> None:
+    assert table(command.params) == {option.name: declared(option) for option in options_of(Globals)}
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_every_flag_of_a_verb_agrees(command: Any, name: str) -> None:
+    verb = load(name)
+    assert table(command.commands[name].params) == {option.name: declared(option) for option in verb.options}
+    assert all(not item.secondary_opts for item in command.commands[name].params)
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_flags_are_unique(name: str) -> None:
+    flags = [flag for option in load(name).options for flag in option.flags]
+    assert len(flags) == len(set(flags))
+
+
+COMMANDS = [
+    "ps",
+    "ps -aq web db",
+    "ps --format json --status exited --status=running",
+    "-f a.yaml -f b.yaml -p shop --profile x ps -a",
+    "--file=a.yaml --project-name=shop --ansi never up -d",
+    "logs -fn5 web",
+    "logs -f -n 5 --since 10m -t --no-log-prefix",
+    "logs --tail=all web -f db",
+    "exec web ls -l -a",
+    "exec -T -e A=1 -eB=2 -u root web sh -c ls",
+    "exec -it --index 2 web -- ls",
+    "exec --no-TTY -w /tmp web env",
+    "up -d --build --scale web=3 --scale db=1 -t 5",
+    "up --exit-code-from web --abort-on-container-exit -- web",
+    "up --wait --wait-timeout 1.5 -yV",
+    "down -v -t 0 --remove-orphans",
+    "stop -t3 web",
+    "kill -s HUP web",
+    "kill -sHUP",
+    "plan --format json",
+    "config --services",
+    "config -q",
+    "images -q",
+    "import - base:1 -c USER=1",
+    "version --short",
+]
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_same_request_from_both(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    argv = line.split()
+    found: list[Any] = []
+    monkeypatch.setattr(app, "execute", lambda options, verb, request: found.append((options, verb, request)) or 0)
+    assert app.main(argv) == 0
+    parsed = quick.parse(argv)
+    assert found == [(parsed.options, parsed.verb, parsed.request)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "--help",
+        "up --help",
+        "upp",
+        "up --nope",
+        "up -d=1",
+        "up --detach=yes",
+        "up --scale web",
+        "up --scale web=x",
+        "up -t",
+        "up -t soon",
+        "logs -n some",
+        "ps --format yaml",
+        "exec",
+        "exec web",
+        "version extra",
+        "-f",
+    ],
+)
+def test_everything_else_is_left_to_typer(line: str) -> None:
+    with pytest.raises(quick.NotQuickError):
+        quick.parse(line.split())
+
+
+def test_version_flag_is_the_verb() -> None:
+    assert quick.parse(["-v"]).verb.name == "version"
+
+
+def test_completion_is_left_to_typer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_STACKUP_COMPLETE", "complete_bash")
+    with pytest.raises(quick.NotQuickError):
+        quick.parse(["ps"])
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("upp", "Did you mean 'up'?"),
+        ("up --scale web=x", "'web=x' is not SERVICE=NUMBER"),
+        ("logs -n some", "neither a number nor 'all'"),
+        ("logs --since whenever", "neither a time nor a duration"),
+        ("ps --format yaml", "json"),
+    ],
+)
+def test_usage_errors_say_what_is_wrong(line: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.main(line.split()) == 2
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_every_verb_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.main([name, "--help"]) == 0
+    assert f"Usage: stackup {name}" in capsys.readouterr().out
