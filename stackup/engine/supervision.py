@@ -96,7 +96,7 @@ def decide_restart(
         return RestartDecision(False, reason="ended with success")
     fresh = ran_for >= policy.window
     attempts = 1 if fresh else state.attempts + 1
-    if policy.condition == "on-failure" and policy.max_attempts and attempts > policy.max_attempts:
+    if policy.max_attempts and attempts > policy.max_attempts:
         return RestartDecision(False, state=state, reason=f"gave up after {policy.max_attempts} restarts")
     delay = policy.delay if fresh or not state.delay else min(state.delay * policy.factor, policy.max_delay)
     return RestartDecision(True, delay, RestartState(attempts, delay), reason=f"restart policy {policy.condition}")

@@ -1,0 +1,62 @@
+"""Stack file and image together say how a container is watched."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from stackup.engine.watchrules import health_check, restart_policy, supervision_of
+from stackup.model.stack import Service
+from stackup.oci.image import Healthcheck, ImageConfig
+
+
+def service(**attributes: Any) -> Service:
+    return Service.model_validate({"name": "web", **attributes})
+
+
+@pytest.mark.parametrize(
+    ("restart", "condition", "attempts"),
+    [
+        (None, "no", 0),
+        ("always", "always", 0),
+        ("on-failure:3", "on-failure", 3),
+        ("unless-stopped", "unless-stopped", 0),
+    ],
+)
+def test_restart(restart: str | None, condition: str, attempts: int) -> None:
+    policy = restart_policy(service(restart=restart))
+    assert (policy.condition, policy.max_attempts) == (condition, attempts)
+
+
+def test_deploy_beats_restart_and_its_delay_is_constant() -> None:
+    deploy = {"restart_policy": {"condition": "on-failure", "max_attempts": 5, "delay": 2.0, "window": 60.0}}
+    policy = restart_policy(service(restart="always", deploy=deploy))
+    assert (policy.condition, policy.max_attempts, policy.delay, policy.factor, policy.window) == (
+        "on-failure", 5, 2.0, 1.0, 60.0,
+    )  # fmt: skip
+
+
+def test_backoff_of_our_own() -> None:
+    extras = {"backoff": {"initial": 1.0, "factor": 3.0, "max": 9.0, "reset_after": 5.0}}
+    policy = restart_policy(service(restart="always", stackup=extras))
+    assert (policy.delay, policy.factor, policy.max_delay, policy.window) == (1.0, 3.0, 9.0, 5.0)
+
+
+def test_no_test_means_no_health_check() -> None:
+    assert health_check(service(), None) is None
+    assert health_check(service(healthcheck={"test": ("NONE",)}), Healthcheck(("CMD", "true"))) is None
+    assert health_check(service(healthcheck={"disable": True}), Healthcheck(("CMD", "true"))) is None
+
+
+def test_the_image_fills_in_what_the_service_leaves_open() -> None:
+    image = Healthcheck(("CMD-SHELL", "probe"), interval=5_000_000_000, retries=9)
+    check = health_check(service(healthcheck={"retries": 2}), image)
+    assert check is not None
+    assert (check.test, check.interval, check.retries, check.timeout) == (("CMD-SHELL", "probe"), 5.0, 2, 30.0)
+
+
+def test_stop() -> None:
+    assert supervision_of(service(), ImageConfig(stop_signal="SIGQUIT")).stop_signal == "SIGQUIT"
+    own = supervision_of(service(stop_signal="SIGINT", stop_grace_period=0.0), ImageConfig(stop_signal="SIGQUIT"))
+    assert (own.stop_signal, own.stop_grace) == ("SIGINT", 0.0)
