@@ -1,0 +1,22 @@
+"""Images: an OCI image layout with every layer unpacked once, imports, and the built-in image ``host``.
+
+Called by ``build`` and ``engine``. May write below ``Layout.images``, ``layers`` and ``host`` only; mounts nothing
+(it computes ``linux.overlay.Overlay`` values, ``runtime`` mounts them) and never talks to a registry.
+"""
+
+from stackup.images.image import Image, prepare
+from stackup.images.lookup import User, read_file, resolve_user
+from stackup.images.store import ImageStore, ImageSummary
+from stackup.images.tree import Layer, Tree
+
+__all__ = [
+    "Image",
+    "ImageStore",
+    "ImageSummary",
+    "Layer",
+    "Tree",
+    "User",
+    "prepare",
+    "read_file",
+    "resolve_user",
+]

@@ -1,0 +1,82 @@
+"""The content-addressed part of an OCI image layout: ``blobs/sha256/<hex>``, written whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stackup.base.errors import ImageError
+from stackup.base.files import sync_directory
+from stackup.images.workroom import Workroom
+from stackup.oci import image as oci
+from stackup.oci.reference import is_digest
+
+
+@dataclass(frozen=True, slots=True)
+class BlobStore:
+    """``root`` is the image layout's directory."""
+
+    root: Path
+
+    @property
+    def directory(self) -> Path:
+        return self.root / "blobs" / "sha256"
+
+    @property
+    def workroom(self) -> Workroom:
+        return Workroom(self.root / ".ingest")
+
+    def path(self, digest: str) -> Path:
+        if not is_digest(digest):
+            raise ImageError(f"cannot use digest '{digest}': only sha256 digests are supported")
+        return self.directory / digest.removeprefix("sha256:")
+
+    def has(self, digest: str) -> bool:
+        return self.path(digest).is_file()
+
+    def put(self, chunks: Iterable[bytes], media_type: str) -> oci.Descriptor:
+        """Stores a stream; durable before it is visible. Equal content is stored once."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        state, size = hashlib.sha256(), 0
+        with self.workroom.file() as temporary, temporary.open("wb") as file:
+            for chunk in chunks:
+                state.update(chunk)
+                size += file.write(chunk)
+            file.flush()
+            digest = f"sha256:{state.hexdigest()}"
+            if not self.has(digest):
+                os.fsync(file.fileno())
+                os.fchmod(file.fileno(), 0o444)
+                os.rename(temporary, self.path(digest))
+                sync_directory(self.directory)
+        return oci.Descriptor(media_type, digest, size)
+
+    def put_json(self, document: dict[str, Any], media_type: str) -> oci.Descriptor:
+        return self.put([oci.dumps(document)], media_type)
+
+    def read(self, digest: str) -> bytes:
+        """The bytes of a small blob (manifest, configuration), verified."""
+        try:
+            data = self.path(digest).read_bytes()
+        except FileNotFoundError:
+            raise ImageError(f"cannot read blob {digest}: it is not in the image store") from None
+        if f"sha256:{hashlib.sha256(data).hexdigest()}" != digest:
+            raise ImageError(
+                f"cannot read blob {digest}: its content does not match its digest",
+                hint=f"The disk or another program damaged {self.path(digest)}; delete the image and fetch it again.",
+            )
+        return data
+
+    def read_json(self, digest: str) -> dict[str, Any]:
+        try:
+            document = json.loads(self.read(digest))
+        except ValueError as error:
+            raise ImageError(f"cannot read blob {digest}: it is not JSON: {error}") from None
+        if not isinstance(document, dict):
+            raise ImageError(f"cannot read blob {digest}: it is not a JSON object")
+        return document

@@ -1,0 +1,105 @@
+"""An image as a value: which directories are stacked to make its root file system, and how to run it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from stackup.base.errors import HostUnfit, ImageError
+from stackup.images import fitness
+from stackup.images.tree import Layer, Tree
+from stackup.linux.overlay import Overlay
+from stackup.oci.image import ImageConfig, Platform
+
+HOST = "host"
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """``id`` is the digest of the image configuration, ``digest`` that of the manifest. ``layers`` bottom first.
+
+    ``host``: the image is, or was built on, the built-in image ``host``; ``host_state`` then names the state of the
+    machine that it stands on.
+    """
+
+    reference: str
+    id: str
+    config: ImageConfig
+    layers: tuple[Layer, ...]
+    host: bool = False
+    trees: tuple[Tree, ...] = (Tree("/"),)
+    digest: str = ""
+    created: str = ""
+    platform: Platform | None = None
+    host_state: str = ""
+    empty: str = ""
+
+    def overlays(self, writable: Path | None) -> tuple[Overlay, ...]:
+        """The root file system, "/" first; upper and work directories below ``writable`` (None: read-only).
+
+        Creates nothing: see ``prepare``.
+        """
+        found = []
+        for tree in self.trees:
+            parts = [str(path) for layer in reversed(self.layers) if (path := _part(layer.path, tree.target))]
+            lowers = (*parts, *tree.lowers) or (self.empty,)
+            base = writable / tree.slug if writable else None
+            upper, work = (str(base / "upper"), str(base / "work")) if base else ("", "")
+            found.append(Overlay(tree.target, lowers, upper, work))
+        return tuple(found)
+
+
+def _part(layer: Path, target: str) -> Path | None:
+    """The part of a layer that belongs at ``target``. A link on the way counts as absent: it must not lead outside."""
+    path = layer
+    for name in target.strip("/").split("/"):
+        if not name:
+            break
+        path = path / name
+        try:
+            if not stat.S_ISDIR(os.lstat(path).st_mode):
+                return None
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+    return path
+
+
+def prepare(overlays: tuple[Overlay, ...]) -> None:
+    """Makes the upper and work directories, fit for mounting. Not while they are mounted.
+
+    Raises HostUnfit where the kernel would refuse: state on overlayfs or a network file system, no overlayfs at all,
+    an upper directory inside one of its lowers.
+    """
+    fitness.check_kernel()
+    for overlay in overlays:
+        for lower in overlay.lowers:
+            if not os.path.isdir(lower):
+                raise ImageError(f"cannot prepare a root file system: layer {lower} is not there")
+        if overlay.upper:
+            _prepare_upper(overlay)
+
+
+def _prepare_upper(overlay: Overlay) -> None:
+    upper, work = Path(overlay.upper), Path(overlay.work)
+    upper.parent.mkdir(parents=True, exist_ok=True)
+    fitness.check_storage(upper.parent)
+    for lower in overlay.lowers:
+        if fitness.inside(upper, Path(lower)):
+            raise HostUnfit(
+                f"cannot use {upper.parent} for a container's own files: it lies inside {lower}, which is part of "
+                "the container's root file system",
+                hint="Set STACKUP_ROOT to a directory elsewhere, e.g. STACKUP_ROOT=/var/lib/stackup.",
+            )
+    if not upper.is_dir():
+        # The merged root shows the upper's own attributes, so they must be those of what it covers.
+        lower_stat = os.stat(overlay.lowers[0])
+        upper.mkdir()
+        if os.geteuid() == 0:
+            os.chown(upper, lower_stat.st_uid, lower_stat.st_gid)
+        os.chmod(upper, stat.S_IMODE(lower_stat.st_mode))
+    if (work / "work" / "incompat").exists():  # left by a mount with the option volatile; the kernel refuses it
+        shutil.rmtree(work)
+    work.mkdir(exist_ok=True)

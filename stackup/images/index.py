@@ -1,0 +1,80 @@
+"""``index.json`` of the image layout: which names stand for which manifests. The only mutable file of the store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from stackup.base.errors import ImageError
+from stackup.base.files import locked, write_atomic
+from stackup.oci import image as oci
+
+_LAYOUT = '{"imageLayoutVersion":"1.0.0"}'
+
+
+@dataclass(frozen=True, slots=True)
+class ImageIndex:
+    """Names are canonical references in ``org.opencontainers.image.ref.name``; a manifest may have several, or none."""
+
+    root: Path
+
+    @property
+    def _file(self) -> Path:
+        return self.root / "index.json"
+
+    def read(self) -> oci.Index:
+        try:
+            return oci.Index.from_json(json.loads(self._file.read_bytes()))
+        except FileNotFoundError:
+            return oci.Index()
+        except ValueError as error:
+            raise ImageError(f"cannot read {self._file}: {error}") from None
+
+    def update(self, change: Callable[[tuple[oci.Descriptor, ...]], tuple[oci.Descriptor, ...]]) -> None:
+        """Replaces the list by ``change(list)``, alone among all processes, durably."""
+        with locked(self.root / ".lock"):
+            if not (self.root / "oci-layout").exists():
+                write_atomic(self.root / "oci-layout", _LAYOUT)
+            index = self.read()
+            changed = replace(index, manifests=change(index.manifests))
+            if changed != index:
+                write_atomic(self._file, json.dumps(changed.to_json(), indent=1), durable=True)
+
+    def find(self, name: str) -> oci.Descriptor | None:
+        return self.names().get(name)
+
+    def names(self) -> Mapping[str, oci.Descriptor]:
+        return {name: item for item in self.read().manifests if (name := item.annotations.get(oci.REF_NAME))}
+
+    def set(self, name: str, manifest: oci.Descriptor) -> None:
+        """Lets ``name`` stand for ``manifest``. What it stood for before stays as an unnamed image."""
+        named = replace(manifest, annotations={**manifest.annotations, oci.REF_NAME: name})
+
+        def change(manifests: tuple[oci.Descriptor, ...]) -> tuple[oci.Descriptor, ...]:
+            return (*without(name, manifests, keep=manifest.digest), named)
+
+        self.update(change)
+
+    def unset(self, name: str) -> None:
+        """Takes the name away, and with the last name of a manifest its place in the list."""
+        self.update(lambda manifests: tuple(item for item in manifests if item.annotations.get(oci.REF_NAME) != name))
+
+    def drop(self, digest: str) -> None:
+        self.update(lambda manifests: tuple(item for item in manifests if item.digest != digest))
+
+
+def without(name: str, manifests: tuple[oci.Descriptor, ...], *, keep: str) -> tuple[oci.Descriptor, ...]:
+    """The list without ``name``; a manifest that loses its last name this way stays unnamed, except ``keep``."""
+    result: list[oci.Descriptor] = []
+    for item in manifests:
+        if item.annotations.get(oci.REF_NAME) != name:
+            if item.annotations.get(oci.REF_NAME) or item.digest != keep:
+                result.append(item)
+            continue
+        others = [other for other in manifests if other.digest == item.digest and other is not item]
+        if item.digest != keep and not others:
+            rest = {key: value for key, value in item.annotations.items() if key != oci.REF_NAME}
+            result.append(replace(item, annotations=rest))
+    return tuple(result)

@@ -1,0 +1,97 @@
+"""Layers unpacked once: ``layers/<hex of the diff id>/``, complete as soon as the directory is there."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from stackup.base.errors import ImageError
+from stackup.base.files import locked
+from stackup.images.blobs import BlobStore
+from stackup.images.streams import Compression, Pump, decompressed
+from stackup.images.unpack import unpack_layer
+from stackup.images.workroom import Workroom
+from stackup.oci import image as oci
+
+
+@dataclass(frozen=True, slots=True)
+class LayerStore:
+    root: Path
+
+    @property
+    def workroom(self) -> Workroom:
+        return Workroom(self.root / ".work")
+
+    @property
+    def empty(self) -> Path:
+        """A lower directory for images without layers; overlayfs wants at least one."""
+        return self.root / ".empty"
+
+    def path(self, diff_id: str) -> Path:
+        return self.root / diff_id.removeprefix("sha256:")
+
+    def prepare(self) -> None:
+        """Makes the store's own directories. Closed to others: layers hold setuid programs that nobody updates."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        os.chmod(self.root, 0o700)
+        self.empty.mkdir(mode=0o755, exist_ok=True)
+
+    def ensure(self, descriptor: oci.Descriptor, diff_id: str, blobs: BlobStore) -> Path:
+        """Unpacks the layer unless it is there; two processes wanting the same one do the work once."""
+        target = self.path(diff_id)
+        if target.is_dir():
+            return target
+        self.prepare()
+        with locked(self._lock(diff_id)):
+            if not target.is_dir():
+                with blobs.path(descriptor.digest).open("rb") as file:
+                    compression = Compression.of(file.read(6))
+                    file.seek(0)
+                    self._unpack(Pump(decompressed(file, compression)), diff_id)
+        return target
+
+    def _lock(self, diff_id: str) -> Path:
+        return self.root / ".locks" / diff_id.removeprefix("sha256:")[:16]
+
+    def _unpack(self, pump: Pump, diff_id: str) -> None:
+        with self.workroom.directory() as temporary, pump.running():
+            os.chmod(temporary, 0o755)
+            unpack_layer(pump.reader.read, temporary)
+            actual = pump.rest()
+            if actual != diff_id:
+                raise ImageError(f"cannot unpack layer {diff_id}: its content is {actual}")
+            os.rename(temporary, self.path(diff_id))
+
+    def unpack_new(self, pump: Pump) -> str:
+        """Unpacks a layer whose diff id is not known yet, and answers it."""
+        self.prepare()
+        with self.workroom.directory() as temporary, pump.running():
+            os.chmod(temporary, 0o755)
+            unpack_layer(pump.reader.read, temporary)
+            diff_id = pump.rest()
+            self.adopt(temporary, diff_id)
+        return diff_id
+
+    def adopt(self, directory: Path, diff_id: str) -> Path:
+        """Makes an already unpacked directory the layer; it must lie on the same file system and be nobody else's."""
+        self.prepare()
+        target = self.path(diff_id)
+        with locked(self._lock(diff_id)):
+            if not target.is_dir():
+                os.rename(directory, target)
+        return target
+
+    def diff_ids(self) -> list[str]:
+        if not self.root.is_dir():
+            return []
+        return [f"sha256:{name}" for name in os.listdir(self.root) if not name.startswith(".")]
+
+    def remove(self, diff_id: str) -> None:
+        """Deletes an unpacked layer. A rename comes first: half a layer must never be visible."""
+        with locked(self._lock(diff_id)), self.workroom.directory() as grave:
+            if self.path(diff_id).is_dir():
+                os.rename(self.path(diff_id), grave / "layer")
+
+    def sweep(self) -> None:
+        self.workroom.sweep()

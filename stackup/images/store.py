@@ -1,0 +1,380 @@
+"""The image store: names to images, imports, the builder's results. Shared by all projects, safe among processes."""
+
+from __future__ import annotations
+
+import platform as machine
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+
+from stackup.base.clock import now_ns, rfc3339
+from stackup.base.errors import ImageError
+from stackup.base.paths import Layout
+from stackup.images import diff, fitness, usage
+from stackup.images.blobs import BlobStore
+from stackup.images.host import HostBase
+from stackup.images.image import HOST, Image, prepare
+from stackup.images.index import ImageIndex
+from stackup.images.layers import LayerStore
+from stackup.images.streams import CHUNK, Compression, Pump, decompressed
+from stackup.images.tree import Layer, Tree
+from stackup.linux.overlay import Overlay
+from stackup.oci import image as oci
+from stackup.oci import reference as references
+from stackup.oci.reference import Reference
+
+BASE_ANNOTATION = "dev.stackup.base"
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
+DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSummary:
+    """One line of ``images``. ``reference`` is familiar, empty for an image without a name; ``size`` is in bytes
+    as stored (what a push would send); ``created`` is RFC 3339."""
+
+    reference: str
+    id: str
+    digest: str
+    size: int
+    created: str
+
+
+def host_platform() -> oci.Platform:
+    name = machine.machine()
+    return oci.Platform(_ARCHITECTURES.get(name, name), variant="v7" if name == "armv7l" else "")
+
+
+def parse_reference(text: str) -> Reference:
+    try:
+        return references.parse(text)
+    except ValueError as error:
+        raise ImageError(f"cannot use image reference '{text}': {error}") from None
+
+
+def is_host(reference: str) -> bool:
+    return reference in (HOST, f"{HOST}:latest")
+
+
+class ImageStore:
+    """Cheap to make; opens nothing until asked."""
+
+    def __init__(self, layout: Layout, *, host_root: Path = Path("/")) -> None:
+        """``host_root``: what the image ``host`` shows; another directory than / is for tests."""
+        self.layout = layout
+        self.blobs = BlobStore(layout.images)
+        self.layers = LayerStore(layout.layers)
+        self.index = ImageIndex(layout.images)
+        self.host = HostBase(layout, host_root)
+
+    # Looking up
+
+    def resolve(self, reference: str) -> Image | None:
+        """The image that a reference (or an id, or at least 12 digits of one) stands for; None when it is not here.
+
+        Raises ImageError for malformed references and damaged images. Unpacks nothing: see ``materialize``.
+        """
+        if is_host(reference):
+            return self._host_image()
+        descriptor = self._descriptor(reference)
+        return None if descriptor is None else self._image(descriptor, reference)
+
+    def _descriptor(self, reference: str) -> oci.Descriptor | None:
+        digits = reference.removeprefix("sha256:")
+        if len(digits) >= 12 and all(digit in "0123456789abcdef" for digit in digits):
+            found = [item for item in self.index.read().manifests if self._has_id(item, digits)]
+            if found:
+                return found[0]
+            if reference.startswith("sha256:"):
+                return None
+        wanted = parse_reference(reference)
+        if wanted.digest:
+            return next((item for item in self.index.read().manifests if item.digest == wanted.digest), None)
+        return self.index.find(str(wanted))
+
+    def _has_id(self, descriptor: oci.Descriptor, digits: str) -> bool:
+        hexes = [descriptor.digest, self.manifest(descriptor).config.digest]
+        return any(item.removeprefix("sha256:").startswith(digits) for item in hexes)
+
+    def manifest(self, descriptor: oci.Descriptor) -> oci.Manifest:
+        """The manifest behind a descriptor; out of a multi-platform index, the one for this machine."""
+        document = self.blobs.read_json(descriptor.digest)
+        try:
+            if descriptor.media_type not in (oci.INDEX, oci.DOCKER_INDEX):
+                return oci.Manifest.from_json(document)
+            index = oci.Index.from_json(document)
+        except ValueError as error:
+            raise ImageError(f"cannot read manifest {descriptor.digest}: {error}") from None
+        wanted = host_platform()
+        for item in index.manifests:
+            if item.platform and (item.platform.os, item.platform.architecture) == (wanted.os, wanted.architecture):
+                return self.manifest(item)
+        there = ", ".join(str(item.platform) for item in index.manifests if item.platform)
+        raise ImageError(f"cannot use image {descriptor.digest}: it is not for {wanted}, only for {there or 'nothing'}")
+
+    def config_file(self, manifest: oci.Manifest) -> oci.ConfigFile:
+        try:
+            return oci.ConfigFile.from_json(self.blobs.read_json(manifest.config.digest))
+        except ValueError as error:
+            raise ImageError(f"cannot read image configuration {manifest.config.digest}: {error}") from None
+
+    def _image(self, descriptor: oci.Descriptor, reference: str) -> Image:
+        manifest = self.manifest(descriptor)
+        config = self.config_file(manifest)
+        if len(config.diff_ids) != len(manifest.layers):
+            raise ImageError(f"cannot use image '{reference}': its configuration and manifest list different layers")
+        layers = tuple(
+            Layer(diff_id, item.digest, item.media_type, item.size, self.layers.path(diff_id))
+            for diff_id, item in zip(config.diff_ids, manifest.layers, strict=True)
+        )
+        on_host = manifest.annotations.get(BASE_ANNOTATION) == HOST
+        return Image(
+            reference=reference,
+            id=manifest.config.digest,
+            config=config.config,
+            layers=layers,
+            host=on_host,
+            trees=self.host.trees() if on_host else (Tree("/"),),
+            digest=descriptor.digest,
+            created=config.created,
+            platform=config.platform,
+            host_state=self.host.state().version if on_host else "",
+            empty=str(self.layers.empty),
+        )
+
+    def _host_image(self) -> Image:
+        """Its id changes with the host's packages, not with every edit in /etc."""
+        config = oci.ConfigFile(
+            host_platform(), oci.ImageConfig(env=(DEFAULT_PATH,), cmd=("/bin/sh",), labels=self.host.labels())
+        )
+        document = oci.dumps(config.to_json())
+        return Image(
+            reference=HOST,
+            id=diff.digest_of(document),
+            config=config.config,
+            layers=(),
+            host=True,
+            trees=self.host.trees(),
+            platform=config.platform,
+            host_state=self.host.state().version,
+            empty=str(self.layers.empty),
+        )
+
+    # Making it usable
+
+    def materialize(self, image: Image) -> None:
+        """Unpacks what is not unpacked yet; for ``host``, makes the private copies. Slow the first time only."""
+        fitness.check_kernel()
+        self.layers.prepare()
+        if image.host:
+            self.host.materialize(image.host_state)
+        for layer in image.layers:
+            self.layers.ensure(oci.Descriptor(layer.media_type, layer.digest, layer.size), layer.diff_id, self.blobs)
+
+    def prepare(self, image: Image, writable: Path) -> tuple[Overlay, ...]:
+        """``materialize`` and ``image.prepare`` in one: overlays that are ready to be mounted."""
+        self.materialize(image)
+        overlays = image.overlays(writable)
+        prepare(overlays)
+        return overlays
+
+    # Bringing in
+
+    def import_rootfs(
+        self,
+        source: Path | BinaryIO,
+        reference: str,
+        config: oci.ImageConfig | None = None,
+        progress: Progress | None = None,
+    ) -> Image:
+        """Makes a root file system an image of one layer: a tar archive (plain, gzip, xz, bzip2, zstd) or a directory.
+
+        ``config`` defaults to a shell and the usual PATH. A directory is taken as it is, whiteouts excepted.
+        """
+        name = self._new_name(reference)
+        say = progress or (lambda _text: None)
+        label = source if isinstance(source, Path) else "the archive"
+        if isinstance(source, Path) and not source.exists():
+            raise ImageError(f"cannot import {source}: no such file or directory")
+        with usage.bringing_in(self.layout):
+            return self._import(source, str(name), label, config, say)
+
+    def _import(
+        self, source: Path | BinaryIO, name: str, label: object, config: oci.ImageConfig | None, say: Progress
+    ) -> Image:
+        say(f"reading {label}")
+        try:
+            descriptor = self._store_rootfs(source)
+        except OSError as error:
+            raise ImageError(f"cannot import {label}: {error.strerror or error}") from error
+        say("unpacking")
+        diff_id = self._unpack_new(descriptor)
+        settings = config or oci.ImageConfig(env=(DEFAULT_PATH,), cmd=("/bin/sh",))
+        layer = Layer(diff_id, descriptor.digest, descriptor.media_type, descriptor.size, self.layers.path(diff_id))
+        created = rfc3339(now_ns())
+        document = oci.ConfigFile(
+            host_platform(),
+            settings,
+            (diff_id,),
+            (oci.History(created, f"stackup import {label}"),),
+            created,
+        )
+        return self.put_image((layer,), document, name)
+
+    def _store_rootfs(self, source: Path | BinaryIO) -> oci.Descriptor:
+        if isinstance(source, Path):
+            if source.is_dir():
+                return self.blobs.put(diff.layer_tar(source, overlay=False), oci.LAYER)
+            with source.open("rb") as file:
+                return self._store_archive(file)
+        return self._store_archive(source)
+
+    def _store_archive(self, file: BinaryIO) -> oci.Descriptor:
+        """A compression that the OCI knows is kept as it is, so that the blob's digest is the file's."""
+        head = file.read(CHUNK)
+        compression = Compression.of(head)
+        if compression.media_type:
+            return self.blobs.put(_chunks(head, file), compression.media_type)
+        with self.blobs.workroom.file() as temporary:
+            with temporary.open("wb") as copy:
+                for chunk in _chunks(head, file):
+                    copy.write(chunk)
+            with temporary.open("rb") as copy:
+                return self.blobs.put(decompressed(copy, compression), oci.LAYER)
+
+    def _unpack_new(self, descriptor: oci.Descriptor) -> str:
+        with self.blobs.path(descriptor.digest).open("rb") as file:
+            compression = Compression.of(file.read(6))
+            file.seek(0)
+            return self.layers.unpack_new(Pump(decompressed(file, compression)))
+
+    def put_layer(self, parts: Sequence[tuple[str, Path]], *, epoch: int | None = None) -> Layer | None:
+        """Makes upper directories a layer: ``parts`` pairs a mount point ("/", "/usr") with its upper directory.
+
+        The directories are taken over: the layer is not unpacked again. None when nothing was changed. ``epoch``
+        (seconds) bounds the times in the archive (SOURCE_DATE_EPOCH).
+        """
+        merged = diff.merge_parts(parts)
+        if merged is None:
+            return None
+        chunks = diff.layer_tar(merged, overlay=True, epoch=epoch)
+        descriptor = self.blobs.put(chunks, oci.LAYER)
+        path = self.layers.adopt(merged, descriptor.digest)
+        return Layer(descriptor.digest, descriptor.digest, descriptor.media_type, descriptor.size, path)
+
+    def put_image(
+        self,
+        layers: Sequence[Layer],
+        config: oci.ConfigFile,
+        reference: str = "",
+        *,
+        on_host: bool = False,
+        annotations: Mapping[str, str] | None = None,
+    ) -> Image:
+        """Writes configuration and manifest over stored layers (bottom first) and names the result.
+
+        ``config.diff_ids`` is set from the layers. Without a reference the image stays unnamed.
+        """
+        document = replace(config, diff_ids=tuple(layer.diff_id for layer in layers))
+        stored = self.blobs.put_json(document.to_json(), oci.CONFIG)
+        notes = {**(annotations or {}), **({BASE_ANNOTATION: HOST} if on_host else {})}
+        manifest = oci.Manifest(
+            stored,
+            tuple(oci.Descriptor(layer.media_type, layer.digest, layer.size) for layer in layers),
+            annotations=notes,
+        )
+        descriptor = replace(self.blobs.put_json(manifest.to_json(), oci.MANIFEST), platform=config.platform)
+        if reference:
+            self.index.set(str(self._new_name(reference)), descriptor)
+        else:
+            self.index.update(lambda items: items if _lists(items, descriptor) else (*items, descriptor))
+        return self._image(descriptor, parse_reference(reference).familiar if reference else stored.digest)
+
+    def _new_name(self, reference: str) -> Reference:
+        if is_host(reference) or reference == "scratch":
+            raise ImageError(f"cannot name an image '{reference}': the name is built in")
+        name = parse_reference(reference)
+        if name.digest:
+            raise ImageError(f"cannot name an image '{reference}': a digest follows from the content")
+        return name
+
+    # Managing
+
+    def images(self) -> list[ImageSummary]:
+        """All images, newest first, ``host`` not among them; a manifest with two names appears twice."""
+        found = []
+        for descriptor in self.index.read().manifests:
+            manifest = self.manifest(descriptor)
+            name = descriptor.annotations.get(oci.REF_NAME, "")
+            found.append(
+                ImageSummary(
+                    parse_reference(name).familiar if name else "",
+                    manifest.config.digest,
+                    descriptor.digest,
+                    sum(layer.size for layer in manifest.layers),
+                    self.config_file(manifest).created,
+                )
+            )
+        return sorted(found, key=lambda item: (item.created, item.reference), reverse=True)
+
+    def tag(self, source: str, reference: str) -> None:
+        name = self._new_name(reference)
+        if is_host(source):
+            raise ImageError("cannot tag 'host': it is built in; build FROM it instead")
+        descriptor = self._descriptor(source)
+        if descriptor is None:
+            raise ImageError(f"cannot tag '{source}': no such image")
+        notes = {key: value for key, value in descriptor.annotations.items() if key != oci.REF_NAME}
+        self.index.set(str(name), replace(descriptor, annotations=notes))
+
+    def remove(self, reference: str, *, force: bool = False) -> list[str]:
+        """Takes a name away and, with the last name, the image: answers what went ("untagged NAME", "deleted ID").
+
+        Raises ImageError when a container still stands on the image's layers, unless ``force``.
+        """
+        if is_host(reference):
+            raise ImageError("cannot remove 'host': it is built in")
+        descriptor = self._descriptor(reference)
+        if descriptor is None:
+            raise ImageError(f"cannot remove '{reference}': no such image")
+        same = [item for item in self.index.read().manifests if item.digest == descriptor.digest]
+        name = descriptor.annotations.get(oci.REF_NAME, "")
+        by_id = not name or parse_reference_or_none(reference) != name
+        if by_id and len([item for item in same if oci.REF_NAME in item.annotations]) > 1 and not force:
+            raise ImageError(f"cannot remove '{reference}': it has several names", hint="Remove them one by one.")
+        image = self._image(descriptor, reference)
+        last = by_id or len(same) == 1
+        if last and not force and (user := usage.container_using(self.layout, image.layers)):
+            raise ImageError(f"cannot remove '{reference}': container {user} stands on it")
+        self.index.drop(descriptor.digest) if by_id else self.index.unset(name)
+        gone = [f"untagged {parse_reference(name).familiar}"] if name else []
+        if last:
+            usage.collect(self.layout, self.blobs, self.layers, self.index)
+            gone.append(f"deleted {image.id}")
+        return gone
+
+    def sweep(self) -> None:
+        """Collects what killed processes left half-made. Never disturbs live ones."""
+        self.blobs.workroom.sweep()
+        self.layers.sweep()
+        self.host.sweep()
+
+
+def parse_reference_or_none(text: str) -> str:
+    try:
+        return str(references.parse(text))
+    except ValueError:
+        return ""
+
+
+def _lists(items: Iterable[oci.Descriptor], wanted: oci.Descriptor) -> bool:
+    return any(item.digest == wanted.digest for item in items)
+
+
+def _chunks(head: bytes, file: BinaryIO) -> Iterator[bytes]:
+    yield head
+    while chunk := file.read(CHUNK):
+        yield chunk

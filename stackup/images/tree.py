@@ -1,0 +1,33 @@
+"""The parts that images are made of, as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """``path`` is where the layer lies unpacked; sizes in bytes: ``size`` as stored in the blob."""
+
+    diff_id: str
+    digest: str
+    media_type: str
+    size: int
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A mount point of the root file system with the lower directories that the image's base gives it, topmost first.
+
+    Ordinary images have one, "/". Images on ``host`` have one more for /usr and for every mount of the host below it.
+    """
+
+    target: str
+    lowers: tuple[str, ...] = ()
+
+    @property
+    def slug(self) -> str:
+        """Name of the tree's directory below a container's writable directory."""
+        return self.target.strip("/").replace("/", "+") or "root"

@@ -1,0 +1,94 @@
+"""Who still needs which layer: images by their manifests, containers by the overlays in their bundles."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from stackup.base.files import locked, try_lock
+from stackup.base.paths import Layout
+from stackup.images.blobs import BlobStore
+from stackup.images.index import ImageIndex
+from stackup.images.layers import LayerStore
+from stackup.images.tree import Layer
+from stackup.oci import image as oci
+
+
+def launches(layout: Layout) -> Iterator[tuple[str, str]]:
+    """The id of every container of every project with the text of its launch record (which names its lowers)."""
+    for path in layout.projects.glob("*/containers/*/bundle/launch.json"):
+        try:
+            yield path.parent.parent.name, path.read_text(encoding="utf-8", errors="surrogateescape")
+        except OSError:
+            continue
+
+
+def container_using(layout: Layout, layers: Iterable[Layer]) -> str:
+    """The short id of a container whose root file system contains one of the layers, or ""."""
+    names = [str(layer.path) for layer in layers]
+    return next((who[:12] for who, text in launches(layout) if any(name in text for name in names)), "")
+
+
+def _reachable(blobs: BlobStore, index: oci.Index) -> tuple[set[str], set[str]]:
+    """Digests of all blobs, and diff ids of all layers, that the index leads to."""
+    digests: set[str] = set()
+    diff_ids: set[str] = set()
+    todo = [item.digest for item in index.manifests]
+    while todo:
+        digest = todo.pop()
+        if digest in digests or not blobs.has(digest):
+            continue
+        digests.add(digest)
+        document = blobs.read_json(digest)
+        if "manifests" in document:
+            todo += [item.digest for item in oci.Index.from_json(document).manifests]
+        elif "layers" in document:
+            manifest = oci.Manifest.from_json(document)
+            digests |= {layer.digest for layer in manifest.layers}
+            todo.append(manifest.config.digest)
+        else:
+            diff_ids |= set(oci.ConfigFile.from_json(document).diff_ids)
+    return digests, diff_ids
+
+
+def build_cache_layers(layout: Layout) -> set[str]:
+    """Digests of layers that the build cache may use again: one record per step below ``build/steps``."""
+    found = set()
+    for path in (layout.build_cache / "steps").glob("*/*.json"):
+        try:
+            found.add(json.loads(path.read_bytes()).get("layer", ""))
+        except (OSError, ValueError):
+            continue
+    return found
+
+
+@contextmanager
+def bringing_in(layout: Layout) -> Iterator[None]:
+    """Held by imports and builds from their first blob until the index names the result: no collection meanwhile."""
+    with locked(layout.images / ".busy", shared=True):
+        yield
+
+
+def collect(layout: Layout, blobs: BlobStore, layers: LayerStore, index: ImageIndex) -> bool:
+    """Deletes blobs and unpacked layers that no image, no container and no cached build step needs.
+
+    False when something is being brought in right now; then the next collection does it.
+    """
+    fd = try_lock(layout.images / ".busy")
+    if fd is None:
+        return False
+    try:
+        cached = build_cache_layers(layout)
+        digests, diff_ids = _reachable(blobs, index.read())
+        for name in os.listdir(blobs.directory) if blobs.directory.is_dir() else []:
+            if f"sha256:{name}" not in digests | cached:
+                (blobs.directory / name).unlink(missing_ok=True)
+        used = "\n".join(text for _, text in launches(layout))
+        for diff_id in layers.diff_ids():
+            if diff_id not in diff_ids | cached and str(layers.path(diff_id)) not in used:
+                layers.remove(diff_id)
+    finally:
+        os.close(fd)
+    return True

@@ -1,0 +1,87 @@
+"""Temporary files and directories that are collected when their maker is dead.
+
+A maker holds an flock on what it makes; a sweep deletes whatever it can lock itself. Whoever is killed with -9 loses
+its locks, so half-made things vanish at the next sweep, and never while they are being made.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from stackup.base.files import locked
+from stackup.images.unpack import remove_tree
+
+
+class Workroom:
+    """``path`` should lie on the file system where the finished things go, so that a rename publishes them."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._gate = path / ".gate"  # shared: making something; exclusive: sweeping
+
+    @contextmanager
+    def directory(self) -> Iterator[Path]:
+        """A fresh directory, deleted at the end of the block unless it was renamed away."""
+        with self._made(directory=True) as path:
+            yield path
+
+    @contextmanager
+    def file(self) -> Iterator[Path]:
+        """A fresh empty file, deleted at the end of the block unless it was renamed away."""
+        with self._made(directory=False) as path:
+            yield path
+
+    @contextmanager
+    def _made(self, *, directory: bool) -> Iterator[Path]:
+        path = self.path / f"{os.getpid()}-{os.urandom(6).hex()}"
+        with locked(self._gate, shared=True):
+            if directory:
+                path.mkdir(mode=0o700)
+            else:
+                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            fcntl.flock(fd, fcntl.LOCK_SH)
+        try:
+            yield path
+        finally:
+            delete(path)
+            os.close(fd)
+
+    def sweep(self) -> int:
+        """Deletes what dead makers left; answers how many things."""
+        if not self.path.is_dir():
+            return 0
+        count = 0
+        with locked(self._gate):
+            for name in os.listdir(self.path):
+                if name == self._gate.name:
+                    continue
+                try:
+                    fd = os.open(self.path / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+                except FileNotFoundError:
+                    continue
+                try:
+                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    delete(self.path / name)
+                    count += 1
+                except BlockingIOError:
+                    pass
+                finally:
+                    os.close(fd)
+        return count
+
+
+def delete(path: Path) -> None:
+    """Deletes a file or a whole directory without following links; missing is fine."""
+    try:
+        parent = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        remove_tree(path.name, parent)
+    finally:
+        os.close(parent)
