@@ -14,7 +14,8 @@ class NetworkState:
 
     ``subnet``/``gateway`` are empty without IPv4, ``subnet6``/``gateway6`` without IPv6; gateways carry no prefix
     length. ``group`` is the kernel's link group of all veths of the project: one message deletes them all. ``owner``
-    is the project that made the network; an external network keeps its owner's.
+    is the project that made the network; an external network keeps its owner's. ``pooled``: the IPv4 subnet was taken
+    from the pools, so another would do as well.
     """
 
     key: str
@@ -28,6 +29,7 @@ class NetworkState:
     gateway: str = ""
     ip_range: str = ""
     reserved: tuple[str, ...] = ()
+    pooled: bool = True
     subnet6: str = ""
     gateway6: str = ""
     internal: bool = False

@@ -1,0 +1,337 @@
+"""Makes, finds and removes the networks of one project. Synchronous: the engine calls it from worker threads.
+
+Every effect is under ``host_lock`` and is undone when a later step of it fails. What exists can be found again without
+records: links by their ``sk`` names and ifalias, the firewall table by name, rules in foreign chains by comment.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from stackup.base import names
+from stackup.base.errors import HostUnfit, PlanRefused, StackFileError
+from stackup.base.paths import Layout
+from stackup.linux.nftables import NftError
+from stackup.network import conntrack, links, sysctl
+from stackup.network.address import DEFAULT_POOLS, Pool, mac_of
+from stackup.network.attach import Places
+from stackup.network.leases import Book, Books, host_lock
+from stackup.network.links import Link, LinkError, Rtnl
+from stackup.network.request import Options, Subnets, Taken, choose_subnets, read_options, rechosen
+from stackup.network.resolv import host_resolver
+from stackup.network.sysctl import Forwarding
+from stackup.network.table import ProjectTable
+from stackup.network.types import Attachment, NetworkState, PublishedPort, Wanted
+
+if TYPE_CHECKING:
+    from stackup.model.resources import Network
+
+ALIAS = "stackup"
+
+
+class NetworkManager:
+    """The networks of ``project``. Thread-safe; one instance a process and project."""
+
+    def __init__(self, layout: Layout, project: str, pools: Sequence[Pool] = DEFAULT_POOLS) -> None:
+        self._layout = layout
+        self._project = project
+        self._pools = pools
+        self._id = names.project_id(project, layout.root)
+        self._books = Books(layout.leases)
+        self._places = Places(self._books, project, self._id)
+        self._table = ProjectTable(names.nft_table(project, layout.root), project)
+        self._lock = threading.RLock()
+
+    # networks
+
+    def create(self, key: str, network: Network, config_hash: str = "") -> NetworkState:
+        """Makes the bridge with its addresses and lets it through the firewall; an external network is looked up.
+
+        Raises StackFileError (the request makes no sense), PlanRefused (the subnet is taken), HostUnfit.
+        """
+        with self._session(f"create network {network.name}") as rtnl:
+            if network.external:
+                state = self._find_external(rtnl, key, network.name, config_hash)
+                self._table.add(state)
+                return state
+            options = read_options(self._project, self._layout.root, key, network)
+            found = rtnl.links()
+            self._clear_the_way(rtnl, options.bridge, network.name, found)
+            identity = f"{self._id}/{key}"
+            chosen = choose_subnets(identity, network, self._taken(rtnl, found, options.bridge), self._pools)
+            state = self._planned(key, network, options, chosen, config_hash)
+            return self._make(rtnl, state, found)
+
+    def remove(self, state: NetworkState) -> None:
+        """Deletes the bridge and all that belonged to it. An external network is only forgotten.
+
+        Raises PlanRefused while containers of other stacks are in it.
+        """
+        with self._session(f"remove network {state.name}") as rtnl:
+            if state.external:
+                self._table.drop(state)
+                return
+            self._refuse_if_used(state)
+            found = rtnl.links()
+            mine = [link for link in found if link.name == state.bridge and self._is_mine(link)]
+            rtnl.send(*(links.delete_link(link.index) for link in mine))
+            self._books.drop(state.bridge)
+            self._table.drop(state)  # after the bridge: until then, the table keeps late packets on this machine
+            self._restore_forwarding(rtnl, mine)
+
+    def find(self, name: str) -> NetworkState | None:
+        """The existing network of that full name, of any stack under this state root."""
+        with self._session(f"look for network {name}"):
+            return self._books.find(name)
+
+    # containers
+
+    def attach(
+        self,
+        state: NetworkState,
+        container_id: str,
+        incarnation: int,
+        wanted: Wanted | None = None,
+        *,
+        interface: str = "eth0",
+        default_route: bool = True,
+    ) -> Attachment:
+        """Leases an address and names the links. The same container gets the same address until ``release``."""
+        with self._session(f"attach a container to network {state.name}", kernel=False):
+            return self._places.attach(
+                state, container_id, incarnation, wanted or Wanted(), interface=interface, default_route=default_route
+            )
+
+    def attach_all(
+        self, container_id: str, incarnation: int, places: Sequence[tuple[NetworkState, Wanted]]
+    ) -> tuple[Attachment, ...]:
+        """``attach`` for every network of a container: interfaces in order of priority, then of network name, and one
+        default route, through the network of the highest gw_priority (ties: first name) that is not internal."""
+        with self._session("attach a container to its networks", kernel=False):
+            return self._places.attach_all(container_id, incarnation, places)
+
+    def release(self, container_id: str) -> None:
+        """Gives the container's addresses back, and forgets connections to them. Nothing happens if it has none."""
+        with self._session("release a container's addresses", kernel=False):
+            addresses = self._places.release(container_id)
+            if self._table.publishes_udp(addresses):
+                conntrack.forget(addresses)
+
+    # ports
+
+    def publish(self, ports: Sequence[PublishedPort]) -> None:
+        """Makes the project's published ports exactly ``ports``, in one transaction."""
+        with self._session("publish ports") as rtnl:
+            gone = self._table.publish(ports)
+            self._places.let_return(rtnl, {port.address for port in ports})
+            if gone:
+                conntrack.forget(gone)
+
+    # looking after
+
+    def recover(
+        self,
+        states: Sequence[NetworkState],
+        attachments: Iterable[Attachment] = (),
+        ports: Sequence[PublishedPort] = (),
+    ) -> tuple[NetworkState, ...]:
+        """Takes over after a crash or a reboot: what the records say exists, made true again.
+
+        A bridge that is gone is made anew (with another subnet and id, if its own was taken meanwhile); one of this
+        project that no record knows is deleted. Answers the states as they are now, in the same order.
+        """
+        with self._session("recover networks") as rtnl:
+            found = rtnl.links()
+            known = {state.bridge for state in states}
+            strays = [link for link in found if self._is_mine(link) and _is_bridge(link) and link.name not in known]
+            rtnl.send(*(links.delete_link(link.index) for link in strays))
+            for stray in strays:
+                self._books.drop(stray.name)
+            current = tuple(self._recovered(rtnl, state, found) for state in states)
+            self._places.recover(current, attachments)
+            self._table.reset(current, ports)
+            return current
+
+    def verify(self) -> list[str]:
+        """Puts back what others flushed: our table, our rules in foreign chains. Answers what was missing, in words.
+        Costs under a millisecond when nothing is; meant to be called now and then, and after firewall events."""
+        with self._session("check the firewall", kernel=False):
+            return self._table.verify()
+
+    def sweep(self) -> None:
+        """Deletes all veths of the project that are left, in one message; for the end of ``down``."""
+        with self._session("remove links") as rtnl:
+            if any(link.group == self._places.group for link in rtnl.links()):
+                rtnl.send(links.delete_group(self._places.group))
+
+    def purge(self) -> None:
+        """Removes everything of this project that the kernel and the lease files still hold, without any record."""
+        with self._session("purge networks") as rtnl:
+            found = [link for link in rtnl.links() if self._is_mine(link)]
+            if any(link.group == self._places.group for link in found):
+                rtnl.send(links.delete_group(self._places.group))
+            bridges = [link for link in found if _is_bridge(link)]
+            rtnl.send(*(links.delete_link(link.index) for link in bridges))
+            for bridge in self._books.bridges():
+                book = self._books.read(bridge)
+                if book is None or book.state.get("owner") == self._project:
+                    self._books.drop(bridge)
+            self._places.forget_project()
+            self._table.reset((), ())
+            self._restore_forwarding(rtnl, bridges)
+
+    # steps
+
+    @contextmanager
+    def _session(self, verb: str, *, kernel: bool = True) -> Iterator[Rtnl]:
+        """The locks, a netlink socket, and the kernel's refusals turned into sentences."""
+        with self._lock, host_lock(self._layout):
+            try:
+                if not kernel:
+                    yield None  # type: ignore[misc]
+                    return
+                with Rtnl() as rtnl:
+                    yield rtnl
+            except LinkError as error:
+                raise _unfit(verb, error) from error
+            except NftError as error:
+                raise HostUnfit(f"cannot {verb}: nftables refused: {str(error).splitlines()[0]}") from error
+
+    def _planned(self, key: str, network: Network, options: Options, chosen: Subnets, config_hash: str) -> NetworkState:
+        return NetworkState(
+            key=key,
+            name=network.name,
+            id=os.urandom(32).hex(),
+            owner=self._project,
+            bridge=options.bridge,
+            ifindex=0,
+            group=self._places.group,
+            subnet=chosen.subnet,
+            gateway=chosen.gateway,
+            ip_range=chosen.ip_range,
+            reserved=chosen.reserved,
+            pooled=chosen.pooled,
+            subnet6=chosen.subnet6,
+            gateway6=chosen.gateway6,
+            internal=network.internal,
+            mtu=options.mtu,
+            masquerade=options.masquerade,
+            talk=options.talk,
+            config_hash=config_hash,
+        )
+
+    def _make(self, rtnl: Rtnl, state: NetworkState, found: Sequence[Link]) -> NetworkState:
+        """Bridge, addresses, switches, firewall. Whatever was made is taken away again when a step fails."""
+        before = _forwarding_before(found)
+        alias = f"{ALIAS} {self._id} {before.text} {self._project} {state.key}"
+        rtnl.send(
+            links.add_bridge(state.bridge, mac_of(state.gateway or state.gateway6), state.mtu),
+            links.set_alias(state.bridge, alias),
+        )
+        try:
+            state = replace(state, ifindex=_index(state.bridge))
+            sysctl.prepare_bridge(state.bridge, ipv6=bool(state.subnet6), localhost=not state.internal)
+            rtnl.send(*(links.add_address(state.ifindex, item) for item in _own(state)), links.set_up(state.ifindex))
+            if not state.internal:
+                sysctl.enable_forwarding(ipv6=bool(state.subnet6))
+            self._books.write(state.bridge, Book(state.to_dict()))
+            self._table.add(state)
+        except BaseException:
+            self._table.forget(state)
+            self._books.drop(state.bridge)
+            rtnl.send(links.delete_link(_index(state.bridge)))
+            self._restore_forwarding(rtnl, [Link(0, state.bridge, "bridge", alias, 0, 0, False)])
+            raise
+        return state
+
+    def _clear_the_way(self, rtnl: Rtnl, bridge: str, name: str, found: Sequence[Link]) -> None:
+        """A bridge of ours under that name is what a crash left behind; one that is not ours is not touched."""
+        link = next((link for link in found if link.name == bridge), None)
+        if link is None:
+            return
+        if not self._is_mine(link):
+            raise PlanRefused(f"cannot create network {name}: a link {bridge} exists and is not this stack's")
+        rtnl.send(links.delete_link(link.index))
+
+    def _taken(self, rtnl: Rtnl, found: Sequence[Link], without: str) -> Taken:
+        by_index = {link.index: link.name for link in found}
+        connected = [(subnet, by_index.get(index, f"link {index}")) for index, subnet in rtnl.addresses()]
+        kept = tuple((subnet, link) for subnet, link in connected if link not in ("lo", without))
+        return Taken(kept, tuple(rtnl.routes()), host_resolver().servers)
+
+    def _find_external(self, rtnl: Rtnl, key: str, name: str, config_hash: str) -> NetworkState:
+        state = self._books.find(name)
+        if state is None or all(link.name != state.bridge for link in rtnl.links()):
+            raise StackFileError(
+                f"cannot use network {name}: it is declared as external, but does not exist",
+                hint="bring up the stack that makes it first, or remove `external: true`",
+            )
+        return replace(state, key=key, external=True, config_hash=config_hash)
+
+    def _refuse_if_used(self, state: NetworkState) -> None:
+        book = self._books.read(state.bridge)
+        others = sorted({holder[0] for holder in book.addresses.values()} - {self._project}) if book else []
+        if others:
+            raise PlanRefused(
+                f"cannot remove network {state.name}: containers of {', '.join(others)} are attached to it",
+                hint=f"take {others[0]} down first",
+            )
+
+    def _recovered(self, rtnl: Rtnl, state: NetworkState, found: Sequence[Link]) -> NetworkState:
+        link = next((link for link in found if link.name == state.bridge), None)
+        if state.external or (link is not None and (self._is_mine(link) or not link.alias)):
+            return replace(state, ifindex=link.index) if link else state
+        taken = self._taken(rtnl, found, state.bridge)
+        fresh = rechosen(replace(state, id=os.urandom(32).hex()), taken, self._pools)
+        return self._make(rtnl, fresh, found)
+
+    def _is_mine(self, link: Link) -> bool:
+        return link.alias.startswith(f"{ALIAS} {self._id} ")
+
+    def _restore_forwarding(self, rtnl: Rtnl, removed: Sequence[Link]) -> None:
+        """After the last bridge of all stacks: ip_forward as it was, unless something else here forwards by now."""
+        remaining = [link for link in rtnl.links() if _is_bridge(link)]
+        if removed and not remaining:
+            sysctl.restore_forwarding(_forwarding_of(removed[0]))
+
+
+def _own(state: NetworkState) -> list[str]:
+    pairs = ((state.gateway, state.subnet), (state.gateway6, state.subnet6))
+    return [f"{gateway}/{subnet.partition('/')[2]}" for gateway, subnet in pairs if gateway]
+
+
+def _index(bridge: str) -> int:
+    return socket.if_nametoindex(bridge)
+
+
+def _is_bridge(link: Link) -> bool:
+    return link.kind == "bridge"
+
+
+def _forwarding_of(link: Link) -> Forwarding:
+    words = link.alias.split(" ")
+    return Forwarding.from_text(words[2]) if len(words) > 2 and words[0] == ALIAS else Forwarding()
+
+
+def _forwarding_before(found: Sequence[Link]) -> Forwarding:
+    """As any bridge of any stack remembers it; as it is now, when this is the first."""
+    for link in found:
+        if _is_bridge(link) and link.alias.startswith(f"{ALIAS} "):
+            return _forwarding_of(link)
+    return sysctl.forwarding_now()
+
+
+def _unfit(verb: str, error: LinkError) -> HostUnfit:
+    reason = f"cannot {verb}: {error.step}: {error.strerror}"
+    if error.errno == errno.EPERM:
+        return HostUnfit(reason, hint="networks need root: run it with sudo")
+    if error.errno == errno.EOPNOTSUPP:
+        return HostUnfit(reason, hint="this kernel has no bridges: modprobe bridge")
+    return HostUnfit(reason)
