@@ -4,6 +4,7 @@ Called by ``build`` and ``engine``. May write below ``Layout.images``, ``layers`
 (it computes ``linux.overlay.Overlay`` values, ``runtime`` mounts them) and never talks to a registry.
 """
 
+from stackup.images.copyout import copy_out
 from stackup.images.image import Image, prepare
 from stackup.images.lookup import User, read_file, resolve_user
 from stackup.images.store import ImageStore, ImageSummary
@@ -16,6 +17,7 @@ __all__ = [
     "Layer",
     "Tree",
     "User",
+    "copy_out",
     "prepare",
     "read_file",
     "resolve_user",

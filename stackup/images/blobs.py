@@ -12,7 +12,7 @@ from typing import Any
 
 from stackup.base.errors import ImageError
 from stackup.base.files import sync_directory
-from stackup.images.workroom import Workroom
+from stackup.base.workroom import Workroom
 from stackup.oci import image as oci
 from stackup.oci.reference import is_digest
 

@@ -22,10 +22,10 @@ from pathlib import Path
 from stackup.base.errors import HostUnfit
 from stackup.base.files import locked
 from stackup.base.paths import Layout
+from stackup.base.workroom import Workroom
 from stackup.images import fitness, hostroot, usage
 from stackup.images.hoststate import HostState, read_state, targets
 from stackup.images.tree import Tree
-from stackup.images.workroom import Workroom
 
 _CACHE_SECONDS = 1.0
 _GRACE_SECONDS = 600.0  # between computing overlays and writing the bundle that proves the use

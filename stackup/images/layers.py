@@ -8,10 +8,10 @@ from pathlib import Path
 
 from stackup.base.errors import ImageError
 from stackup.base.files import locked
+from stackup.base.workroom import Workroom
 from stackup.images.blobs import BlobStore
 from stackup.images.streams import Compression, Pump, decompressed
 from stackup.images.unpack import unpack_layer
-from stackup.images.workroom import Workroom
 from stackup.oci import image as oci
 
 

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from stackup.base.errors import ImageError
+from stackup.base.workroom import remove_tree
 from stackup.images import tarstream
 from stackup.images.tarstream import Entry, TarError, TarStream
 
@@ -72,24 +73,6 @@ def _refuse(entry: Entry, reason: str) -> ImageError:
 
 def split_path(path: bytes) -> Parts:
     return tuple(part for part in path.split(b"/") if part not in (b"", b"."))
-
-
-def remove_tree(name: bytes | str, directory: int) -> None:
-    """Deletes whatever ``name`` below the directory descriptor is, without following links. Missing is fine."""
-    try:
-        os.unlink(name, dir_fd=directory)
-        return
-    except FileNotFoundError:
-        return
-    except (IsADirectoryError, PermissionError):
-        pass
-    fd = os.open(name, _DIRECTORY_FLAGS, dir_fd=directory)
-    try:
-        for child in os.listdir(fd):
-            remove_tree(child, fd)
-    finally:
-        os.close(fd)
-    os.rmdir(name, dir_fd=directory)
 
 
 class _Unpacker:

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stackup.base.files import locked
-from stackup.images.unpack import remove_tree
 
 
 class Workroom:
@@ -73,6 +72,24 @@ class Workroom:
                 finally:
                     os.close(fd)
         return count
+
+
+def remove_tree(name: bytes | str, directory: int) -> None:
+    """Deletes whatever ``name`` below the directory descriptor is, without following links. Missing is fine."""
+    try:
+        os.unlink(name, dir_fd=directory)
+        return
+    except FileNotFoundError:
+        return
+    except (IsADirectoryError, PermissionError):
+        pass
+    fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        for child in os.listdir(fd):
+            remove_tree(child, fd)
+    finally:
+        os.close(fd)
+    os.rmdir(name, dir_fd=directory)
 
 
 def delete(path: Path) -> None:
