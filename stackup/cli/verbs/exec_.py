@@ -65,7 +65,7 @@ def plain(session: Session, client: Client, args: dict[str, Any]) -> int:
     nothing = os.open(os.devnull, os.O_RDWR) if args["detach"] else -1
     try:
         fds = (nothing,) * 3 if args["detach"] else (0, 1, 2)
-        return Follower(session, client, "exec").run("exec", args, fds=fds).exit_code
+        return Follower(session, client, "exec", cancellable=False).run("exec", args, fds=fds).exit_code
     finally:
         if nothing >= 0:
             os.close(nothing)

@@ -1,0 +1,288 @@
+"""Words, sizes, times, tables, log lines, errors: everything that is only text."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from cli_support import Capture, console, exited, log
+
+from stackup.base import clock
+from stackup.base.errors import Bug, Position, StackFileError, UsageError
+from stackup.cli import containers, moments, report
+from stackup.cli.changes import command, image_config
+from stackup.cli.containers import Port, Row
+from stackup.cli.loglines import LogPrinter
+from stackup.cli.plantext import text as plan_text
+from stackup.cli.table import ago, elapsed, human_size, table
+from stackup.cli.terminal import Console
+from stackup.model.plan import CreateNetwork, Notice, Plan, StartContainer
+from stackup.oci.image import ImageConfig
+
+NOW = 1_700_000_000 * 10**9
+
+
+@pytest.fixture(autouse=True)
+def _now(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (clock, moments, containers):
+        monkeypatch.setattr(module, "now_ns", lambda: NOW)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.2, "Less than a second"),
+        (1, "1 second"),
+        (59, "59 seconds"),
+        (60, "About a minute"),
+        (150, "2 minutes"),
+        (3600, "About an hour"),
+        (7200, "2 hours"),
+        (86400 * 3, "3 days"),
+        (86400 * 21, "3 weeks"),
+        (86400 * 90, "3 months"),
+        (86400 * 800, "2 years"),
+    ],
+)
+def test_ago(seconds: float, words: str) -> None:
+    assert ago(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("count", "words"), [(0, "0B"), (999, "999B"), (1000, "1kB"), (83_400_000, "83.4MB"), (1_234_000_000, "1.23GB")]
+)
+def test_human_size(count: int, words: str) -> None:
+    assert human_size(count) == words
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(0.04, "0.0s"), (12.34, "12.3s"), (65, "1m05s"), (3700, "1h01m")])
+def test_elapsed(seconds: float, words: str) -> None:
+    assert elapsed(seconds) == words
+
+
+def test_table() -> None:
+    assert table(("A", "LONG"), [("xyz", "1"), ("x", "")]) == "A     LONG\nxyz   1\nx\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "ns"),
+    [
+        ("1700000000", NOW),
+        ("1700000000.5", NOW + 500_000_000),
+        ("2023-11-14T22:13:20Z", NOW),
+        ("2023-11-14T23:13:20.000000001+01:00", NOW + 1),
+        ("42m", NOW - 42 * 60 * 10**9),
+        ("1h30m1.5s", NOW - 5401_500_000_000),
+    ],
+)
+def test_moments(text: str, ns: int) -> None:
+    assert moments.moment_ns(text) == ns
+
+
+@pytest.mark.parametrize("text", ["", "soon", "5", "5x", "m5", "2023-13-14", "2023-11-14 22:13"])
+def test_no_moments(text: str) -> None:
+    if text == "5":
+        assert moments.moment_ns(text) == 5 * 10**9  # seconds since the epoch, as in docker
+    else:
+        with pytest.raises(ValueError):
+            moments.moment_ns(text)
+
+
+def row(**more: object) -> Row:
+    data = {
+        "id": "0123456789abcdef",
+        "name": "shop-web-1",
+        "service": "web",
+        "phase": "running",
+        "image": "nginx",
+        "command": "nginx -g 'daemon off;'",
+        "created_ns": NOW - 300 * 10**9,
+        "started_ns": NOW - 60 * 10**9,
+        "finished_ns": NOW - 5 * 10**9,
+    }
+    return Row.from_dict({**data, **more})
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({}, "Up About a minute"),
+        ({"health": "healthy"}, "Up About a minute (healthy)"),
+        ({"health": "starting"}, "Up About a minute (health: starting)"),
+        ({"phase": "exited", "exit_code": 3}, "Exited (3) 5 seconds ago"),
+        ({"phase": "exited", "exit_unknown": True}, "Exited (unknown) 5 seconds ago"),
+        ({"phase": "restarting", "exit_code": 1}, "Restarting (1) 5 seconds ago"),
+        ({"phase": "created"}, "Created"),
+    ],
+)
+def test_status(more: dict[str, object], words: str) -> None:
+    assert row(**more).status() == words
+
+
+def test_cells() -> None:
+    ports = [{"host_ip": "::", "host_port": 80, "container_port": 8080, "protocol": "tcp"}]
+    assert containers.cells(row(ports=ports)) == (
+        "shop-web-1",
+        "nginx",
+        '"nginx -g \'daemon of…"',
+        "web",
+        "5 minutes ago",
+        "Up About a minute",
+        "[::]:80->8080/tcp",
+    )
+
+
+def test_ports() -> None:
+    assert str(Port("", 8080, 80, "tcp")) == "0.0.0.0:8080->80/tcp"
+    assert str(Port("", 0, 53, "udp")) == "53/udp"
+
+
+def test_json_has_dockers_keys() -> None:
+    data = json.loads(containers.as_docker_json(row(), "shop"))
+    assert (data["Name"], data["State"], data["Project"], data["Publishers"]) == ("shop-web-1", "running", "shop", [])
+
+
+def printed(printer: LogPrinter) -> tuple[str, str]:
+    assert isinstance(printer.console.out, Capture) and isinstance(printer.console.err, Capture)
+    return printer.console.out.text(), printer.console.err.text()
+
+
+def test_log_lines_are_prefixed_and_padded() -> None:
+    printer = LogPrinter(console(), "shop")
+    printer.announce(["shop-web-1", "shop-longer-1"])
+    printer.line(log("web-1", "hello"))
+    printer.line(log("longer-1", "oops", "stderr"))
+    printer.exited(exited("web-1", 3))
+    printer.exited(exited("web-1", None, restarting=True))
+    assert printed(printer) == (
+        "web-1     | hello\nweb-1 exited with code 3\nweb-1 exited with an unknown code (restarting)\n",
+        "longer-1  | oops\n",
+    )
+
+
+def test_log_colours_are_dockers_in_order() -> None:
+    printer = LogPrinter(console(colour=True), "shop")
+    for name in ("a-1", "b-1"):
+        printer.line(log(name, "x"))
+    assert printed(printer)[0] == "\033[36ma-1  | \033[0mx\n\033[33mb-1  | \033[0mx\n"
+
+
+def test_log_options() -> None:
+    printer = LogPrinter(console(colour=True), "shop", prefix=False, timestamps=True, only=frozenset({"web"}))
+    printer.line(log("web-1", "x"))
+    printer.line(log("db-1", "y"))
+    assert printed(printer)[0] == "2023-11-14T22:13:20.000000001Z x\n"
+
+
+def test_log_bytes_survive() -> None:
+    printer = LogPrinter(console(), "shop", prefix=False)
+    printer.line(log("web-1", b"\xff\xfe".decode("utf-8", "surrogateescape")))
+    printer.flush()
+    assert printer.console.out.buffer.getvalue() == b"\xff\xfe\n"  # type: ignore[attr-defined]
+
+
+PROBLEM = StackFileError(
+    "unknown key 'prots'",
+    where=Position("compose.yaml", 12, 5),
+    snippet="    prots:\n    ^^^^^",
+    hint="did you mean 'ports'?",
+    details=(StackFileError("second", where=Position("compose.yaml", 14)), StackFileError("unknown key 'prots'",
+    where=Position("compose.yaml", 12, 5))),
+)  # fmt: skip
+
+
+def test_an_error_is_one_block_and_shown_once() -> None:
+    assert report.text(PROBLEM) == (
+        "error: unknown key 'prots'\n"
+        "   --> compose.yaml:12:5\n"
+        "12 |     prots:\n"
+        "   |     ^^^^^\n"
+        "   = hint: did you mean 'ports'?\n"
+        "\n"
+        "error: second\n"
+        "   --> compose.yaml:14\n"
+        "\n"
+        "2 errors\n"
+    )
+
+
+def test_a_bug_shows_its_traceback_first() -> None:
+    assert report.text(Bug("KeyError: 'x'", snippet="Traceback", hint="report it")) == (
+        "Traceback\n\nbug: KeyError: 'x'\n  hint: report it\n"
+    )
+
+
+def test_errors_as_json() -> None:
+    made = console()
+    report.show(PROBLEM, made, as_json=True)
+    assert isinstance(made.err, Capture)
+    assert [item["message"] for item in json.loads(made.err.text())["errors"]] == ["unknown key 'prots'", "second"]
+
+
+def plan() -> Plan:
+    create = CreateNetwork("create network shop_default", "not there yet", key="default", name="shop_default")
+    start = StartContainer("start shop-web-1", "not running", (create.id,), service="web", number=1, name="shop-web-1")
+    return Plan("shop", (create, start), (Notice("look out"),))
+
+
+def test_plan_text_is_the_plans_own() -> None:
+    assert plan_text(plan().to_dict() | {"event": "plan"}) == plan().text()
+
+
+def test_plan_colours_change_nothing_but_colour() -> None:
+    import re
+
+    coloured = plan_text(plan().to_dict(), colour=True)
+    assert "\033[32mcreate\033[0m" in coloured
+    assert re.sub(r"\033\[\d*m", "", coloured) == plan().text()
+
+
+@pytest.mark.parametrize(
+    ("ansi", "environment", "expected"),
+    [
+        (None, {}, (False, "plain")),
+        ("always", {}, (True, "plain")),
+        (None, {"COMPOSE_ANSI": "always"}, (True, "plain")),
+        ("never", {"COMPOSE_PROGRESS": "quiet"}, (False, "quiet")),
+    ],
+)
+def test_console_in_a_pipe(
+    ansi: str | None, environment: dict[str, str], expected: tuple[bool, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = Console.detect(ansi, None, environment)
+    assert (found.colour_out, found.progress) == expected
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, (True, "tty")),
+        ({"NO_COLOR": "1"}, (False, "tty")),
+        ({"TERM": "dumb"}, (False, "plain")),
+        ({"COMPOSE_ANSI": "never"}, (False, "plain")),
+    ],
+)
+def test_console_on_a_terminal(
+    environment: dict[str, str], expected: tuple[bool, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stackup.cli.terminal._is_terminal", lambda stream: True)
+    found = Console.detect(None, None, environment)
+    assert (found.colour_err, found.progress) == expected
+
+
+def test_changes() -> None:
+    base = ImageConfig(env=("PATH=/bin", "A=1"), cmd=("/bin/sh",))
+    changed = image_config(
+        ['CMD ["redis-server"]', "ENV A=2 B='x y'", "EXPOSE 80 53/udp", "USER 1:1", "WORKDIR /w", "LABEL a=b"], base
+    )
+    assert changed.cmd == ("redis-server",)
+    assert changed.env == ("PATH=/bin", "A=2", "B=x y")
+    assert changed.exposed_ports == ("80/tcp", "53/udp")
+    assert (changed.user, changed.working_dir, dict(changed.labels)) == ("1:1", "/w", {"a": "b"})
+    assert command("echo $HOME") == ("/bin/sh", "-c", "echo $HOME")
+
+
+@pytest.mark.parametrize("change", ["RUN ls", "CMD", "ENV A", "ENV A=1 B"])
+def test_wrong_changes(change: str) -> None:
+    with pytest.raises(UsageError):
+        image_config([change], ImageConfig())
