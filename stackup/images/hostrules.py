@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import stat
 import struct
-from fnmatch import fnmatchcase
+from fnmatch import fnmatchcase, translate
 
 NOBODY = 65534
 _READ, _EXECUTE = 4, 1
@@ -54,6 +54,7 @@ NEVER = (
 # The container gets its own of these; their state on the host is nobody's business inside, and changes by itself.
 OWN = ("etc/hosts", "etc/hostname", "etc/resolv.conf", "etc/mtab", "etc/fstab", "etc/crypttab")
 
+_NEVER = re.compile("|".join(translate(pattern) for pattern in NEVER + OWN))
 _CREDENTIALS_IN_URL = re.compile(rb"([A-Za-z][A-Za-z0-9+.-]*://)[^\s/@\"'<>:]*:[^\s/@\"'<>]+@")
 _TOKEN_LINE = re.compile(rb"(?im)^[^\n#]*(?:_authToken|_password|_auth)\s*=[^\n]*\n?")
 _SECRET_FIELD = re.compile(rb"(?im)^\s*(?:password|proxy_password|token)\s*[=:][^\n]*\n?")
@@ -63,7 +64,7 @@ _WITH_PASSWORDS = ("etc/yum.repos.d/*", "etc/dnf/*", "etc/yum.conf", "etc/zypp/*
 
 def never(path: str) -> bool:
     """``path`` relative to the host's root, without a leading slash."""
-    return any(fnmatchcase(path, pattern) for pattern in NEVER + OWN)
+    return bool(_NEVER.match(path))
 
 
 def redacted(path: str, data: bytes) -> bytes:

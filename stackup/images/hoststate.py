@@ -25,7 +25,7 @@ _BIG_DATABASES = (
     "var/lib/pacman/local",
 )
 LINK_NAMES = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
-_OPT_DEPTH = 3  # /opt may hold millions of files; changes deeper than this are seen with the next package change
+_OPT_DEPTH = 2  # /opt may hold millions of files; changes deeper than this are seen with the next package change
 # fmt: off
 _UNREAL = frozenset((
     "proc", "sysfs", "cgroup", "cgroup2", "devtmpfs", "devpts", "mqueue", "debugfs", "tracefs", "securityfs", "pstore",

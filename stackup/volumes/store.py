@@ -96,6 +96,9 @@ class VolumeStore:
                 f"cannot read the record of volume '{name}': {error}", step="volume", path=str(path / _RECORD)
             ) from None
 
+    def exists(self, name: str) -> bool:
+        return (self._path(name) / _RECORD).is_file()
+
     def create(
         self,
         name: str,
