@@ -1,0 +1,92 @@
+"""Capabilities and ``security_opt``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from stackup.base.errors import StackFileError
+from stackup.model.stack import Service
+from stackup.oci.runtime import Capabilities
+from stackup.spec.defaults import ALL_CAPABILITIES, DEFAULT_CAPABILITIES
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityOptions:
+    """``seccomp``: "default", "unconfined", or the path of a profile. ``unmasked``: systempaths=unconfined."""
+
+    no_new_privileges: bool = False
+    seccomp: str = "default"
+    apparmor: str = ""
+    labels: tuple[str, ...] = ()
+    unmasked: bool = False
+
+
+def security_options(service: Service) -> SecurityOptions:
+    """From ``security_opt`` and ``privileged``. Raises StackFileError for an option that does not exist."""
+    found = {"seccomp": "unconfined" if service.privileged else "default", "apparmor": ""}
+    labels = []
+    no_new_privileges = unmasked = False
+    for option in service.security_opt:
+        key, value = _split(option)
+        if key == "no-new-privileges" and value in ("", "true", "false"):
+            no_new_privileges = value != "false"
+        elif key in found and value:
+            found[key] = value
+        elif key == "label" and value:
+            labels.append(value)
+        elif (key, value) == ("systempaths", "unconfined"):
+            unmasked = True
+        else:
+            raise StackFileError(
+                f"cannot use security_opt {option!r} of service {service.name}: no such option",
+                hint="no-new-privileges:true, seccomp=FILE, seccomp=unconfined, apparmor=PROFILE, label=..., "
+                "systempaths=unconfined",
+            )
+    if found["seccomp"] in ("builtin", "default"):
+        found["seccomp"] = "default"
+    return SecurityOptions(no_new_privileges, found["seccomp"], found["apparmor"], tuple(labels), unmasked)
+
+
+def _split(option: str) -> tuple[str, str]:
+    """``key=value``, the older ``key:value``, or a key alone."""
+    for separator in ("=", ":"):
+        key, found, value = option.partition(separator)
+        if found and key.isascii() and ":" not in key:
+            return key, value
+    return option, ""
+
+
+def capability_names(service: Service, known: Sequence[str] = ()) -> tuple[str, ...]:
+    """The bounding set. Names come with or without ``CAP_``, in any case, or ALL. Source: moby oci/caps/utils.go."""
+    everything = tuple(known) or ALL_CAPABILITIES
+    if service.privileged:
+        return everything
+    add, drop = _normal(service, "cap_add", everything), _normal(service, "cap_drop", everything)
+    if "ALL" in add:
+        return tuple(name for name in everything if name not in drop)
+    base = () if "ALL" in drop else tuple(name for name in DEFAULT_CAPABILITIES if name not in drop)
+    return tuple(dict.fromkeys((*base, *add)))
+
+
+def _normal(service: Service, attribute: str, everything: Sequence[str]) -> tuple[str, ...]:
+    names = []
+    for written in getattr(service, attribute):
+        name = written.upper()
+        if name != "ALL" and not name.startswith("CAP_"):
+            name = f"CAP_{name}"
+        if name != "ALL" and name not in everything:
+            known = name in ALL_CAPABILITIES
+            raise StackFileError(
+                f"cannot use {attribute} {written!r} of service {service.name}: "
+                + ("this kernel does not have it" if known else "no such capability")
+            )
+        names.append(name)
+    return tuple(names)
+
+
+def capabilities(names: tuple[str, ...], uid: int) -> Capabilities:
+    """For a process of ``uid``: others than root start with none in effect, as after execve (moby oci/oci.go)."""
+    if uid == 0:
+        return Capabilities(bounding=names, effective=names, permitted=names)
+    return Capabilities(bounding=names)
