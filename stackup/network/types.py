@@ -93,6 +93,11 @@ class Attachment:
     def address6(self) -> str:
         return self._first(6)
 
+    @property
+    def gateways(self) -> str:
+        """Both gateways as the runtime's ``Veth.gateway`` wants them."""
+        return ",".join(item for item in (self.gateway, self.gateway6) if item)
+
     def _first(self, version: int) -> str:
         found = (str(item.ip) for item in map(ip_interface, self.addresses) if item.version == version)
         return next(found, "")
