@@ -23,7 +23,7 @@ class Veth:
     """One endpoint. The child makes the pair itself: ``host_name`` as a port of ``bridge``, ``container_name`` inside.
 
     ``addresses`` read "10.0.0.2/16" or "fd00::2/64"; ``gateway`` is for the first endpoint only, at most one per
-    address family, separated by a comma. ``group`` is the link group (one message deletes a group); ``alias`` the ifalias.
+    address family, separated by a comma. ``group`` is the link group (one message deletes it); ``alias`` the ifalias.
     """
 
     host_name: str

@@ -22,7 +22,6 @@ from stackup.oci.runtime import Process
 from stackup.runtime import packets
 from stackup.runtime.faults import sentence
 
-
 _SO_SNDBUFFORCE = 32  # absent from Python's socket module
 
 _Answer = tuple[dict[str, Any], list[int]]
