@@ -1,0 +1,157 @@
+"""Which project a command means, and when the note of the last reading may be trusted."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from cli_support import session
+
+from stackup.base.errors import StackFileError, UsageError
+from stackup.base.paths import Layout
+from stackup.cli import resolve
+from stackup.cli.session import Session
+
+
+@dataclass
+class Reader:
+    """In the place of ``stackfile.load``: counts, and answers the name that the file holds."""
+
+    cwd: Path
+    calls: int = 0
+    variables: dict[str, str | None] = field(default_factory=dict)
+    problem: StackFileError | None = None
+
+    def __call__(self, of: Session) -> Any:
+        self.calls += 1
+        if self.problem:
+            raise self.problem
+        path = self.cwd / "compose.yaml"
+        loaded = SimpleNamespace(
+            stack=SimpleNamespace(name=path.read_text().strip()),
+            inputs=(SimpleNamespace(path=path),),
+            variables=self.variables,
+            warnings=(),
+        )
+        resolve._write_note(of, loaded)
+        return loaded
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    directory = tmp_path / "shop"
+    directory.mkdir()
+    (directory / "compose.yaml").write_text("shop")
+    return directory
+
+
+@pytest.fixture
+def reader(project: Path, monkeypatch: pytest.MonkeyPatch) -> Reader:
+    made = Reader(project)
+    monkeypatch.setattr(resolve, "_load", made)
+    return made
+
+
+def name(project: Path, *, cwd: Path | None = None, **environment: str) -> str:
+    of = session(Layout.at(project.parent / "root"), project="", cwd=cwd or project, environment=environment)
+    return of.project
+
+
+def test_a_name_that_was_given_needs_no_file(tmp_path: Path, reader: Reader) -> None:
+    assert session(Layout.at(tmp_path), project="given").project == "given"
+    assert name(tmp_path, COMPOSE_PROJECT_NAME="other") == "other"
+    assert reader.calls == 0
+
+
+@pytest.mark.parametrize("given", ["Shop", "-shop", "a.b", "ä"])
+def test_a_bad_name_is_refused(tmp_path: Path, given: str) -> None:
+    with pytest.raises(UsageError, match="cannot use project name"):
+        _ = session(Layout.at(tmp_path), project=given).project
+
+
+def test_the_second_command_does_not_read(project: Path, reader: Reader) -> None:
+    assert [name(project), name(project)] == ["shop", "shop"]
+    assert reader.calls == 1
+
+
+def test_an_edited_file_is_read_again(project: Path, reader: Reader) -> None:
+    name(project)
+    (project / "compose.yaml").write_text("renamed")
+    assert name(project) == "renamed"
+
+
+def test_a_replaced_file_of_equal_size_and_time_is_read_again(project: Path, reader: Reader) -> None:
+    name(project)
+    file = project / "compose.yaml"
+    status = file.stat()
+    (project / "new").write_text("pohs")
+    os.utime(project / "new", ns=(status.st_atime_ns, status.st_mtime_ns))
+    os.replace(project / "new", file)
+    assert name(project) == "pohs"
+
+
+@pytest.mark.parametrize("new", ["compose.override.yaml", "compose.yml", ".env", "docker-compose.yaml"])
+def test_a_file_that_appears_is_noticed(project: Path, reader: Reader, new: str) -> None:
+    name(project)
+    (project / new).touch()
+    name(project)
+    assert reader.calls == 2
+
+
+def test_a_file_that_appears_nearer_is_noticed(project: Path, reader: Reader) -> None:
+    below = project / "src"
+    below.mkdir()
+    name(project, cwd=below)
+    name(project, cwd=below)
+    assert reader.calls == 1
+    (below / "compose.yaml").touch()
+    name(project, cwd=below)
+    assert reader.calls == 2
+
+
+def test_variables_that_were_used_count(project: Path, reader: Reader) -> None:
+    reader.variables = {"STAGE": None}
+    name(project)
+    name(project, OTHER="1")
+    assert reader.calls == 1
+    name(project, STAGE="test")
+    assert reader.calls == 2
+
+
+def test_compose_variables_and_directories_have_notes_of_their_own(project: Path, reader: Reader) -> None:
+    name(project)
+    name(project, COMPOSE_PROFILES="x")
+    name(project, cwd=project.parent)
+    assert reader.calls == 3
+
+
+def test_a_note_holds_no_values(project: Path, reader: Reader) -> None:
+    reader.variables = {"PASSWORD": "hunter2"}
+    name(project, PASSWORD="hunter2")
+    notes = list((project.parent / "root").rglob("resolve/*.json"))
+    assert len(notes) == 1
+    assert "hunter2" not in notes[0].read_text()
+    assert notes[0].stat().st_mode & 0o777 == 0o600
+    assert json.loads(notes[0].read_text())["project"] == "shop"
+
+
+def test_a_damaged_note_is_none(project: Path, reader: Reader) -> None:
+    name(project)
+    for note in (project.parent / "root").rglob("resolve/*.json"):
+        note.write_text("{")
+    assert name(project) == "shop"
+    assert reader.calls == 2
+
+
+def test_a_broken_file_names_the_way_round_it(project: Path, reader: Reader) -> None:
+    name(project)
+    (project / "compose.yaml").write_text("broken")
+    reader.problem = StackFileError("cannot read compose.yaml")
+    with pytest.raises(StackFileError) as caught:
+        name(project)
+    assert caught.value.hint == "the project can still be addressed by name: stackup -p shop ..."
