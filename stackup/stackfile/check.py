@@ -1,0 +1,261 @@
+"""What the form of each value cannot say: references, exclusions and limits between attributes of the whole stack.
+
+The list follows compose-go's checkConsistency and validation packages; every finding points at the line that causes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from stackup.stackfile.forms import show
+from stackup.stackfile.nodes import Node
+from stackup.stackfile.problems import Problems, did_you_mean
+from stackup.stackfile.shortforms import is_address
+
+Fields = Mapping[str, Node]
+_EMPTY: dict[str, Node] = {}
+
+
+def children(node: Node | None) -> Mapping[str, Node]:
+    return node.value if node is not None and type(node.value) is dict else _EMPTY
+
+
+class Checker:
+    """One pass over the enabled services and the resources. ``disabled`` are services that no profile selects."""
+
+    def __init__(self, tree: Node, enabled: Fields, disabled: Fields, problems: Problems) -> None:
+        self.tree = tree
+        self.enabled = enabled
+        self.disabled = disabled
+        self.problems = problems
+        self.resources = {
+            section: children(tree.get(section)) for section in ("networks", "volumes", "secrets", "configs", "models")
+        }
+
+    def check(self) -> None:
+        names: dict[str, str] = {}
+        for name, service in self.enabled.items():
+            self.service(name, service, names)
+
+    def refuse(self, node: Node, path: str, reason: str, hint: str = "", *, at_key: bool = False) -> None:
+        self.problems.add(node, f"cannot use {path}: {reason}", hint=hint, at_key=at_key)
+
+    def service(self, name: str, service: Node, names: dict[str, str]) -> None:
+        path = f"services.{name}"
+        fields = children(service)
+        if not (service.text("image") or "build" in fields or "provider" in fields):
+            self.refuse(service, path, "it has neither an image nor a build", "add image: or build:", at_key=True)
+        self.references(path, service)
+        self.dependencies(name, path, service)
+        self.build(path, service)
+        self.exclusions(path, service)
+        self.numbers(path, service)
+        self.container_name(name, path, service, names)
+        for index, port in enumerate(_items(service, "ports")):
+            self.port(f"{path}.ports.{index}", port)
+        for index, rule in enumerate(_items(service.get("develop"), "watch")):
+            self.watch(f"{path}.develop.watch.{index}", rule)
+        self.healthcheck(path, service)
+
+    # --- references to top-level resources
+
+    def references(self, path: str, service: Node) -> None:
+        for network, node in children(service.get("networks")).items():
+            self.defined("networks", network, node, path, at_key=bool(node.key_line))
+        for index, mount in enumerate(_items(service, "volumes")):
+            source = mount.get("source")
+            if mount.text("type") == "volume" and source is not None and source.value:
+                self.defined("volumes", source.value, source, f"{path}.volumes.{index}", at_key=False)
+        for section in ("secrets", "configs"):
+            for index, grant in enumerate(_items(service, section)):
+                source = grant.get("source")
+                if source is not None:
+                    self.defined(section, source.value, source, f"{path}.{section}.{index}", at_key=False)
+                else:
+                    self.refuse(grant, f"{path}.{section}.{index}", "its source is missing")
+        for index, grant in enumerate(_items(service.get("build"), "secrets")):
+            source = grant.get("source")
+            if source is not None:
+                self.defined("secrets", source.value, source, f"{path}.build.secrets.{index}", at_key=False)
+        for model, node in children(service.get("models")).items():
+            self.defined("models", model, node, f"{path}.models", at_key=bool(node.key_line))
+
+    def defined(self, section: str, key: str, node: Node, path: str, *, at_key: bool) -> None:
+        if key in self.resources[section]:
+            return
+        noun = section.removesuffix("s")
+        hint = did_you_mean(key, self.resources[section])
+        if not hint:
+            hint = f"define it at the top level: {section}: {{{key}: ...}}"
+            if section in ("volumes", "networks"):
+                hint = f"define it at the top level: {section}: {{{key}: {{}}}}"
+            if section == "volumes" and "/" in key:
+                hint = f"a path on the host begins with '/', './' or '~': ./{key}"
+        self.refuse(node, path, f"the {noun} {key!r} is not defined", hint, at_key=at_key)
+
+    # --- references to services
+
+    def dependencies(self, name: str, path: str, service: Node) -> None:
+        for other, node in children(service.get("depends_on")).items():
+            if other in self.enabled:
+                continue
+            required = node.get("required")
+            optional = required is not None and required.value is False
+            if other in self.disabled:
+                if not optional:
+                    profiles = ", ".join(str(item.value) for item in _items(self.disabled[other], "profiles"))
+                    self.refuse(
+                        node,
+                        f"{path}.depends_on",
+                        f"the service {other!r} is not part of the active profiles",
+                        f"switch its profile on: --profile {profiles}" if profiles else "",
+                        at_key=bool(node.key_line) and node.key_line == node.line,
+                    )
+                continue
+            if optional:
+                continue
+            self.unknown_service(other, node, self._cause(name, other, service), at_key=type(node.value) is dict)
+        self.additional_contexts(path, service)
+
+    def _cause(self, name: str, other: str, service: Node) -> str:
+        for mode in ("network_mode", "ipc", "pid", "uts", "cgroup"):
+            if service.text(mode) == f"service:{other}":
+                return f"services.{name}.{mode}"
+        for attribute in ("links", "volumes_from"):
+            if any(str(item.value).split(":")[0] == other for item in _items(service, attribute)):
+                return f"services.{name}.{attribute}"
+        return f"services.{name}.depends_on"
+
+    def unknown_service(self, other: str, node: Node, path: str, *, at_key: bool) -> None:
+        known = [*self.enabled, *self.disabled]
+        at_key = at_key and node.key_line == node.line
+        self.refuse(node, path, f"there is no service {other!r}", did_you_mean(other, known), at_key=at_key)
+
+    def additional_contexts(self, path: str, service: Node) -> None:
+        build = service.get("build")
+        for key, node in children(build.get("additional_contexts") if build is not None else None).items():
+            value = str(node.value or "")
+            other = value.removeprefix("service:")
+            if other != value and other not in self.enabled:
+                self.unknown_service(other, node, f"{path}.build.additional_contexts.{key}", at_key=False)
+
+    # --- one service
+
+    def build(self, path: str, service: Node) -> None:
+        build = service.get("build")
+        if build is None:
+            return
+        inline = build.get("dockerfile_inline")
+        if inline is not None and inline.value and build.text("dockerfile"):
+            self.refuse(inline, f"{path}.build", "dockerfile and dockerfile_inline exclude each other", at_key=True)
+        platforms = [str(item.value) for item in _items(build, "platforms")]
+        platform = service.get("platform")
+        if platform is not None and platform.value and platforms and platform.value not in platforms:
+            self.refuse(platform, f"{path}.platform", f"it is none of build.platforms ({', '.join(platforms)})")
+
+    def exclusions(self, path: str, service: Node) -> None:
+        mode, networks = service.get("network_mode"), service.get("networks")
+        if mode is not None and mode.value and networks is not None and networks.value:
+            self.refuse(
+                mode, f"{path}.network_mode", "network_mode and networks exclude each other", "remove one", at_key=True
+            )
+
+    def numbers(self, path: str, service: Node) -> None:
+        """The same limit said in two places must be the same."""
+        limits = _find(service, "deploy", "resources", "limits")
+        reservations = _find(service, "deploy", "resources", "reservations")
+        pairs = (
+            ("scale", _find(service, "deploy"), "replicas", "deploy.replicas"),
+            ("cpus", limits, "cpus", "deploy.resources.limits.cpus"),
+            ("mem_limit", limits, "memory", "deploy.resources.limits.memory"),
+            ("mem_reservation", reservations, "memory", "deploy.resources.reservations.memory"),
+            ("pids_limit", limits, "pids", "deploy.resources.limits.pids"),
+        )
+        for attribute, parent, key, other in pairs:
+            here, there = service.get(attribute), parent.get(key) if parent is not None else None
+            if here is not None and there is not None and here.value and there.value and here.value != there.value:
+                self.refuse(
+                    here, f"{path}.{attribute}", f"{other} says something else (line {there.line})", at_key=True
+                )
+
+    def container_name(self, name: str, path: str, service: Node, names: dict[str, str]) -> None:
+        node = service.get("container_name")
+        if node is None or not node.value:
+            return
+        other = names.setdefault(node.value, name)
+        if other != name:
+            self.refuse(node, f"{path}.container_name", f"{show(node)} is taken by the service {other!r}")
+        scale = service.get("scale") or _child(_find(service, "deploy"), "replicas")
+        if scale is not None and type(scale.value) is int and scale.value > 1:
+            self.refuse(node, f"{path}.container_name", f"{scale.value} containers cannot have the same name")
+
+    def port(self, path: str, port: Node) -> None:
+        if type(port.value) is not dict:
+            return
+        if "target" not in port.value:
+            self.refuse(port, path, "its target, the port in the container, is missing")
+        address = port.text("host_ip")
+        if address and "$" not in address and not is_address(address):
+            self.refuse(port.get("host_ip") or port, path, f"{address!r} is no IP address")
+
+    def watch(self, path: str, rule: Node) -> None:
+        action = rule.text("action")
+        if action.startswith("sync") and not rule.text("target"):
+            self.refuse(rule, path, f"the action {action} needs a target, the path in the container")
+        if rule.get("path") is not None and not rule.text("path"):
+            self.refuse(rule, path, "its path is empty")
+
+    def healthcheck(self, path: str, service: Node) -> None:
+        test = _find(service, "healthcheck", "test")
+        words = [item.value for item in test.value] if test is not None and type(test.value) is list else []
+        if test is not None and words and words[0] not in ("NONE", "CMD", "CMD-SHELL"):
+            self.refuse(
+                test,
+                f"{path}.healthcheck.test",
+                f"a list begins with NONE, CMD or CMD-SHELL, not {words[0]!r}",
+                "write a text to have a shell run it, or put CMD first",
+            )
+
+
+def _items(node: Node | None, name: str) -> list[Node]:
+    child = node.get(name) if node is not None else None
+    return child.value if child is not None and type(child.value) is list else []
+
+
+def _child(node: Node | None, name: str) -> Node | None:
+    return node.get(name) if node is not None else None
+
+
+def _find(node: Node | None, *names: str) -> Node | None:
+    for name in names:
+        node = node.get(name) if node is not None else None
+    return node
+
+
+def check_resources(tree: Node, problems: Problems) -> None:
+    """Volumes, secrets and configs: what may not stand together, and what must be there."""
+    for section in ("volumes", "secrets", "configs"):
+        for key, node in children(tree.get(section)).items():
+            external = node.get("external")
+            if external is not None and external.value is True:
+                for name, child in children(node).items():
+                    if name not in ("name", "external", "content") and not name.startswith("x-"):
+                        problems.add(
+                            child,
+                            f"cannot use {section}.{key}.{name}: an external {section[:-1]} is made elsewhere",
+                            hint=f"remove {name}, or external",
+                            at_key=True,
+                        )
+            elif section != "volumes":
+                _check_content(section, key, node, problems)
+
+
+def _check_content(section: str, key: str, node: Node, problems: Problems) -> None:
+    kinds = ("file", "environment") if section == "secrets" else ("file", "environment", "content")
+    given = [name for name in kinds if name in children(node)]
+    if len(given) > 1 and not (section == "configs" and set(given) == {"environment", "content"}):
+        reason = f"{' and '.join(given)} exclude each other"
+        problems.add(node.value[given[1]], f"cannot use {section}.{key}: {reason}", at_key=True)
+    if not given and "driver" not in children(node):
+        wanted = " or ".join(kinds) if len(kinds) == 2 else "file, environment or content"
+        problems.add(node, f"cannot use {section}.{key}: {wanted} must be given", at_key=True)

@@ -1,0 +1,150 @@
+"""``extends``: a service made from another one, of this file or of another, with its own attributes on top."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stackup.stackfile.environment import Environment
+from stackup.stackfile.forms import Reader, merge
+from stackup.stackfile.grammar import SERVICE
+from stackup.stackfile.interpolate import interpolate
+from stackup.stackfile.nodes import RESET, Node
+from stackup.stackfile.problems import did_you_mean
+from stackup.stackfile.shortforms import clean
+
+if TYPE_CHECKING:
+    from stackup.stackfile.assemble import Assembler
+
+MAX_CHAIN = 100
+Link = tuple[str, str, Node]  # file, service, and the ``extends`` that leads on
+
+
+class Extender:
+    """Resolves the ``extends`` of one document's services, in place."""
+
+    def __init__(self, assembler: Assembler, environment: Environment, reader: Reader) -> None:
+        self.assembler = assembler
+        self.environment = environment
+        self.reader = reader
+        self.raw: dict[str, dict[str, Node]] = {}  # services of other files, as written but interpolated
+
+    def apply(self, services: Node) -> None:
+        known = services.value
+        resolved: dict[str, Node] = {}
+        for name, service in known.items():
+            resolved[name] = self.resolve(name, service, known, ())
+        known.update(resolved)
+
+    def resolve(self, name: str, service: Node, siblings: dict[str, Node], chain: tuple[Link, ...]) -> Node:
+        """``service`` merged over what it extends; itself when that cannot be found."""
+        extends = service.get("extends")
+        if extends is None or extends.tag == RESET or type(extends.value) is not dict:
+            return service
+        own = service.with_value({key: child for key, child in service.value.items() if key != "extends"})
+        target = extends.text("service")
+        if not target:
+            self.refuse(extends, name, "the name of the service is missing")
+            return own
+        file = self.file_of(extends)
+        link = (service.source.name, name, extends)
+        if any((item[0], item[1]) == (file or service.source.name, target) for item in (*chain, link)):
+            self.cycle((*chain, link), file or service.source.name, target)
+            return own
+        if len(chain) > MAX_CHAIN:
+            self.refuse(extends, name, "too many services extend one another")
+            return own
+        found = self.base(name, target, extends, file, siblings)
+        if found is None:
+            return own
+        base, others = found
+        base = self.resolve(target, base, others, (*chain, link))
+        merged = merge(SERVICE, base, own)
+        return own if merged is None else merged
+
+    def base(
+        self, name: str, target: str, extends: Node, file: str, siblings: dict[str, Node]
+    ) -> tuple[Node, dict[str, Node]] | None:
+        """The service that is extended, in long form, and the services beside it."""
+        if not file:
+            if target in siblings:
+                return siblings[target], siblings
+            self.refuse(extends, name, f"there is no service {target!r} in this file", did_you_mean(target, siblings))
+            return None
+        others = self.services_of(file, extends, name)
+        if others is None:
+            return None
+        if target not in others:
+            self.refuse(extends, name, f"there is no service {target!r} in {file}", did_you_mean(target, others))
+            return None
+        read = SERVICE.read(others[target], f"services.{target}", self.reader)
+        if read is None:
+            return None
+        # Further links are followed in that file: only what is reached is read, as the rest of it is not ours.
+        lazily = {key: child for key, child in others.items() if type(child.value) is dict}
+        return read, _Lazy(lazily, self.reader)
+
+    def file_of(self, extends: Node) -> str:
+        file = extends.text("file")
+        if not file:
+            return ""
+        if file.startswith("~"):
+            return clean(f"{self.assembler.home}/{file[1:].lstrip('/')}")
+        return clean(str(Path(extends.source.directory) / file))
+
+    def services_of(self, file: str, extends: Node, name: str) -> dict[str, Node] | None:
+        if file in self.raw:
+            return self.raw[file]
+        if "://" in extends.text("file"):
+            self.refuse(extends, name, "files on other machines cannot be extended yet")
+            return None
+        path = Path(file)
+        if not self.assembler.sources.exists(path):
+            where = extends.get("file") or extends
+            self.assembler.problems.add(
+                where, f"cannot extend services.{name}: the file {extends.text('file')} does not exist ({file})"
+            )
+            return None
+        services: dict[str, Node] = {}
+        for document in self.assembler.documents(file, path.parent):
+            if self.assembler.request.interpolate:
+                interpolate(document, self.environment, self.assembler.problems)
+            section = document.get("services")
+            if section is not None and type(section.value) is dict:
+                services.update(section.value)
+        self.raw[file] = services
+        return services
+
+    def refuse(self, extends: Node, name: str, reason: str, hint: str = "") -> None:
+        at = extends.get("service") or extends
+        self.assembler.problems.add(at, f"cannot extend services.{name}: {reason}", hint=hint)
+
+    def cycle(self, chain: tuple[Link, ...], file: str, target: str) -> None:
+        start = next(index for index, item in enumerate(chain) if (item[0], item[1]) == (file, target))
+        loop = chain[start:]
+        names = [item[1] for item in loop] + [loop[0][1]]
+        edges = "; ".join(f"{name} extends {after} at {item[2].position}" for item, name, after in _edges(loop, names))
+        self.assembler.problems.add(
+            loop[0][2], f"cannot extend services.{loop[0][1]}: a circle, {' -> '.join(names)} ({edges})"
+        )
+
+
+def _edges(loop: tuple[Link, ...], names: list[str]) -> list[tuple[Link, str, str]]:
+    return [(item, names[index], names[index + 1]) for index, item in enumerate(loop)]
+
+
+class _Lazy(dict[str, Node]):
+    """Services of another file, each read into long form when it is reached."""
+
+    def __init__(self, services: dict[str, Node], reader: Reader) -> None:
+        super().__init__(services)
+        self.reader = reader
+        self.done: set[str] = set()
+
+    def __getitem__(self, name: str) -> Node:
+        node = super().__getitem__(name)
+        if name not in self.done:
+            self.done.add(name)
+            node = SERVICE.read(node, f"services.{name}", self.reader) or node.with_value({})
+            self[name] = node
+        return node

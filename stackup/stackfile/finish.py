@@ -1,0 +1,272 @@
+"""The merged tree to a complete one: defaults, names, the default network, implied dependencies, variables from files.
+
+compose-go calls these steps SetDefaultValues and Normalize; the order here follows it where it shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from stackup.base.errors import StackFileError
+from stackup.stackfile import dotenv
+from stackup.stackfile.environment import Environment
+from stackup.stackfile.nodes import RESET, Node, Source
+from stackup.stackfile.problems import Problems
+from stackup.stackfile.request import LoadRequest
+from stackup.stackfile.sources import Sources
+
+NAMED = ("networks", "volumes", "secrets", "configs")
+Fields = dict[str, Node]
+
+
+def prune(node: Node) -> Node:
+    """Drops what ``!reset`` left behind where there was nothing to reset."""
+    value = node.value
+    if type(value) is dict:
+        kept = {key: prune(child) for key, child in value.items() if child.tag != RESET}
+        same = len(kept) == len(value) and all(kept[key] is value[key] for key in kept)
+        return node if same else node.with_value(kept)
+    if type(value) is list:
+        items = [prune(child) for child in value if child.tag != RESET]
+        same = len(items) == len(value) and all(new is old for new, old in zip(items, value, strict=True))
+        return node if same else node.with_value(items)
+    return node
+
+
+class Finisher:
+    """Completes one tree. Nodes are copied before they are changed: services that extend others share theirs."""
+
+    def __init__(
+        self, request: LoadRequest, directory: Path, name: str, environment: Environment, problems: Problems
+    ) -> None:
+        self.request = request
+        self.directory = directory
+        self.name = name
+        self.environment = environment
+        self.problems = problems
+
+    def finish(self, tree: Node) -> Node:
+        sections: Fields = dict(prune(tree).value)
+        services = sections.get("services")
+        done: Fields = {}
+        if services is not None and type(services.value) is dict:
+            for name, service in services.value.items():
+                if type(service.value) is dict:
+                    done[name] = self.service(service)
+            sections["services"] = services.with_value(done)
+        if self.request.normalize:
+            self.default_network(sections, tree, done)
+            for section in (*NAMED, "models"):
+                if section in sections and type(sections[section].value) is dict:
+                    sections[section] = self.named(sections[section])
+        return tree.with_value(sections)
+
+    # --- services
+
+    def service(self, service: Node) -> Node:
+        fields: Fields = dict(service.value)
+        self.defaults(fields)
+        if self.request.normalize:
+            self.normalize(service, fields)
+        return service.with_value(fields)
+
+    def defaults(self, fields: Fields) -> None:
+        build = fields.get("build")
+        if build is not None and "context" not in build.value:
+            context = str(self.directory) if self.request.resolve_paths else "."
+            fields["build"] = _with(build, context=build.under(context))
+        _each(fields, "secrets", _secret_target)
+        _each(fields, "volumes", _mount_defaults)
+        _each(fields, "gpus", _device_count)
+        reservations = _below(fields, "deploy", "resources", "reservations")
+        if reservations is not None and "devices" in reservations.value:
+            deploy, resources = fields["deploy"], fields["deploy"].value["resources"]
+            inner = dict(reservations.value)
+            _each(inner, "devices", _device_count)
+            resources = _with(resources, reservations=reservations.with_value(inner))
+            fields["deploy"] = _with(deploy, resources=resources)
+
+    def normalize(self, service: Node, fields: Fields) -> None:
+        policy = fields.get("pull_policy")
+        if policy is not None and policy.value == "if_not_present":
+            fields["pull_policy"] = policy.with_value("missing")
+        build = fields.get("build")
+        if build is not None and not (build.text("dockerfile") or build.text("dockerfile_inline")):
+            fields["build"] = _with(build, dockerfile=build.under("Dockerfile"))
+        dependencies = list(_implied(fields))
+        if dependencies:
+            node = fields.get("depends_on")
+            known: Fields = dict(node.value) if node is not None else {}
+            for name, cause, restart in dependencies:
+                if name not in known:
+                    details: Fields = {"condition": cause.under("service_started"), "required": cause.under(True)}
+                    if restart:
+                        details["restart"] = cause.under(True)
+                    known[name] = cause.under(details)
+            fields["depends_on"] = (node or service).with_value(known)
+
+    # --- top level
+
+    def default_network(self, sections: Fields, tree: Node, services: Fields) -> None:
+        used = False
+        for name, service in services.items():
+            fields = service.value
+            if "provider" in fields or "network_mode" in fields:
+                continue
+            networks = fields.get("networks")
+            if networks is None or not networks.value:
+                services[name] = _with(service, networks=service.under({"default": service.under(None)}))
+                used = True
+            elif "default" in networks.value:
+                used = True
+        if used:
+            networks = sections.get("networks")
+            known: Fields = dict(networks.value) if networks is not None and networks.value else {}
+            known.setdefault("default", tree.under(None))
+            sections["networks"] = (networks or tree).with_value(known)
+
+    def named(self, section: Node) -> Node:
+        result: Fields = {}
+        for key, node in section.value.items():
+            fields: Fields = dict(node.value) if type(node.value) is dict else {}
+            if "name" not in fields:
+                external = "external" in fields and fields["external"].value is True
+                fields["name"] = node.under(key if external else f"{self.name}_{key}")
+            result[key] = node.with_value(fields)
+        return section.with_value(result)
+
+
+def _with(node: Node, **children: Node) -> Node:
+    return node.with_value({**node.value, **children})
+
+
+def _each(fields: Fields, name: str, change: Callable[[Node], Node]) -> None:
+    node = fields.get(name)
+    if node is not None and type(node.value) is list:
+        fields[name] = node.with_value([change(item) if type(item.value) is dict else item for item in node.value])
+
+
+def _below(fields: Fields, *names: str) -> Node | None:
+    node = fields.get(names[0])
+    for name in names[1:]:
+        node = node.get(name) if node is not None else None
+    return node if node is not None and type(node.value) is dict else None
+
+
+def _secret_target(grant: Node) -> Node:
+    if "target" in grant.value or not grant.text("source"):
+        return grant
+    return _with(grant, target=grant.under(f"/run/secrets/{grant.text('source')}"))
+
+
+def _mount_defaults(mount: Node) -> Node:
+    bind = mount.get("bind")
+    if bind is None or type(bind.value) is not dict or "create_host_path" in bind.value:
+        return mount
+    return _with(mount, bind=_with(bind, create_host_path=bind.under(True)))
+
+
+def _device_count(request: Node) -> Node:
+    if "count" in request.value or "device_ids" in request.value:
+        return request
+    return _with(request, count=request.under(-1))
+
+
+def _implied(fields: Fields) -> Iterable[tuple[str, Node, bool]]:
+    """Services that must be there first although depends_on does not say so: (name, cause, restart with it)."""
+    links = fields.get("links")
+    for link in links.value if links is not None else ():
+        yield link.value.split(":")[0], link, True
+    for mode in ("network_mode", "ipc", "pid", "uts", "cgroup"):
+        node = fields.get(mode)
+        if node is not None and type(node.value) is str and node.value.startswith("service:"):
+            yield node.value.removeprefix("service:"), node, True
+    sources = fields.get("volumes_from")
+    for source in sources.value if sources is not None else ():
+        if not source.value.startswith("container:"):
+            yield source.value.split(":")[0], source, False
+
+
+class Files:
+    """Resolves ``env_file`` and ``label_file`` of services into ``environment`` and ``labels``."""
+
+    def __init__(self, environment: Environment, sources: Sources, problems: Problems) -> None:
+        self.environment = environment
+        self.sources = sources
+        self.problems = problems
+
+    def resolve(self, name: str, service: Node) -> Node:
+        fields: Fields = dict(service.value)
+        env_files = fields.pop("env_file", None)
+        if env_files is not None:
+            own: Fields = dict(fields["environment"].value) if "environment" in fields else {}
+            values: Fields = {}
+            for index, entry in enumerate(env_files.value):
+                self.env_file(f"services.{name}.env_file.{index}", entry, own, values)
+            for key, node in own.items():
+                if key in values:
+                    node = node.with_value(node.value)
+                    node.shadow = values[key]
+                values[key] = node
+            fields["environment"] = fields.get("environment", env_files).with_value(values)
+        label_files = fields.pop("label_file", None)
+        if label_files is not None:
+            labels: Fields = {}
+            for index, entry in enumerate(label_files.value):
+                self.label_file(f"services.{name}.label_file.{index}", entry, labels)
+            labels.update(fields["labels"].value if "labels" in fields else {})
+            fields["labels"] = fields.get("labels", label_files).with_value(labels)
+        return service.with_value(fields)
+
+    def env_file(self, path: str, entry: Node, own: Fields, values: Fields) -> None:
+        file = Path(entry.text("path"))
+        required = entry.get("required")
+        if not self.sources.exists(file):
+            if required is None or required.value is not False:
+                hint = "" if file.is_absolute() else "the path is relative to the directory of the stack file"
+                self.problems.add(
+                    entry.get("path"),
+                    f"cannot use {path}: the env file {file} does not exist",
+                    hint=hint or f"create it, or write {{path: {file.name}, required: false}}",
+                )
+            return
+        raw = entry.text("format") == "raw"
+        self.take(file, "the env file", own, values, raw=raw)
+
+    def label_file(self, path: str, entry: Node, labels: Fields) -> None:
+        file = Path(entry.value)
+        if not self.sources.exists(file):
+            self.problems.add(entry, f"cannot use {path}: the label file {file} does not exist")
+            return
+        self.take(file, "the label file", {}, labels, raw=False)
+
+    def take(self, file: Path, what: str, own: Fields, values: Fields, *, raw: bool) -> None:
+        def lookup(name: str) -> str | None:
+            found = self.environment.get(name)
+            for layer in (own, values) if found is None else ():
+                if name in layer and layer[name].value is not None:
+                    return str(layer[name].value)
+            return found
+
+        try:
+            text = self.sources.read(file, what)
+        except StackFileError as error:
+            self.problems.append(error)
+            return
+        source = Source(str(file), text, str(file.parent))
+        for name, value in dotenv.read(file, text, lookup, self.problems, raw=raw).items():
+            line = _line_of(text, name)
+            node = Node(value, source, line, 1, line, 1)
+            node.shadow = values.get(name)
+            values[name] = node
+
+
+def _line_of(text: str, name: str) -> int:
+    """The last line that begins with the name: good enough to point at."""
+    found = 0
+    for number, line in enumerate(text.split("\n"), 1):
+        stripped = line.lstrip().removeprefix("export").lstrip()
+        if stripped.startswith(name) and stripped[len(name) :].lstrip()[:1] in ("=", ":", ""):
+            found = number
+    return found

@@ -1,0 +1,600 @@
+"""Forms: what a value of the stack file may look like, and how two of them merge.
+
+A form reads a written value into its canonical, long form (the shape of the model) and reports what is wrong in the
+user's words. The grammar (``grammar`` and its neighbours) is nothing but tables of forms. Reading happens per file and
+before merging, so that every error points at the file that holds it and merging sees one shape only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from stackup.stackfile.nodes import OVERRIDE, RESET, Node
+from stackup.stackfile.problems import Problems, did_you_mean
+from stackup.stackfile.units import go_text, parse_duration, parse_size
+
+Key = Callable[[Any], str | None]  # of an item's plain value; None: the item has no identity
+
+
+class Reader:
+    """What reading needs besides the value.
+
+    ``lenient``: variables were left in place, so texts are not judged. ``inherit`` gives names that stand without a
+    value (``environment: [TERM]``) the caller's one; None leaves them open.
+    """
+
+    __slots__ = ("home", "inherit", "lenient", "problems", "resolve_paths")
+
+    def __init__(
+        self,
+        problems: Problems,
+        home: str,
+        *,
+        resolve_paths: bool = True,
+        lenient: bool = False,
+        inherit: Callable[[str], str | None] | None = None,
+    ) -> None:
+        self.problems = problems
+        self.home = home
+        self.resolve_paths = resolve_paths
+        self.lenient = lenient
+        self.inherit = inherit
+
+    def wrong(self, node: Node, path: str, expected: str, hint: str = "") -> None:
+        """Says that ``node`` is not what belongs at ``path``."""
+        self.problems.add(node, f"cannot use {show(node)} for {path}: expected {expected}", hint=hint)
+
+    def refuse(self, node: Node, path: str, reason: str, hint: str = "", *, at_key: bool = False) -> None:
+        self.problems.add(node, f"cannot use {path}: {reason}", hint=hint, at_key=at_key)
+
+    def open_text(self, node: Node) -> bool:
+        """True for a text whose variables were left in place, so that nothing can be said about it."""
+        return self.lenient and type(node.value) is str and "$" in node.value
+
+
+def show(node: Node) -> str:
+    """The value as a user would recognise it, short."""
+    value = node.value
+    if value is None:
+        return "an empty value"
+    if type(value) is dict:
+        return "a mapping"
+    if type(value) is list:
+        return "a list"
+    if type(value) is bool:
+        return "true" if value else "false"
+    if type(value) is str:
+        return repr(value if len(value) <= 60 else f"{value[:57]}...") if value else "an empty text"
+    return go_text(value)
+
+
+class Form:
+    """Base. ``expected`` completes the sentence "expected ..."."""
+
+    expected = "a value"
+    null_resets = False  # in a merge, an empty value replaces what was there (command, entrypoint)
+
+    def read(self, node: Node, path: str, reader: Reader) -> Node | None:
+        """The canonical node, or None after having reported why there is none."""
+        raise NotImplementedError
+
+    def merge(self, base: Node, over: Node) -> Node:
+        """``over`` comes from a later file, or from the service that extends. Neither is changed."""
+        return replacing(base, over)
+
+
+def replacing(base: Node, over: Node) -> Node:
+    node = over.with_value(over.value)
+    node.shadow = base
+    return node
+
+
+def merge(form: Form, base: Node, over: Node) -> Node | None:
+    """Merges by the form's rule after ``!reset``, ``!override`` and empty values have been honoured. None: removed."""
+    if over.tag == RESET:
+        return None
+    if over.tag == OVERRIDE or base.value is None or base.tag == RESET:
+        return replacing(base, over)
+    if over.value is None and not form.null_resets:
+        return base
+    return form.merge(base, over)
+
+
+class Text(Form):
+    """A text. Numbers are refused as Compose does, with the advice to quote them."""
+
+    def __init__(
+        self, expected: str = "a text", *, pattern: str = "", choices: tuple[str, ...] = (), empty: bool = True
+    ) -> None:
+        self.expected = expected if not choices else f"one of {', '.join(choices)}"
+        self.pattern = re.compile(pattern) if pattern else None
+        self.choices = choices
+        self.empty = empty
+
+    def read(self, node: Node, path: str, reader: Reader) -> Node | None:
+        value = node.value
+        if type(value) is not str:
+            hint = f'write it in quotes: "{raw(node)}"' if type(value) in (int, float, bool) else ""
+            reader.wrong(node, path, self.expected, hint)
+            return None
+        if (self.choices or self.pattern or not self.empty) and not reader.open_text(node):
+            if self.choices and value not in self.choices:
+                reader.wrong(node, path, self.expected, did_you_mean(value, self.choices))
+                return None
+            if (self.pattern and not self.pattern.search(value)) or (not self.empty and not value):
+                reader.wrong(node, path, self.expected)
+                return None
+        return node
+
+
+def raw(node: Node) -> str:
+    """A scalar as it stands in the file: ``0444`` rather than 292."""
+    rest = node.source.line(node.line)[node.column - 1 :]
+    match = re.match(r"[^\s,\]}#]+", rest)
+    return match[0] if match else go_text(node.value)
+
+
+class NumberText(Form):
+    """A text that may be written as a number (``expose``, ``group_add``)."""
+
+    expected = "a text or a number"
+
+    def read(self, node: Node, path: str, reader: Reader) -> Node | None:
+        if type(node.value) is str:
+            return node
+        if type(node.value) in (int, float):
+            return node.with_value(go_text(node.value))
+        reader.wrong(node, path, self.expected)
+        return None
+
+
+class Scalar(NumberText):
+    """Any scalar, as text (``provenance``, ``driver_opts``)."""
+
+    expected = "a text, a number, true or false"
+
+    def read(self, node: Node, path: str, reader: Reader) -> Node | None:
+        if type(node.value) is bool:
+            return node.with_value("true" if node.value else "false")
+        return super().read(node, path, reader)
+
+
+_TRUE = frozenset(("true", "1", "t", "y", "yes", "on"))
+_FALSE = frozenset(("false", "0", "f", "n", "no", "off"))
+
+
+class Flag(Form):
+    """True or false. Texts such as ``yes`` count, because Compose casts what comes out of a variable."""
+
+    expected = "true or false"
+
+    def read(self, node: Node, path: str, reader: Reader) -> Node | None:
+        value = node.value
+        if type(value) is bool or reader.open_text(node):
+            return node
+        if type(value) is str:
+            word = value.lower()
+            if word in _TRUE or word in _FALSE:
+                return node.with_value(word in _TRUE)
+        reader.wrong(node, path, self.expected)
+        return None
+
+
+class Whole(Form):
+    """A whole number, also written as a text."""
+
+    def __init__(self, expected: str = "a whole number", low: int | None = None, high: int | None = None) -> None:
+        self.expected = expected
+        self.low = low
+        self.high = high
+
+    def read(self, node: Node, path: str, reader: Reader) -> Node | None:
+        value = node.value
+        if reader.open_text(node):
+            return node
+        if (type(value) is str and re.fullmatch(r"[-+]?[0-9]{1,19}", value)) or (type(value) is float and value.is_integer()):
+            value = int(value)
+        if type(value) is not int:
+            reader.wrong(node, path, self.expected)
+            return None
+        if (self.low is not None and value < self.low) or (self.high is not None and value > self.high):
+            bounds = f"at least {self.low}" if self.high is None else f"from {self.low} to {self.high}"
+            reader.wrong(node, path, f"{self.expected} {bounds}")
+            return None
+        return node if value is node.value else node.with_value(value)
+
+
+class Number(Form):
+    """A number with or without a fraction, also written as a text."""
+
+    expected = "a number"
+
+    def read(self, node: Node, path: str, reader: Reader) -> Node | None:
+        value = node.value
+        if type(value) in (int, float) or reader.open_text(node):
+            return node
+        if type(value) is str:
+            try:
+                return node.with_value(float(value))
+            except ValueError:
+                pass
+        reader.wrong(node, path, self.expected)
+        return None
+
+
+class Duration(Form):
+    """Seconds, from texts such as ``1m30s``."""
+
+    expected = "a duration such as 10s, 1m30s or 500ms"
+
+    def read(self, node: Node, path: str, reader: Reader) -> Node | None:
+        value = node.value
+        if reader.open_text(node):
+            return node
+        if type(value) is str:
+            seconds = parse_duration(value)
+            if seconds is not None:
+                return node.with_value(seconds)
+            reader.wrong(node, path, self.expected)
+        else:
+            number = type(value) in (int, float)
+            reader.wrong(node, path, self.expected, f'a number needs a unit: "{go_text(value)}s"' if number else "")
+        return None
+
+
+class Size(Form):
+    """Bytes, from numbers and texts such as ``512m``. ``number=False``: Compose takes texts only here."""
+
+    expected = "a size such as 512m, 1.5g or 64k"
+
+    def __init__(self, *, number: bool = True, unlimited: bool = False) -> None:
+        self.number = number
+        self.unlimited = unlimited
+
+    def read(self, node: Node, path: str, reader: Reader) -> Node | None:
+        value = node.value
+        if reader.open_text(node):
+            return node
+        if type(value) in (int, float) and self.number:
+            return node.with_value(int(value))
+        if type(value) is str:
+            size = -1 if self.unlimited and value == "-1" else parse_size(value)
+            if size is not None:
+                return node.with_value(size)
+        hint = f'write it in quotes: "{raw(node)}"' if type(value) in (int, float) else ""
+        reader.wrong(node, path, self.expected, hint)
+        return None
+
+
+class Anything(Form):
+    """Below ``x-``: kept as it is written."""
+
+    def read(self, node: Node, path: str, reader: Reader) -> Node | None:
+        return node
+
+
+ANYTHING = Anything()
+
+
+class ListOf(Form):
+    """A list. ``key`` gives an item's identity: a later item with the same one replaces the earlier.
+
+    Without ``key`` a repeated text is refused when ``unique``, and kept otherwise. ``single`` also takes one item alone.
+    """
+
+    def __init__(
+        self,
+        item: Form,
+        expected: str = "a list",
+        *,
+        key: Key | None = None,
+        unique: bool = False,
+        single: bool = False,
+        drop_empty: bool = False,
+    ) -> None:
+        self.item = item
+        self.expected = expected
+        self.key = key
+        self.unique = unique
+        self.single = single
+        self.drop_empty = drop_empty
+
+    def read(self, node: Node, path: str, reader: Reader) -> Node | None:
+        value = node.value
+        if type(value) is not list:
+            if not self.single or type(value) is not str:
+                reader.wrong(node, path, self.expected, self.advice(node))
+                return None
+            value = [node.under(value)]
+        items: list[Node] = []
+        for index, child in enumerate(value):
+            if child.tag == RESET:
+                continue
+            items.extend(self.items(child, f"{path}.{index}", reader))
+        if self.drop_empty:
+            items = [item for item in items if item.value != ""]
+        if self.key is not None:
+            items = self.distinct(items)
+        elif self.unique:
+            self.check_unique(items, path, reader)
+        return node.with_value(items)
+
+    def items(self, child: Node, path: str, reader: Reader) -> list[Node]:
+        """What one written item stands for: usually one; a range of ports is many."""
+        item = self.item.read(child, path, reader)
+        return [] if item is None else [item]
+
+    def advice(self, node: Node) -> str:
+        if type(node.value) is str and node.line:
+            return f"write it as a list item: - {node.value}" if len(node.value) < 60 else ""
+        return ""
+
+    def distinct(self, items: list[Node]) -> list[Node]:
+        assert self.key is not None
+        result: list[Node] = []
+        places: dict[str, int] = {}
+        for item in items:
+            key = self.key(item)
+            if key is None:
+                result.append(item)
+            elif key in places:
+                result[places[key]] = replacing(result[places[key]], item)
+            else:
+                places[key] = len(result)
+                result.append(item)
+        return result
+
+    def check_unique(self, items: list[Node], path: str, reader: Reader) -> None:
+        seen: dict[Any, Node] = {}
+        for item in items:
+            if item.value in seen:
+                first = seen[item.value].line
+                reader.refuse(item, path, f"{show(item)} is listed twice; the first one is in line {first}")
+            seen.setdefault(item.value, item)
+
+    def merge(self, base: Node, over: Node) -> Node:
+        items = [*base.value, *over.value]
+        if self.key is not None:
+            items = self.distinct(items)
+        elif self.unique:
+            items = list({item.value: item for item in reversed(items)}.values())[::-1]
+        return over.with_value(items)
+
+
+class Pairs(Form):
+    """Texts by name: a mapping, or a list of ``NAME=value``. ``inherit``: a name alone has no value yet (None).
+
+    Canonical: a mapping whose values are texts or None.
+    """
+
+    expected = "a mapping, or a list of NAME=value"
+
+    def __init__(self, *, inherit: bool = False, scalars: bool = True, values: Form | None = None) -> None:
+        self.inherit = inherit
+        self.scalars = scalars  # numbers and booleans are allowed as values of a mapping
+        self.values = values
+
+    def read(self, node: Node, path: str, reader: Reader) -> Node | None:
+        value = node.value
+        if type(value) is dict:
+            return node.with_value(self.mapping(value, path, reader))
+        if type(value) is not list:
+            reader.wrong(node, path, self.expected)
+            return None
+        pairs: dict[str, Node] = {}
+        for index, child in enumerate(value):
+            if type(child.value) is not str:
+                hint = "write NAME=value" if type(child.value) is not dict else "write NAME=value, not NAME: value"
+                reader.wrong(child, f"{path}.{index}", "a text NAME=value", hint)
+                continue
+            name, equals, text = child.value.partition("=")
+            item = child.with_value(text if equals else self.alone(name, reader))
+            if name in pairs:
+                item.shadow = pairs[name]
+            read = self.values.read(item, f"{path}.{name}", reader) if self.values and item.value else item
+            if read is not None:
+                pairs[name] = read
+        return node.with_value(pairs)
+
+    def alone(self, name: str, reader: Reader) -> str | None:
+        """The value of a name without one."""
+        if not self.inherit:
+            return ""
+        return reader.inherit(name) if reader.inherit else None
+
+    def mapping(self, value: dict[str, Node], path: str, reader: Reader) -> dict[str, Node]:
+        pairs: dict[str, Node] = {}
+        for name, child in value.items():
+            kind = type(child.value)
+            if kind is str or child.tag == RESET:
+                pairs[name] = child
+            elif kind is dict or kind is list:
+                reader.wrong(child, f"{path}.{name}", "a text, a number, true, false or nothing")
+                continue
+            elif child.value is None:
+                pairs[name] = child.with_value(self.alone(name, reader))
+            else:
+                pairs[name] = child.with_value(go_text(child.value))
+            if self.values and kind is str:
+                read = self.values.read(child, f"{path}.{name}", reader)
+                if read is not None:
+                    pairs[name] = read
+        return pairs
+
+    def merge(self, base: Node, over: Node) -> Node:
+        pairs = dict(base.value)
+        for name, child in over.value.items():
+            if child.tag == RESET:
+                pairs.pop(name, None)
+            else:
+                pairs[name] = replacing(pairs[name], child) if name in pairs else child
+        return over.with_value(pairs)
+
+
+class MapOf(Form):
+    """Things by name that the user chooses. ``names`` is the pattern the names must match."""
+
+    def __init__(self, item: Form, expected: str = "a mapping", *, names: str = "", null: bool = False) -> None:
+        self.item = item
+        self.expected = expected
+        self.names = re.compile(names) if names else None
+        self.null = null  # a name may stand without a value
+
+    def read(self, node: Node, path: str, reader: Reader) -> Node | None:
+        value = node.value
+        if type(value) is not dict:
+            reader.wrong(node, path, self.expected, self.advice(node))
+            return None
+        result: dict[str, Node] = {}
+        for name, child in value.items():
+            below = f"{path}.{name}"
+            if self.names is not None and not self.names.match(name):
+                reader.refuse(
+                    child, below, f"the name {name!r} may hold only letters, digits, '.', '_' and '-'", at_key=True
+                )
+                continue
+            if child.tag == RESET or (child.value is None and self.null):
+                result[name] = child
+                continue
+            item = self.item.read(child, below, reader)
+            if item is not None:
+                result[name] = item
+        return node.with_value(result)
+
+    def advice(self, node: Node) -> str:
+        return "write NAME: value instead of - NAME" if type(node.value) is list else ""
+
+    def merge(self, base: Node, over: Node) -> Node:
+        return over.with_value(merge_children(base.value, over.value, lambda name: self.item))
+
+
+def merge_children(
+    base: Mapping[str, Node], over: Mapping[str, Node], form_of: Callable[[str], Form]
+) -> dict[str, Node]:
+    result = dict(base)
+    for name, child in over.items():
+        if name not in result:
+            result[name] = child
+            continue
+        merged = merge(form_of(name), result[name], child)
+        if merged is None:
+            del result[name]
+        else:
+            result[name] = merged
+    return result
+
+
+class Record(Form):
+    """A mapping with known keys. ``required`` is checked once merging is over (``missing``), ``x-`` keys are kept."""
+
+    def __init__(
+        self,
+        noun: str,
+        fields: Mapping[str, Form],
+        *,
+        required: tuple[str, ...] = (),
+        null: bool = False,
+        open: bool = True,
+        hints: Mapping[str, str] | None = None,
+    ) -> None:
+        self.noun = noun
+        self.fields = dict(fields)
+        self.required = required
+        self.null = null
+        self.open = open
+        self.hints = dict(hints or {})
+        self.expected = "a mapping"
+
+    def read(self, node: Node, path: str, reader: Reader) -> Node | None:
+        value = node.value
+        if type(value) is not dict:
+            if value is None and self.null:
+                return node
+            reader.wrong(node, path, self.expected)
+            return None
+        fields = self.fields
+        result: dict[str, Node] = {}
+        for key, child in value.items():
+            form = fields.get(key)
+            if form is None:
+                if self.open and key.startswith("x-"):
+                    result[key] = child
+                else:
+                    self.unknown(key, child, path, reader)
+                continue
+            if child.tag == RESET:
+                result[key] = child
+                continue
+            item = form.read(child, f"{path}.{key}" if path else key, reader)
+            if item is not None:
+                result[key] = item
+        return node.with_value(result)
+
+    def unknown(self, key: str, child: Node, path: str, reader: Reader) -> None:
+        hint = self.hints.get(key) or did_you_mean(key, self.fields)
+        place = f"{path}.{key}" if path else key
+        reader.refuse(child, place, f"{self.noun} has no such attribute", hint, at_key=True)
+
+    def merge(self, base: Node, over: Node) -> Node:
+        fields = self.fields
+        return over.with_value(merge_children(base.value, over.value, lambda key: fields.get(key, ANYTHING)))
+
+
+class Short(Form):
+    """A form with a short syntax: a text that ``expand`` turns into what ``long`` (a mapping, or ``kind``) is read to."""
+
+    def __init__(
+        self,
+        long: Form,
+        expand: Callable[[Node, str, Reader], Node | None],
+        expected: str,
+        *,
+        kind: type = dict,
+        finish: Callable[[Node, str, Reader], Node | None] | None = None,
+    ) -> None:
+        self.long = long
+        self.expand = expand
+        self.expected = expected
+        self.kind = kind
+        self.finish = finish
+
+    def read(self, node: Node, path: str, reader: Reader) -> Node | None:
+        if type(node.value) is str:
+            return self.expand(node, path, reader)
+        if type(node.value) is not self.kind:
+            reader.wrong(node, path, self.expected)
+            return None
+        item = self.long.read(node, path, reader)
+        return item if item is None or self.finish is None else self.finish(item, path, reader)
+
+    def merge(self, base: Node, over: Node) -> Node:
+        return self.long.merge(base, over)
+
+
+class Replaced(Form):
+    """Reads like ``form``, but merging replaces instead of joining."""
+
+    def __init__(self, form: Form, *, null: bool = False) -> None:
+        self.form = form
+        self.expected = form.expected
+        self.null_resets = null
+        self.null = null
+
+    def read(self, node: Node, path: str, reader: Reader) -> Node | None:
+        return node if node.value is None and self.null else self.form.read(node, path, reader)
+
+
+class Typed(Form):
+    """An extension that has a grammar: checked here, kept as written, and read again once merging is over."""
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+        self.expected = record.expected
+
+    def read(self, node: Node, path: str, reader: Reader) -> Node | None:
+        return node if self.record.read(node, path, reader) is not None else None
+
+    def merge(self, base: Node, over: Node) -> Node:
+        return self.record.merge(base, over) if type(base.value) is type(over.value) is dict else replacing(base, over)

@@ -1,0 +1,147 @@
+"""The grammar of a whole stack file. ``STACK`` is the root that reading and merging start from."""
+
+from __future__ import annotations
+
+from stackup.stackfile.forms import Form, ListOf, MapOf, Pairs, Reader, Record, Short, Text, Typed, Whole, show
+from stackup.stackfile.grammar_extras import STACK_EXTRAS
+from stackup.stackfile.grammar_parts import FLAG, LABELS, NAME, OPTIONS, TEXT, TEXTS
+from stackup.stackfile.grammar_service import SERVICE
+from stackup.stackfile.nodes import Node
+from stackup.stackfile.shortforms import HostPath
+
+
+class _External(Form):
+    """True, false, or the old {name: ...}, which ``_Resource`` takes apart."""
+
+    expected = "true or false"
+
+    def read(self, node: Node, path: str, reader: Reader) -> Node | None:
+        if type(node.value) is dict:
+            return Record("external", {"name": TEXT}).read(node, path, reader)
+        return FLAG.read(node, path, reader)
+
+
+class _Resource(Record):
+    """A network, volume, secret or config: ``external: {name: x}`` is the old way to write name and external."""
+
+    def read(self, node: Node, path: str, reader: Reader) -> Node | None:
+        item = super().read(node, path, reader)
+        external = None if item is None else item.get("external")
+        if item is None or external is None or type(external.value) is not dict:
+            return item
+        fields = {**item.value, "external": external.with_value(True)}
+        old, name = external.get("name"), item.get("name")
+        if old is not None:
+            reader.problems.warn(old, f"{path}: external.name is deprecated", hint="write name and external: true")
+            if name is not None and name.value != old.value:
+                reader.refuse(old, path, f"name and external.name differ ({show(name)}, {show(old)})")
+            fields["name"] = name or old
+        return item.with_value(fields)
+
+
+_POOL = Record(
+    "an address pool",
+    {"subnet": TEXT, "gateway": TEXT, "ip_range": TEXT, "aux_addresses": MapOf(TEXT, "a mapping of addresses")},
+)
+
+
+def _subnet(node: Node) -> str | None:
+    return node.text("subnet") or None
+
+
+NETWORK = _Resource(
+    "a network",
+    {
+        "name": TEXT,
+        "driver": TEXT,
+        "driver_opts": OPTIONS,
+        "ipam": Record(
+            "ipam",
+            {
+                "driver": TEXT,
+                "config": ListOf(_POOL, "a list of address pools", key=_subnet),
+                "options": MapOf(TEXT, "a mapping of texts"),
+            },
+        ),
+        "external": _External(),
+        "internal": FLAG,
+        "attachable": FLAG,
+        "enable_ipv4": FLAG,
+        "enable_ipv6": FLAG,
+        "labels": LABELS,
+    },
+    null=True,
+)
+
+
+class _Volume(_Resource):
+    """A bind in disguise (driver local, o=bind) has a host path in its options."""
+
+    def read(self, node: Node, path: str, reader: Reader) -> Node | None:
+        item = super().read(node, path, reader)
+        options = None if item is None else item.get("driver_opts")
+        if item is None or options is None or "bind" not in options.text("o").split(","):
+            return item
+        device = options.get("device")
+        if device is None or item.text("driver") not in ("", "local"):
+            return item
+        read = HostPath().read(device, f"{path}.driver_opts.device", reader)
+        if read is None:
+            return item
+        return item.with_value({**item.value, "driver_opts": options.with_value({**options.value, "device": read})})
+
+
+VOLUME = _Volume(
+    "a volume",
+    {"name": TEXT, "driver": TEXT, "driver_opts": OPTIONS, "external": _External(), "labels": LABELS},
+    null=True,
+)
+_FILE_OBJECT: dict[str, Form] = {
+    "name": TEXT,
+    "environment": TEXT,
+    "file": HostPath(),
+    "external": _External(),
+    "labels": LABELS,
+    "template_driver": TEXT,
+}
+SECRET = _Resource("a secret", {**_FILE_OBJECT, "driver": TEXT, "driver_opts": OPTIONS})
+CONFIG = _Resource("a config", {**_FILE_OBJECT, "content": TEXT})
+MODEL = Record(
+    "a model",
+    {"name": TEXT, "model": TEXT, "context_size": Whole(), "runtime_flags": TEXTS},
+    required=("model",),
+)
+
+_PATHS = ListOf(TEXT, "a path or a list of paths", single=True)
+INCLUDE = Short(
+    Record("an include", {"path": _PATHS, "env_file": _PATHS, "project_directory": TEXT}, open=False),
+    lambda node, path, reader: node.with_value({"path": node.with_value([node.under(node.value)])}),
+    "a path, or a mapping with path, env_file and project_directory",
+)
+
+SECTIONS: dict[str, Form] = {
+    "services": MapOf(SERVICE, "a mapping of services", names=NAME),
+    "networks": MapOf(NETWORK, "a mapping of networks", names=NAME),
+    "volumes": MapOf(VOLUME, "a mapping of volumes", names=NAME),
+    "secrets": MapOf(SECRET, "a mapping of secrets", names=NAME),
+    "configs": MapOf(CONFIG, "a mapping of configs", names=NAME),
+    "models": MapOf(MODEL, "a mapping of models", names=NAME),
+}
+_HINTS = {
+    "service": "did you mean 'services'?",
+    "web": "services stand under the key services:",
+    "apiVersion": "this is a Kubernetes file, not a Compose file",
+    "kind": "this is a Kubernetes file, not a Compose file",
+}
+STACK = Record(
+    "a stack file",
+    {
+        "version": Text(),
+        "name": Text(),
+        "include": ListOf(INCLUDE, "a list of files to include"),
+        **SECTIONS,
+        "x-stackup": Typed(STACK_EXTRAS),
+    },
+    hints=_HINTS,
+)
+__all__ = ["CONFIG", "INCLUDE", "MODEL", "NETWORK", "SECRET", "SECTIONS", "SERVICE", "STACK", "VOLUME", "Pairs"]

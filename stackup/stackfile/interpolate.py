@@ -1,0 +1,78 @@
+"""Fills variables into the values of a tree, and says where exactly a bad one stands."""
+
+from __future__ import annotations
+
+from stackup.stackfile.environment import Environment
+from stackup.stackfile.nodes import Node, Origin
+from stackup.stackfile.problems import Problems
+from stackup.stackfile.template import TemplateError, substitute
+
+
+def interpolate(root: Node, environment: Environment, problems: Problems) -> None:
+    """Changes ``root`` in place; it was just read and nobody else has it. Keys are not interpolated."""
+    _Interpolator(environment, problems).walk(root, "")
+
+
+class _Interpolator:
+    def __init__(self, environment: Environment, problems: Problems) -> None:
+        self.environment = environment
+        self.problems = problems
+        self.asked: list[str] = []
+
+    def walk(self, node: Node, path: str) -> None:
+        value = node.value
+        kind = type(value)
+        if kind is str:
+            if "$" in value:
+                self.fill(node, path)
+        elif kind is dict:
+            for key, child in value.items():
+                self.walk(child, f"{path}.{key}" if path else key)
+        elif kind is list:
+            for index, child in enumerate(value):
+                self.walk(child, f"{path}.{index}")
+
+    def fill(self, node: Node, path: str) -> None:
+        template: str = node.value
+        self.asked = []
+        unset: list[tuple[str, int]] = []
+        try:
+            node.value = substitute(template, self.lookup, lambda name, offset: unset.append((name, offset)))
+        except TemplateError as error:
+            line, column = place(node, template, error.offset)
+            self.problems.at(node.source, line, column, f"cannot use {path}: {error}", hint=error.hint)
+            node.value = ""
+        node.origin = Origin(template, tuple(dict.fromkeys(self.asked)))
+        for name, offset in unset:
+            self.warn(node, template, name, offset)
+
+    def lookup(self, name: str) -> str | None:
+        self.asked.append(name)
+        return self.environment.get(name)
+
+    def warn(self, node: Node, template: str, name: str, offset: int) -> None:
+        if not self.problems.once(f"unset variable {name}"):
+            return
+        line, column = place(node, template, offset)
+        there = Node(None, node.source, line, column)
+        hint = f"set it in the environment or in .env, or give a default: ${{{name}:-...}}"
+        self.problems.warn(there, f"the variable {name} is not set and becomes an empty text", hint=hint)
+
+
+def place(node: Node, template: str, offset: int) -> tuple[int, int]:
+    """Line and column in the file of a character of a scalar: it may be quoted, folded or a block."""
+    nth = template.count("$", 0, offset + 1)
+    line, column = node.line, node.column
+    text = node.source.line(line)[column - 1 :]
+    while nth and line - node.line <= template.count("\n") * 2 + 50:
+        start = -1
+        while nth:
+            start = text.find("$", start + 1)
+            if start < 0:
+                break
+            nth -= 1
+        if not nth:
+            return line, column + start
+        line, column = line + 1, 1
+        text = node.source.line(line)
+    return node.line, node.column

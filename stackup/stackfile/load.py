@@ -1,0 +1,250 @@
+"""``load``: the whole way from a user's wish to a checked ``Stack``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from stackup.base.errors import StackFileError, UsageError
+from stackup.base.names import is_project_name, normalize_project_name
+from stackup.model.stack import Stack
+from stackup.stackfile.assemble import Assembler
+from stackup.stackfile.check import Checker, check_resources, children
+from stackup.stackfile.cycles import check_cycles
+from stackup.stackfile.discovery import Found, named, search, working_directory
+from stackup.stackfile.environment import Environment, env_file_names, home, read_env_files
+from stackup.stackfile.finish import Fields, Files, Finisher
+from stackup.stackfile.forms import Reader
+from stackup.stackfile.grammar_extras import SERVICE_EXTRAS, STACK_EXTRAS
+from stackup.stackfile.nodes import Node, find, plain
+from stackup.stackfile.problems import Problems
+from stackup.stackfile.request import Loaded, LoadRequest
+from stackup.stackfile.required import check_required
+from stackup.stackfile.sources import Sources
+from stackup.stackfile.template import TemplateError, substitute
+from stackup.stackfile.yamltree import read_documents
+
+
+def load(request: LoadRequest) -> Loaded:
+    """Reads, checks and completes the stack files.
+
+    Raises StackFileError; all errors of all files are in it (the first one itself, the others in ``details``), in the
+    order of the lines. Raises UsageError for what is wrong with the command line or a COMPOSE_ variable.
+    """
+    return _Load(request).run()
+
+
+class _Load:
+    def __init__(self, request: LoadRequest) -> None:
+        self.request = request
+        self.problems = Problems()
+        self.sources = Sources()
+        self.environment = Environment(request.environment)
+        self.home = home(self.environment)
+
+    def run(self) -> Loaded:
+        found = self.find()
+        self.problems.settle()
+        name = self.project_name(found)
+        self.environment.put("COMPOSE_PROJECT_NAME", name)
+        assembler = Assembler(self.request, self.sources, self.problems, self.home)
+        tree = assembler.tree(found.files, found.directory, self.environment)
+        self.problems.settle()
+        if tree is None:
+            raise StackFileError("cannot use the stack files: they are empty")
+        check_required(tree, self.problems)
+        self.problems.settle()
+        tree = Finisher(self.request, found.directory, name, self.environment, self.problems).finish(tree)
+        profiles = self.profiles()
+        enabled, disabled = select(tree, profiles)
+        tree = self.complete(tree, enabled, disabled)
+        self.problems.settle()
+        return self.answer(tree, enabled, disabled, found, name, profiles)
+
+    def find(self) -> Found:
+        """The files and the project directory; reads ``.env`` on the way, as it may name the files."""
+        request, environment = self.request, self.environment
+        env_files = env_file_names(request.env_files, environment)
+        if request.project_directory and not (request.cwd / request.project_directory).is_dir():
+            raise UsageError(
+                f"cannot use the project directory {request.project_directory}: there is no such directory"
+            )
+        first = working_directory(request, named(request, environment) if request.files else ())
+        environment.add(read_env_files(env_files, request.cwd, first, environment, self.sources, self.problems))
+        files = named(request, environment)
+        found = (
+            Found(files, working_directory(request, files)) if files else search(request, self.sources, self.problems)
+        )
+        if not env_files and found.directory != first:
+            environment.add(read_env_files((), request.cwd, found.directory, environment, self.sources, self.problems))
+        return found
+
+    def profiles(self) -> tuple[str, ...]:
+        if self.request.profiles:
+            return self.request.profiles
+        given = self.environment.get("COMPOSE_PROFILES") or ""
+        return tuple(item.strip() for item in given.split(",") if item.strip())
+
+    def project_name(self, found: Found) -> str:
+        """-p, else COMPOSE_PROJECT_NAME, else ``name`` of the last file that has one, else the directory's name."""
+        given = self.request.project_name or self.environment.get("COMPOSE_PROJECT_NAME") or ""
+        if given:
+            if not is_project_name(given):
+                raise UsageError(
+                    f"cannot use project name {given!r}: it must consist of a-z, 0-9, - and _, "
+                    "and begin with a letter or digit"
+                )
+            return given
+        written = self.written_name(found)
+        name = normalize_project_name(written) if written else ""
+        name = name or normalize_project_name(found.directory.name)
+        if not name:
+            raise UsageError(
+                f"cannot name the project after the directory {found.directory}",
+                hint="choose a name with -p, or write name: at the top of the stack file",
+            )
+        return name
+
+    def written_name(self, found: Found) -> str:
+        """Only looks: what is wrong with the file or the name is reported when it is read properly."""
+        written = ""
+        for file in found.files:
+            try:
+                text = self.request.stdin or "" if file == "-" else self.sources.read(Path(file), "the stack file")
+            except StackFileError:
+                continue
+            if "name" not in text:
+                continue
+            written = _top_level_name(text) or written
+        try:
+            return substitute(written, self.environment.get)
+        except TemplateError:
+            return ""
+
+    def complete(self, tree: Node, enabled: Fields, disabled: Fields) -> Node:
+        """Files into environment and labels, then the checks that need the whole stack."""
+        if self.request.resolve_environment:
+            files = Files(self.environment, self.sources, self.problems)
+            for name, service in enabled.items():
+                enabled[name] = files.resolve(name, service)
+        if self.request.check_consistency and self.request.interpolate:
+            Checker(tree, enabled, disabled, self.problems).check()
+            check_resources(tree, self.problems)
+            check_cycles(enabled, self.problems)
+        services = tree.get("services")
+        if services is not None:
+            tree = tree.with_value({**tree.value, "services": services.with_value({**enabled, **disabled})})
+        return tree
+
+    def answer(
+        self,
+        tree: Node,
+        enabled: Fields,
+        disabled: Fields,
+        found: Found,
+        name: str,
+        profiles: tuple[str, ...],
+    ) -> Loaded:
+        if not self.request.all_resources:
+            tree = without_unused(tree, enabled)
+        data = plain(tree)
+        data["name"] = name
+        data["directory"] = str(found.directory)
+        data["files"] = [file for file in found.files if file != "-"]
+        services = data.pop("services", None) or {}
+        data["services"] = {key: {**services[key], "name": key} for key in enabled}
+        data["disabled"] = {key: {**services[key], "name": key} for key in disabled}
+        self.extras(tree, data)
+        data = {key: value for key, value in data.items() if value is not None}
+        stack = self.validated(data, tree) if self.request.interpolate else Stack(name=name)
+        return Loaded(
+            stack=stack,
+            warnings=tuple(self.problems.notices),
+            inputs=tuple(self.sources.inputs.values()),
+            absent=tuple(self.sources.absent),
+            variables=dict(self.environment.used),
+            tree=tree,
+            directory=found.directory,
+            environment=self.environment.merged(),
+            profiles=profiles,
+        )
+
+    def extras(self, tree: Node, data: dict[str, Any]) -> None:
+        """``x-stackup`` in typed form beside the written one."""
+        reader = Reader(Problems(), self.home)
+        for record, path, target in (
+            (STACK_EXTRAS, "x-stackup", data),
+            *((SERVICE_EXTRAS, f"services.{key}.x-stackup", data["services"][key]) for key in data["services"]),
+            *((SERVICE_EXTRAS, f"services.{key}.x-stackup", data["disabled"][key]) for key in data["disabled"]),
+        ):
+            if "x-stackup" in target and (node := find(tree, path)) is not None:
+                typed = record.read(node, path, reader)
+                if typed is not None:
+                    target["stackup"] = plain(typed)
+
+    def validated(self, data: dict[str, Any], tree: Node) -> Stack:
+        """The forms have judged everything already; what the model still refuses is said in its place all the same."""
+        try:
+            return Stack.model_validate(data)
+        except ValidationError as error:
+            for item in error.errors(include_url=False):
+                path = ".".join(str(part) for part in item["loc"])
+                self.problems.add(_nearest(tree, path), f"cannot use {path}: {item['msg'].lower()}")
+            self.problems.settle()
+            raise
+
+
+def _top_level_name(text: str) -> str:
+    from stackup.stackfile.nodes import Source
+
+    for document in read_documents(Source("", text, ""), Problems()):
+        name = document.get("name")
+        if name is not None and type(name.value) is str:
+            return name.value
+    return ""
+
+
+def _nearest(tree: Node, path: str) -> Node | None:
+    while path:
+        node = find(tree, path)
+        if node is not None and node.line:
+            return node
+        path = path.rpartition(".")[0]
+    return None
+
+
+def select(tree: Node, profiles: tuple[str, ...]) -> tuple[Fields, Fields]:
+    """Services that the profiles switch on, and the others. ``*`` is every profile."""
+    enabled: Fields = {}
+    disabled: Fields = {}
+    for name, service in children(tree.get("services")).items():
+        wanted = service.get("profiles")
+        names = [item.value for item in wanted.value] if wanted is not None and type(wanted.value) is list else []
+        on = not names or "*" in profiles or any(item in profiles for item in names)
+        (enabled if on else disabled)[name] = service
+    return enabled, disabled
+
+
+def without_unused(tree: Node, enabled: Fields) -> Node:
+    """Leaves out networks, volumes, secrets and configs that no enabled service uses, as Compose does."""
+    used: dict[str, set[str]] = {name: set() for name in ("networks", "volumes", "secrets", "configs", "models")}
+    for service in enabled.values():
+        used["networks"].update(children(service.get("networks")))
+        used["models"].update(children(service.get("models")))
+        for section, items in (
+            ("volumes", service.get("volumes")),
+            ("secrets", service.get("secrets")),
+            ("configs", service.get("configs")),
+            ("secrets", find(service, "build.secrets")),
+        ):
+            for item in items.value if items is not None and type(items.value) is list else ():
+                if section != "volumes" or item.text("type") == "volume":
+                    used[section].add(item.text("source"))
+    sections = dict(tree.value)
+    for section, names in used.items():
+        node = sections.get(section)
+        if node is not None and type(node.value) is dict:
+            sections[section] = node.with_value({key: item for key, item in node.value.items() if key in names})
+    return tree.with_value(sections)

@@ -1,0 +1,156 @@
+"""The tree between YAML and the model: values that remember where they were written.
+
+A ``Node`` keeps its file, line and column through interpolation, merging and ``extends``, so that an error about the
+finished stack can point at the line which caused it. Trees are never changed once they have been read: merging makes
+new nodes and shares the old ones.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from stackup.base.errors import Position
+
+RESET: Final = "!reset"
+OVERRIDE: Final = "!override"
+
+Scalar = str | int | float | bool | None
+
+
+class Source:
+    """One file of the stack as it was read. ``directory`` is what its relative paths start from."""
+
+    __slots__ = ("_lines", "directory", "name", "text")
+
+    def __init__(self, name: str, text: str, directory: str) -> None:
+        self.name = name
+        self.text = text
+        self.directory = directory
+        self._lines: list[str] | None = None
+
+    def line(self, number: int) -> str:
+        """Line ``number`` (from 1) without its end; empty where there is none."""
+        if self._lines is None:
+            self._lines = self.text.split("\n")
+        return self._lines[number - 1].rstrip("\r") if 0 < number <= len(self._lines) else ""
+
+    def snippet(self, line: int, column: int, width: int = 1) -> str:
+        """The line with a caret below ``column``; long lines are cut around it. Tabs stay, so that the caret fits."""
+        text = self.line(line)
+        if not text.strip() or column < 1:
+            return ""
+        start = max(0, column - 61) if column > 100 else 0
+        shown = "".join(char if char.isprintable() or char == "\t" else "\N{REPLACEMENT CHARACTER}" for char in text)
+        shown = shown[start : start + 120]
+        lead = "".join("\t" if char == "\t" else " " for char in shown[: column - 1 - start])
+        width = max(1, min(width, len(shown) - len(lead)))
+        return f"{shown}\n{lead}{'^' * width}"
+
+
+class Origin:
+    """Why a value is what it is: the text before interpolation and the variables that went into it."""
+
+    __slots__ = ("template", "variables")
+
+    def __init__(self, template: str, variables: tuple[str, ...]) -> None:
+        self.template = template
+        self.variables = variables
+
+
+class Node:
+    """A mapping, a sequence or a scalar, and its place. ``key_line`` is 0 where there is no key (sequence items).
+
+    ``shadow`` is the value that this one replaced in a merge (another file, or a service that was extended).
+    """
+
+    __slots__ = ("column", "key_column", "key_line", "line", "origin", "shadow", "source", "tag", "value")
+
+    def __init__(
+        self,
+        value: Any,
+        source: Source,
+        line: int,
+        column: int,
+        key_line: int = 0,
+        key_column: int = 0,
+        tag: str = "",
+        origin: Origin | None = None,
+        shadow: Node | None = None,
+    ) -> None:
+        self.value = value
+        self.source = source
+        self.line = line
+        self.column = column
+        self.key_line = key_line
+        self.key_column = key_column
+        self.tag = tag
+        self.origin = origin
+        self.shadow = shadow
+
+    def __repr__(self) -> str:
+        return f"Node({self.value!r} at {self.line}:{self.column})"
+
+    @property
+    def position(self) -> Position:
+        return Position(self.source.name, self.line, self.column)
+
+    @property
+    def key_position(self) -> Position:
+        return Position(self.source.name, self.key_line, self.key_column) if self.key_line else self.position
+
+    def with_value(self, value: Any) -> Node:
+        """The same place, another value."""
+        return Node(
+            value,
+            self.source,
+            self.line,
+            self.column,
+            self.key_line,
+            self.key_column,
+            self.tag,
+            self.origin,
+            self.shadow,
+        )
+
+    def under(self, value: Any) -> Node:
+        """A value that a short form implies: at the place of what was written."""
+        return Node(value, self.source, self.line, self.column, self.key_line, self.key_column)
+
+    def get(self, key: str) -> Node | None:
+        """The child of a mapping; None where there is none, or where this is no mapping."""
+        return self.value.get(key) if type(self.value) is dict else None
+
+    def text(self, key: str) -> str:
+        """The child's value where it is a string that is not empty, else an empty string."""
+        child = self.get(key)
+        return child.value if child is not None and type(child.value) is str else ""
+
+
+def plain(node: Node) -> Any:
+    """The tree without its places: dictionaries, lists and scalars."""
+    value = node.value
+    kind = type(value)
+    if kind is dict:
+        return {key: plain(child) for key, child in value.items()}
+    if kind is list:
+        return [plain(child) for child in value]
+    return value
+
+
+def find(root: Node, path: str) -> Node | None:
+    """Follows a dotted path (``services.web.ports.0``); keys may hold dots themselves. None where it leads nowhere."""
+    if not path:
+        return root
+    value = root.value
+    if type(value) is list:
+        head, _, rest = path.partition(".")
+        index = int(head) if head.isdigit() else len(value)
+        return find(value[index], rest) if index < len(value) else None
+    if type(value) is not dict:
+        return None
+    for key, child in value.items():
+        if path == key:
+            return child  # type: ignore[no-any-return]
+        if path.startswith(f"{key}.") and (found := find(child, path[len(key) + 1 :])) is not None:
+            return found
+    return None

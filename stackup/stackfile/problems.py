@@ -1,0 +1,120 @@
+"""Collects what is wrong, so that all errors of the files are shown at once, in the order of the lines."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from stackup.base.errors import Position, StackFileError
+from stackup.stackfile.nodes import Node, Source
+
+MAX_PROBLEMS = 100  # beyond this nobody reads; the last one says how many more there are
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A warning: the file works, but perhaps not as its author believes."""
+
+    message: str
+    where: Position | None = None
+    snippet: str = ""
+    hint: str = ""
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.message}" if self.where else self.message
+        return f"{text} ({self.hint})" if self.hint else text
+
+
+class Problems:
+    """Errors and warnings of one load, from all its files."""
+
+    def __init__(self) -> None:
+        self.errors: list[StackFileError] = []
+        self.notices: list[Notice] = []
+        self._seen: set[tuple[str, Position | None]] = set()
+        self._once: set[str] = set()
+        self._order: dict[str, int] = {}
+
+    def add(self, node: Node | None, message: str, *, hint: str = "", at_key: bool = False) -> None:
+        """An error about ``node``; ``at_key`` points at its key instead of its value."""
+        if node is None:
+            self.append(StackFileError(message, hint=hint))
+            return
+        at_key = (at_key or node.value is None) and bool(node.key_line)
+        line, column = (node.key_line, node.key_column) if at_key else (node.line, node.column)
+        self.at(node.source, line, column, message, hint=hint, width=_width(node, at_key))
+
+    def at(self, source: Source, line: int, column: int, message: str, *, hint: str = "", width: int = 1) -> None:
+        """An error at a place in a file; lines and columns count from 1."""
+        where = Position(source.name, line, column)
+        self.append(
+            StackFileError(message, hint=hint, where=where, snippet=source.snippet(line, column, max(1, width)))
+        )
+
+    def append(self, error: StackFileError) -> None:
+        key = (error.message, error.where)
+        if key in self._seen:  # an anchor that is used twice is wrong once
+            return
+        self._seen.add(key)
+        if error.where is not None:
+            self._order.setdefault(error.where.file, len(self._order))
+        self.errors.append(error)
+
+    def warn(self, node: Node | None, message: str, *, hint: str = "", at_key: bool = False) -> None:
+        if node is None:
+            notice = Notice(message, hint=hint)
+        else:
+            where = node.key_position if at_key else node.position
+            width = _width(node, at_key)
+            notice = Notice(message, where, node.source.snippet(where.line, where.column, width), hint)
+        if notice not in self.notices:
+            self.notices.append(notice)
+
+    def once(self, key: str) -> bool:
+        """True the first time that ``key`` is asked for: for warnings that would repeat themselves."""
+        first = key not in self._once
+        self._once.add(key)
+        return first
+
+    def settle(self) -> None:
+        """Raises the first error with all others in its ``details`` when there is any."""
+        if not self.errors:
+            return
+        errors = sorted(self.errors, key=self._rank)
+        if len(errors) > MAX_PROBLEMS:
+            left = len(errors) - MAX_PROBLEMS
+            errors = [*errors[:MAX_PROBLEMS], StackFileError(f"cannot show {left} more errors: there are too many")]
+        first = errors[0]
+        raise StackFileError(
+            first.message, hint=first.hint, where=first.where, snippet=first.snippet, details=tuple(errors[1:])
+        )
+
+    def _rank(self, error: StackFileError) -> tuple[int, int, int]:
+        if error.where is None:
+            return (len(self._order), 0, 0)
+        return (self._order[error.where.file], error.where.line, error.where.column)
+
+
+def _width(node: Node, at_key: bool) -> int:
+    """How many characters the caret underlines: the key, or a scalar that stands on one line."""
+    text = node.source.line(node.key_line if at_key else node.line)
+    rest = text[(node.key_column if at_key else node.column) - 1 :]
+    if at_key:
+        return max(1, len(rest.partition(":")[0].rstrip()))
+    raw = node.origin.template if node.origin else node.value
+    if type(raw) in (dict, list) or raw is None:
+        return 1
+    shown = raw if type(raw) is str else str(raw)
+    for text in (shown, f'"{shown}"', f"'{shown}'"):
+        if rest.startswith(text):
+            return len(text)
+    return 1
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A hint naming the closest known word, or an empty string."""
+    words = [item for item in known if item != word]
+    lowered = {item.lower().replace("-", "_"): item for item in words}
+    match = difflib.get_close_matches(word.lower().replace("-", "_"), list(lowered), n=1, cutoff=0.65)
+    return f"did you mean {lowered[match[0]]!r}?" if match else ""

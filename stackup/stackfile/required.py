@@ -1,0 +1,67 @@
+"""Keys that must be there once all files have been merged: an override file may leave them to the file it overrides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from stackup.stackfile.forms import Form, ListOf, MapOf, Record, Replaced, Short
+from stackup.stackfile.grammar import STACK
+from stackup.stackfile.nodes import RESET, Node
+from stackup.stackfile.problems import Problems
+from stackup.stackfile.shortforms import Names
+
+
+def check_required(tree: Node, problems: Problems) -> None:
+    _check(tree, STACK, "", problems)
+
+
+def _check(node: Node, form: Form, path: str, problems: Problems) -> None:
+    if node.tag == RESET or type(node.value) not in (dict, list):
+        return
+    if isinstance(form, Record) and type(node.value) is dict:
+        for name in form.required:
+            if name not in node.value:
+                reason = f"{name} must be given for {form.noun}"
+                problems.add(node, f"cannot use {path}: {reason}", at_key=True)
+    for name, child, below in _below(node, form):
+        if _LEADS.get(id(below), True):
+            _check(child, below, f"{path}.{name}" if path else name, problems)
+
+
+def _below(node: Node, form: Form) -> Iterator[tuple[str, Node, Form]]:
+    """The children of a node with the form of each, as far as forms with required keys may be among them."""
+    if isinstance(form, (Short, Replaced, Names)):
+        inner = form.long if isinstance(form, Short) else form.form if isinstance(form, Replaced) else form.mapping
+        yield from _below(node, inner)
+    elif isinstance(form, Record):
+        for name, child in node.value.items():
+            if name in form.fields and _leads(form.fields[name]):
+                yield name, child, form.fields[name]
+    elif isinstance(form, MapOf) and _leads(form.item):
+        for name, child in node.value.items():
+            yield name, child, form.item
+    elif isinstance(form, ListOf) and _leads(form.item) and type(node.value) is list:
+        for index, child in enumerate(node.value):
+            yield str(index), child, form.item
+
+
+_LEADS: dict[int, bool] = {}
+
+
+def _leads(form: Form) -> bool:
+    """Whether some form at or below this one has required keys; found out once for each form."""
+    known = _LEADS.get(id(form))
+    if known is None:
+        _LEADS[id(form)] = False  # a form that contains itself adds nothing
+        known = _LEADS[id(form)] = _has_required(form)
+    return known
+
+
+def _has_required(form: Form) -> bool:
+    if isinstance(form, Record):
+        return bool(form.required) or any(_leads(item) for item in form.fields.values())
+    if isinstance(form, (Short, Replaced, Names)):
+        return _leads(
+            form.long if isinstance(form, Short) else form.form if isinstance(form, Replaced) else form.mapping
+        )
+    return isinstance(form, (MapOf, ListOf)) and _leads(form.item)

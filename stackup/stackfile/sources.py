@@ -1,0 +1,67 @@
+"""Reads files for one load and remembers which: what was read, and what was looked for and not there."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from stackup.base.errors import StackFileError
+from stackup.stackfile.request import Input
+from stackup.stackfile.yamltree import MAX_BYTES
+
+
+class Sources:
+    """Every file access of a load goes through here."""
+
+    def __init__(self) -> None:
+        self.inputs: dict[str, Input] = {}
+        self.absent: dict[str, None] = {}
+        self._texts: dict[str, str] = {}
+
+    def read(self, path: Path, what: str) -> str:
+        """The text. Raises StackFileError naming ``what`` (``the env file``) when there is none."""
+        key = str(path)
+        if key in self._texts:
+            return self._texts[key]
+        try:
+            with open(path, "rb") as file:
+                status = os.fstat(file.fileno())
+                if stat.S_ISDIR(status.st_mode):
+                    raise IsADirectoryError(21, "it is a directory")
+                data = file.read(MAX_BYTES + 1)
+        except OSError as error:
+            self.absent[key] = None
+            raise StackFileError(f"cannot read {what} {path}: {_reason(error)}") from None
+        except ValueError:
+            raise StackFileError(f"cannot read {what} {str(path)!r}: the path holds a NUL byte") from None
+        self.inputs[key] = Input(key, status.st_mtime_ns, status.st_size, status.st_ino)
+        if len(data) > MAX_BYTES:
+            size = f"{max(status.st_size, len(data)) / (1 << 20):.1f} MiB"
+            raise StackFileError(f"cannot read {what} {path}: it holds {size}, more than the 4 MiB that are allowed")
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            before = data[: error.start]
+            line, column = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
+            raise StackFileError(
+                f"cannot read {what} {path}: line {line}, column {column} is not UTF-8",
+                hint="save the file as UTF-8",
+            ) from None
+        self._texts[key] = text
+        return text
+
+    def exists(self, path: Path) -> bool:
+        """True for a file (or anything but a directory). The answer is remembered as an input either way."""
+        try:
+            there = not stat.S_ISDIR(os.stat(path).st_mode)
+        except (OSError, ValueError):
+            there = False
+        if not there:
+            self.absent[str(path)] = None
+        return there
+
+
+def _reason(error: OSError) -> str:
+    words = {2: "there is no such file", 13: "permission denied", 20: "a part of the path is no directory"}
+    return words.get(error.errno or 0, error.strerror or str(error))

@@ -1,0 +1,272 @@
+"""YAML text to ``Node`` trees: YAML 1.2 core as Compose reads it, with a place for every value.
+
+Compose reads YAML through a Go library whose rules differ from PyYAML's: ``22:22`` and ``yes`` are strings, ``0444``
+is octal, keys may not be repeated, keys must be strings. libyaml parses; the meaning of scalars is decided here.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Any
+
+import yaml
+
+from stackup.stackfile.nodes import OVERRIDE, RESET, Node, Scalar, Source
+from stackup.stackfile.problems import Problems
+
+MAX_BYTES = 4 << 20  # a file larger than this is no stack file
+MAX_NODES = 400_000  # after aliases have been expanded; a stack of 450 services has about 10,000
+MAX_DEPTH = 200  # of nesting; real files stay below 20
+_SUSPICIOUS = 4_000  # brackets, or characters in a line, from which depth is counted before libyaml recurses
+
+_STANDARD = "tag:yaml.org,2002:"
+_PLAIN = "?"
+_BOOLS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_NULLS = frozenset(("", "~", "null", "Null", "NULL"))
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
+_INT = re.compile(r"[-+]?(0b[01]+|0o?[0-7]+|0x[0-9a-fA-F]+|0|[1-9][0-9]*)\Z")
+_SPECIAL = {".nan": "nan", ".NaN": "nan", ".NAN": "nan"} | {
+    f"{sign}{word}": f"{sign}inf" for sign in ("", "+", "-") for word in (".inf", ".Inf", ".INF")
+}
+
+
+class _Loader(yaml.CSafeLoader):
+    """Leaves the meaning of untagged nodes open: ``_PLAIN`` instead of a guess by regular expressions."""
+
+    def resolve(self, kind: Any, value: Any, implicit: Any) -> str:
+        return _PLAIN
+
+    def descend_resolver(self, current_node: Any, current_index: Any) -> None:
+        pass
+
+    def ascend_resolver(self) -> None:
+        pass
+
+
+@lru_cache(maxsize=4096)
+def scalar(text: str) -> Scalar:
+    """The value of an unquoted scalar (yaml.v3's resolve.go, without timestamps, which stay strings)."""
+    if text in _NULLS:
+        return None
+    if text[0] not in "0123456789+-.tTfF":
+        return text
+    if text in _BOOLS:
+        return _BOOLS[text]
+    if text in _SPECIAL:
+        return float(_SPECIAL[text])
+    digits = text.replace("_", "")
+    if len(digits) <= 64 and _INT.match(digits):
+        return _integer(digits)
+    return float(digits) if len(digits) <= 400 and _FLOAT.match(digits) else text
+
+
+def _integer(digits: str) -> int | float:
+    sign = -1 if digits[0] == "-" else 1
+    body = digits.lstrip("+-")
+    if body[0] == "0" and len(body) > 1:
+        number = int(body[2:], 16) if body[1] == "x" else int(body[2:], 2) if body[1] == "b" else 0
+        if body[1] not in "xb":
+            number = int(body.replace("o", ""), 8)
+    else:
+        number = int(body)
+    return sign * number if number < 1 << 64 else float(sign * number)
+
+
+def read_documents(source: Source, problems: Problems) -> list[Node]:
+    """All documents of a file that are not empty. What is wrong goes to ``problems``; what can be read is answered."""
+    text = source.text
+    if len(text) > MAX_BYTES:
+        size = f"{len(text) / (1 << 20):.1f} MiB"
+        problems.at(source, 1, 1, f"cannot read {source.name}: it holds {size}, more than the 4 MiB a stack file may")
+        return []
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        problems.at(source, line, 1, f"cannot read {source.name}: it holds a NUL byte, so it is no text file")
+        return []
+    roots: list[yaml.Node] = []
+    loader = None
+    try:
+        if _too_deep(text):
+            problems.at(source, 1, 1, f"cannot read {source.name}: it is nested deeper than {MAX_DEPTH} levels")
+            return []
+        loader = _Loader(text.removeprefix("\ufeff"))
+        while loader.check_node():
+            roots.append(loader.get_node())
+    except yaml.MarkedYAMLError as error:
+        _report(source, error, problems)
+        return []
+    except yaml.reader.ReaderError as error:
+        before = text[: error.position]
+        line, column = before.count("\n") + 1, error.position - before.rfind("\n")
+        what = f"character U+{error.character:04X}" if isinstance(error.character, int) else "a character"
+        problems.at(source, line, column, f"cannot read {source.name} as YAML: {what} is not allowed")
+        return []
+    finally:
+        if loader is not None:
+            loader.dispose()
+    builder = _Builder(source, problems)
+    documents = [builder.document(root) for root in roots if root is not None]
+    return [] if builder.stopped else [document for document in documents if document is not None]
+
+
+def _too_deep(text: str) -> bool:
+    """libyaml recurses for each level and would overrun the C stack; only odd files need to be counted."""
+    flow = text.count("[") + text.count("{")
+    longest = max(map(len, text.split("\n")), default=0)
+    if flow < _SUSPICIOUS and longest < _SUSPICIOUS:
+        return False
+    depth = 0
+    for event in yaml.parse(text, yaml.CSafeLoader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH:
+                return True
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+    return False
+
+
+_WORDS = (
+    ("found character '\\t' that cannot start any token", "a tab is used for indentation; YAML allows spaces only"),
+    ("mapping values are not allowed in this context", "a ': ' is not allowed here"),
+    ("could not find expected ':'", "a ':' is missing after this key"),
+    ("did not find expected key", "this line does not fit the indentation of the lines above"),
+    ("did not find expected '-' indicator", "this line does not fit the list above"),
+    ("found unexpected end of stream", "the file ends inside a quoted text or a bracket"),
+    ("did not find expected ',' or ']'", "a ',' or ']' is missing"),
+    ("did not find expected ',' or '}'", "a ',' or '}' is missing"),
+    ("found undefined alias", "this alias (*name) has no anchor (&name) before it"),
+    ("found character that cannot start any token", "this character cannot begin a value; write the value in quotes"),
+    ("block sequence entries are not allowed in this context", "a list cannot begin here; put it on the next line"),
+)
+_HINTS = {
+    "mapping values are not allowed in this context": "write a value that contains ': ' in quotes, or mend the indentation"
+}
+
+
+def _report(source: Source, error: yaml.MarkedYAMLError, problems: Problems) -> None:
+    mark = error.problem_mark or error.context_mark
+    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    said = error.problem or "it is no YAML"
+    words, hint = said, ""
+    for begin, translated in _WORDS:
+        if said.startswith(begin):
+            words, hint = translated, _HINTS.get(begin, "")
+            break
+    if said.startswith("found character that cannot start") and source.line(line)[column - 1 : column] == "\t":
+        words = _WORDS[0][1]
+    if error.context_mark is not None and error.context_mark.line + 1 != line and error.context:
+        words += f" ({error.context}, which begins in line {error.context_mark.line + 1})"
+    problems.at(source, line, column, f"cannot read {source.name} as YAML: {words}", hint=hint)
+
+
+class _Builder:
+    """Walks libyaml's nodes once: expands aliases and merge keys, checks keys, resolves scalars."""
+
+    def __init__(self, source: Source, problems: Problems) -> None:
+        self.source = source
+        self.problems = problems
+        self.budget = MAX_NODES
+        self.open: set[int] = set()  # nodes whose children are being read: meeting one again is a cycle
+        self.stopped = False
+
+    def document(self, root: yaml.Node) -> Node | None:
+        try:
+            return self.node(root, 0, 0)
+        except _Stop as stop:
+            self.stopped = True
+            mark = stop.mark
+            self.problems.at(self.source, mark.line + 1, mark.column + 1, f"cannot read {self.source.name}: {stop}")
+        return None
+
+    def node(self, node: Any, key_line: int, key_column: int) -> Node:
+        mark = node.start_mark
+        self.budget -= 1
+        if self.budget < 0:
+            raise _Stop("its aliases expand to more values than a stack can need", mark)
+        tag = node.tag
+        kept = ""
+        if tag != _PLAIN and not tag.startswith(_STANDARD):
+            kept = self.own_tag(tag, mark)
+        value: Any
+        if isinstance(node, yaml.ScalarNode):
+            value = self.scalar_value(node, tag, mark)
+        else:
+            if id(node) in self.open:
+                raise _Stop("an alias refers to a value that contains it", mark)
+            if len(self.open) > MAX_DEPTH:
+                raise _Stop(f"it is nested deeper than {MAX_DEPTH} levels", mark)
+            self.open.add(id(node))
+            if isinstance(node, yaml.MappingNode):
+                value = self.mapping(node)
+            else:
+                value = [self.node(child, 0, 0) for child in node.value]
+            self.open.discard(id(node))
+        return Node(value, self.source, mark.line + 1, mark.column + 1, key_line, key_column, kept)
+
+    def own_tag(self, tag: str, mark: Any) -> str:
+        if tag in (RESET, OVERRIDE):
+            return str(tag)
+        self.problems.at(
+            self.source,
+            mark.line + 1,
+            mark.column + 1,
+            f"cannot read {self.source.name}: the tag {tag} is unknown; Compose has !reset and !override",
+            width=len(tag),
+        )
+        return ""
+
+    def scalar_value(self, node: Any, tag: str, mark: Any) -> Scalar:
+        if tag.startswith(_STANDARD):
+            kind = tag[len(_STANDARD) :]
+            if kind in ("str", "binary"):
+                return str(node.value)
+            return scalar(node.value)
+        return scalar(node.value) if node.style == "" or node.style is None else node.value
+
+    def mapping(self, node: Any) -> dict[str, Node]:
+        own: dict[str, Node] = {}
+        merged: list[Any] = []
+        for key, value in node.value:
+            name = key.value
+            mark = key.start_mark
+            if type(name) is not str:
+                self.bad_key(mark, "a key must be a text, not a list or mapping")
+                continue
+            if key.style == "" and key.tag == _PLAIN:
+                if name == "<<":
+                    merged.append(value)
+                    continue
+                if name[:1] in "0123456789+-.tTfFnN~" and type(scalar(name)) is not str:
+                    self.bad_key(mark, f"the key {name or 'null'} is not a text", f'write it in quotes: "{name}"')
+                    continue
+            if name in own:
+                first = own[name].key_line
+                self.bad_key(mark, f"the key {name!r} is written twice here; the first one is in line {first}")
+                continue
+            own[name] = self.node(value, mark.line + 1, mark.column + 1)
+        if not merged:
+            return own
+        result: dict[str, Node] = {}
+        for value in merged:
+            for part in value.value if isinstance(value, yaml.SequenceNode) else (value,):
+                if not isinstance(part, yaml.MappingNode):
+                    self.bad_key(part.start_mark, "a merge key (<<) takes a mapping or a list of mappings")
+                    continue
+                for name, child in self.node(part, 0, 0).value.items():
+                    result.setdefault(name, child)
+        result.update(own)
+        return result
+
+    def bad_key(self, mark: Any, words: str, hint: str = "") -> None:
+        message = f"cannot read {self.source.name}: {words}"
+        self.problems.at(self.source, mark.line + 1, mark.column + 1, message, hint=hint)
+
+
+class _Stop(Exception):
+    """Reading on would be endless, or as good as."""
+
+    def __init__(self, message: str, mark: Any) -> None:
+        super().__init__(message)
+        self.mark = mark
