@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
@@ -14,7 +15,18 @@ def main() -> int:
         return supervise(argv[1])
     from stackup.cli.quick import main as run
 
-    return run(argv)
+    leave(run(argv))
+    raise AssertionError("unreachable")
+
+
+def leave(code: int) -> None:
+    """Ends without taking the interpreter apart, which would cost a quick command a sixth of its time."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            continue
+    os._exit(code)
 
 
 if __name__ == "__main__":

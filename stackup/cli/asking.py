@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stackup.base.errors import StackupError
-from stackup.cli.session import Client, Session
+
+if TYPE_CHECKING:
+    from stackup.cli.client import Client
+    from stackup.cli.session import Session
 
 
 def grouped(errors: Sequence[StackupError]) -> Iterator[StackupError]:

@@ -18,7 +18,8 @@ from typing import Any
 from stackup.base.errors import StackupError
 from stackup.cli import report
 from stackup.cli.asking import grouped
-from stackup.cli.session import Client, Event, Session
+from stackup.cli.client import Client, Event
+from stackup.cli.session import Session
 
 BLOCK = 1 << 16
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from stackup.base.clock import now_ns, rfc3339
 from stackup.base.names import LABEL_PREFIX
@@ -17,8 +16,7 @@ DOCKER_STATES = {"starting": "created", "stopping": "running"}
 HEALTH_TEXT = {"starting": " (health: starting)", "healthy": " (healthy)", "unhealthy": " (unhealthy)"}
 
 
-@dataclass(frozen=True)
-class Port:
+class Port(NamedTuple):
     """``host_port`` 0: not published."""
 
     host_ip: str
@@ -34,8 +32,7 @@ class Port:
         return f"{host}:{self.host_port}->{target}"
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """Times in ns since the epoch, 0 for never; ``phase`` and ``health`` as in ``model.observed``."""
 
     id: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,9 +13,10 @@ from typing import Any
 from stackup.base.errors import StackupError
 from stackup.cli import report
 from stackup.cli.asking import grouped
+from stackup.cli.client import Client, Event
 from stackup.cli.loglines import LogPrinter
 from stackup.cli.progress import Progress, progress
-from stackup.cli.session import Client, Event, Session
+from stackup.cli.session import Session
 
 CANCELLING = "Cancelling... (press Ctrl+C again to force)"
 STOPPING = "Gracefully stopping... (press Ctrl+C again to force)"
@@ -53,6 +55,7 @@ class Follower:
 
     def run(self, verb: str, args: dict[str, Any], *, fds: Sequence[int] = ()) -> Outcome:
         """Answers when ``done`` came. Errors are printed; the exit code is in the outcome."""
+        gc.enable()
         try:
             with self._interrupts():
                 for event in self.client.request(verb, args, files=self.session.options.files(), fds=fds):

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import field
+from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True)
-class Option:
+class Option(NamedTuple):
     """One flag or argument. ``flags`` is empty for an argument; ``kind`` bool means a switch that takes no value.
 
     ``many`` collects into a tuple. ``check`` raises ValueError, with the reason as its text, for a value that is wrong.

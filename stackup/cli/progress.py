@@ -7,7 +7,6 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from stackup.cli.board import Board, Event, Step
@@ -101,7 +100,7 @@ def progress(console: Console, title: str) -> Progress:
 def single_action(session: Session, verb: str, target: str, *, quiet: bool = False) -> Iterator[Callable[[str], None]]:
     """Shows work that this process does itself, as if it were a plan of one action; the block is given a function
     that says what is happening."""
-    console = replace(session.console, progress="quiet") if quiet else session.console
+    console = session.console._replace(progress="quiet") if quiet else session.console
     shown = progress(console, verb)
     began = time.monotonic()
 

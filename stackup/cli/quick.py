@@ -6,10 +6,10 @@ is left to typer, which says so properly. The two agree on every flag: both are 
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from stackup.cli.globals import Globals
 from stackup.cli.options import Option, options_of
@@ -20,8 +20,7 @@ class NotQuickError(Exception):
     """This command line is for typer."""
 
 
-@dataclass(frozen=True)
-class Invocation:
+class Invocation(NamedTuple):
     options: Globals
     verb: Verb
     request: Any
@@ -122,11 +121,13 @@ def _arguments(options: Sequence[Option], words: list[str]) -> dict[str, Any]:
 
 def main(argv: Sequence[str]) -> int:
     """Runs a command line; answers the exit code."""
+    gc.disable()  # most commands end before there is anything to collect; those that last turn it on again
     try:
         invocation = parse(argv)
     except NotQuickError:
         from stackup.cli.app import main as typer_main
 
+        gc.enable()
         return typer_main(list(argv))
     from stackup.cli.execute import execute
 

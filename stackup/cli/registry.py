@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stackup.cli.options import Option, options_of
 
@@ -31,8 +30,7 @@ VERBS = {
 }
 
 
-@dataclass(frozen=True)
-class Verb:
+class Verb(NamedTuple):
     """``positional_last``: the first argument ends the options, as in ``exec web ls -l``."""
 
     name: str

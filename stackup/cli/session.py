@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 from stackup.base.paths import Layout
 from stackup.cli import resolve
@@ -13,59 +12,28 @@ from stackup.cli.globals import Globals
 from stackup.cli.terminal import Console
 
 if TYPE_CHECKING:
+    from stackup.cli.client import Client, Connector
     from stackup.stackfile import Loaded
 
-Event = dict[str, Any]
 
-
-class Client(Protocol):
-    """What the verbs need of ``control.client.Client``."""
-
-    def fileno(self) -> int: ...
-
-    def close(self) -> None: ...
-
-    def take_fds(self) -> list[int]: ...
-
-    def cancel(self, how: str) -> None: ...
-
-    def request(
-        self, verb: str, args: dict[str, Any], *, files: dict[str, Any] | None = None, fds: Sequence[int] = ()
-    ) -> Iterator[Event]: ...
-
-
-class Connector(Protocol):
-    """How a client is come by; tests put their own here."""
-
-    def connect(self, layout: Layout, project: str) -> Client | None: ...
-
-    def ensure(self, layout: Layout, project: str) -> Client: ...
-
-
-class SupervisorConnector:
-    """The real one; the module is imported only when something is asked."""
-
-    def connect(self, layout: Layout, project: str) -> Client | None:
-        from stackup.control import client
-
-        return client.connect(layout, project)
-
-    def ensure(self, layout: Layout, project: str) -> Client:
-        from stackup.control import client
-
-        return client.ensure(layout, project)
-
-
-@dataclass
 class Session:
-    """One command of one user. Not frozen only for the sake of the cached project name."""
+    """One command of one user."""
 
-    options: Globals
-    layout: Layout
-    console: Console
-    environment: Mapping[str, str]
-    cwd: str
-    connector: Connector = field(default_factory=SupervisorConnector)
+    def __init__(
+        self,
+        options: Globals,
+        layout: Layout,
+        console: Console,
+        environment: Mapping[str, str],
+        cwd: str,
+        connector: Connector | None = None,
+    ) -> None:
+        self.options = options
+        self.layout = layout
+        self.console = console
+        self.environment = environment
+        self.cwd = cwd
+        self._connector = connector
 
     @cached_property
     def project(self) -> str:
@@ -75,6 +43,14 @@ class Session:
     def load(self) -> Loaded:
         """The stack file, read properly; its warnings are printed, and the project's name is remembered."""
         return resolve.load(self)
+
+    @property
+    def connector(self) -> Connector:
+        if self._connector is None:
+            from stackup.control import client  # only when something is asked
+
+            self._connector = client
+        return self._connector
 
     def connect(self) -> Client | None:
         """The project's supervisor, when one runs."""

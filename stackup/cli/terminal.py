@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 CODES = {
     "bold": "1",
@@ -31,8 +30,7 @@ def paint(text: str, colour: str) -> str:
     return f"\033[{CODES[colour]}m{text}\033[0m" if colour and text else text
 
 
-@dataclass(frozen=True)
-class Console:
+class Console(NamedTuple):
     """Where output goes and how. ``live`` means: the progress stream is a terminal whose cursor may be moved.
 
     ``progress`` is one of tty, plain, json, quiet: decided, never ``auto``.

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from stackup.base.errors import UsageError
 from stackup.cli.options import argument, value
-from stackup.cli.session import Client, Session
+from stackup.cli.session import Session
 
 if TYPE_CHECKING:
+    from stackup.cli.client import Client
     from stackup.cli.follow import Outcome
 
 
@@ -42,7 +42,7 @@ def send(session: Session, client: Client, verb: str, args: dict[str, Any], *, q
     from stackup.cli.follow import Follower  # ps and images do without
 
     if quiet:
-        session.console = replace(session.console, progress="quiet")
+        session.console = session.console._replace(progress="quiet")
     return Follower(session, client, verb).run(verb, dict(args))
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from stackup.base.errors import HostUnfit
+from stackup.cli.client import Client
 from stackup.cli.options import argument, switch, value, values
-from stackup.cli.session import Client, Session
+from stackup.cli.session import Session
 
 POSITIONAL_LAST = True
 

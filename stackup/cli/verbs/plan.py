@@ -8,8 +8,9 @@ from typing import Any
 
 from stackup.base.errors import Bug, StackupError
 from stackup.cli.asking import grouped
+from stackup.cli.client import Event
 from stackup.cli.options import switch, value, values
-from stackup.cli.session import Event, Session
+from stackup.cli.session import Session
 from stackup.cli.verbs.common import services, timeout
 from stackup.cli.verbs.up import scale_of
 

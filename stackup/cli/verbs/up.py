@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from stackup.base.errors import PlanRefused, UsageError
+from stackup.cli.client import Client, Event
 from stackup.cli.follow import STOPPING, Follower, Outcome
 from stackup.cli.loglines import LogPrinter
 from stackup.cli.options import switch, value, values
-from stackup.cli.session import Client, Event, Session
+from stackup.cli.session import Session
 from stackup.cli.verbs.common import refuse_both, services, timeout
 
 
