@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 
 from stackup.base.errors import ContainerFault
@@ -12,9 +11,10 @@ from stackup.engine.container import Container
 from stackup.engine.world import World
 from stackup.images.image import prepare
 from stackup.linux.overlay import Overlay
+from stackup.network.resolv import hosts_file
 from stackup.oci.codec import encode
 from stackup.oci.runtime import Namespace, Spec
-from stackup.runtime.bundle import Launch, Veth, write_bundle
+from stackup.runtime.bundle import Launch, write_bundle
 
 TEMPLATE = "template.json"
 NAMESPACE_FILES = {"network": "net", "pid": "pid", "ipc": "ipc", "uts": "uts"}
@@ -27,8 +27,8 @@ def write_template(world: World, container_id: str, spec: Spec) -> None:
     write_atomic(bundle / TEMPLATE, json.dumps(encode(spec), separators=(",", ":")), mode=0o600)
 
 
-def write_launch(world: World, container: Container, veths: Sequence[Veth], *, dns: bool) -> None:
-    """Writes config.json and launch.json for the incarnation that is about to start."""
+def write_launch(world: World, container: Container) -> None:
+    """Writes config.json, launch.json and /etc/hosts for the incarnation that is about to start."""
     definition = container.definition
     paths = world.container_paths(container.id)
     spec = Spec.from_json(json.loads((paths.bundle / TEMPLATE).read_bytes()))
@@ -41,8 +41,8 @@ def write_launch(world: World, container: Container, veths: Sequence[Veth], *, d
         cgroup=definition.cgroup,
         exit_file=str(paths.exit_file),
         overlays=overlays,
-        veths=tuple(veths),
-        dns=dns,
+        veths=world.desk.veths(container),
+        dns=bool(definition.endpoints),
         stdout="" if definition.tty else str(paths.fifo("stdout")),
         stderr="" if definition.tty else str(paths.fifo("stderr")),
         tty=definition.tty,
@@ -50,7 +50,23 @@ def write_launch(world: World, container: Container, veths: Sequence[Veth], *, d
         seccomp_filter=definition.seccomp_filter,
         init=definition.init,
     )
+    _write_hosts(world, container)
     write_bundle(paths.bundle, _with_shared_namespaces(world, container, spec), launch)
+
+
+def _write_hosts(world: World, container: Container) -> None:
+    """The container's own names lead to the addresses of this incarnation. Written in place: the file is bound."""
+    definition = container.definition
+    if not definition.endpoints and definition.network_mode != "none":
+        return
+    text = hosts_file(
+        definition.hostname,
+        world.desk.addresses(container),
+        domain=definition.naming.domainname,
+        extra=definition.naming.extra_hosts,
+        gateway=world.desk.gateway(container),
+    )
+    (world.container_paths(container.id).files / "hosts").write_text(text)
 
 
 def _with_shared_namespaces(world: World, container: Container, spec: Spec) -> Spec:
@@ -68,6 +84,6 @@ def _namespace_path(world: World, container: Container, kind: str, owner_id: str
     if owner is None or not owner.alive:
         name = owner.name if owner else owner_id[:12]
         raise ContainerFault(
-            f"cannot start container {container.name}: container {name}, whose {kind} namespace it shares, is not running"
+            f"cannot start container {container.name}: it shares the {kind} namespace of {name}, which is not running"
         )
     return f"/proc/{owner.state.pid}/ns/{NAMESPACE_FILES[kind]}"

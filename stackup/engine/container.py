@@ -59,17 +59,24 @@ class Container:
         return self.phase in ALIVE
 
     @property
+    def may_run(self) -> bool:
+        """Its process was started under this boot, as far as the record knows, and its end was not seen."""
+        return self.phase in ALIVE | {Phase.STARTING} and self.state.boot_id == boot_id()
+
+    @property
     def short_name(self) -> str:
         """``web-1``: the name without the project, as log prefixes show it; an explicit container_name as it is."""
         generated = f"{self.service}-{self.definition.number}"
         return generated if self.name.endswith(f"-{generated}") else self.name
 
-    def starting(self, host_ports: tuple[PortRecord, ...]) -> None:
+    def starting(self, host_ports: tuple[PortRecord, ...], attachments: tuple[dict[str, Any], ...]) -> None:
+        """``attachments`` are made for the incarnation that begins here."""
         self._set(
             "starting",
             phase=Phase.STARTING.value,
             incarnation=self.state.incarnation + 1,
             host_ports=host_ports,
+            attachments=attachments,
             pid=0,
             start_time=0,
             boot_id=boot_id(),

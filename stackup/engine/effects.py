@@ -31,7 +31,7 @@ from stackup.model.plan import (
     WaitFor,
 )
 from stackup.model.stack import Stack
-from stackup.planner.hashing import config_hash, network_config, volume_config
+from stackup.planner.hashing import config_hash, volume_config
 
 LAST_WORDS = 5  # lines of output that the report of a failed dependency quotes
 
@@ -105,10 +105,7 @@ class StackEffects:
         )
 
     async def _create_network(self, action: CreateNetwork) -> None:
-        network = self.stack.networks[action.key]
-        state = await self._world.desk.create_network(action.key, network)
-        config = network_config(network)
-        record = {"state": state.to_dict(), "config_hash": config_hash(config), "config": config}
+        record = await self._world.desk.create_network(action.key, self.stack.networks[action.key])
         self._world.records.put_network(action.key, record)
 
     async def _create_volume(self, action: CreateVolume) -> None:
@@ -170,7 +167,7 @@ class StackEffects:
 
 
 def condition_state(containers: list[Container], condition: str) -> tuple[bool, str]:
-    """Whether ``containers`` meet ``condition`` (see ``model.plan.WaitFor``), and why they never will, where that is so."""
+    """Whether ``containers`` meet ``condition`` (see ``model.plan.WaitFor``); and why they never will, if so."""
     verdicts = [_CONDITIONS[condition](container) for container in containers]
     for container, (_, problem) in zip(containers, verdicts, strict=True):
         if problem:

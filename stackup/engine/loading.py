@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from stackup.model.stack import Stack
-from stackup.stackfile import Loaded, LoadRequest, load
+from stackup.stackfile import Input, Loaded, LoadRequest, load
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedStack:
-    """``environment`` is the user's, for build arguments and secrets that come from variables."""
+    """``environment`` is the user's over the ``.env`` files: for build arguments and secrets that come from it."""
 
     stack: Stack
     warnings: tuple[str, ...]
@@ -34,21 +34,23 @@ class Loader:
         request = LoadRequest(
             cwd=Path(cwd),
             files=tuple(files.get("files") or ()),
-            project_directory=files.get("project_directory") or "",
-            project_name=files.get("project_name") or "",
+            project_directory=files.get("project_directory") or None,
+            project_name=files.get("project_name") or None,
             env_files=tuple(files.get("env_files") or ()),
             profiles=tuple(files.get("profiles") or ()),
             environment=dict(env),
         )
-        loaded = self._remembered(request) or await asyncio.to_thread(load, request)
-        self._last = (_key(request), loaded)
-        return LoadedStack(loaded.stack, tuple(str(item) for item in loaded.warnings), dict(env))
+        loaded = self._remembered(request)
+        if loaded is None:
+            loaded = await asyncio.to_thread(load, request)
+            self._last = (_key(request), loaded)
+        return LoadedStack(loaded.stack, tuple(str(item) for item in loaded.warnings), loaded.environment)
 
     def _remembered(self, request: LoadRequest) -> Loaded | None:
         if self._last is None or self._last[0] != _key(request):
             return None
         loaded = self._last[1]
-        fresh = all(_unchanged(item) for item in loaded.inputs)
+        fresh = all(_unchanged(item) for item in loaded.inputs) and not any(map(os.path.lexists, loaded.absent))
         same = all(request.environment.get(name) == value for name, value in loaded.variables.items())
         return loaded if fresh and same else None
 
@@ -66,9 +68,9 @@ def _key(request: LoadRequest) -> tuple[Any, ...]:
     )
 
 
-def _unchanged(item: Any) -> bool:
+def _unchanged(item: Input) -> bool:
     try:
         found = os.stat(item.path)
     except OSError:
-        return bool(item.inode == 0)
+        return False
     return (found.st_mtime_ns, found.st_size, found.st_ino) == (item.mtime_ns, item.size, item.inode)

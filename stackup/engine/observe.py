@@ -27,7 +27,7 @@ def observe(
         project=project,
         containers=tuple(_container(record.definition, record.state) for record in containers),
         networks=(
-            *(_network(key, data) for key, data in networks.items()),
+            *(_network(key, data) for key, data in networks.items() if not data["external"]),
             *(_external_networks(stack, external_network) if stack else ()),
         ),
         volumes=(

@@ -11,6 +11,8 @@ from contextlib import suppress
 from stackup.base.errors import ContainerFault
 from stackup.engine.container import Container
 from stackup.engine.world import World
+from stackup.images.lookup import User, resolve_user
+from stackup.linux.overlay import Overlay
 from stackup.oci.runtime import Process
 from stackup.runtime.bundle import read_bundle
 from stackup.runtime.client import ExecStarted
@@ -46,6 +48,15 @@ async def start_inside(
     )
     seccomp_filter = "" if privileged else launch.seccomp_filter
     return await world.launcher.exec(container.id, process, stdio=stdio, tty=tty, seccomp_filter=seccomp_filter)
+
+
+def find_user(container: Container, text: str) -> User:
+    """By the container's own /etc/passwd, as it is now. Raises ContainerFault."""
+    overlays = tuple(
+        Overlay(item["target"], (*filter(None, (item["upper"],)), *item["lowers"]))
+        for item in container.definition.overlays
+    )
+    return resolve_user(overlays, text)
 
 
 async def run_inside(

@@ -61,6 +61,14 @@ class Operations:
             return FAILED if await self._change(desired, loaded, session) else 0
         return await self._attached(desired, loaded, session, asked.args)
 
+    async def build(self, asked: Asked, session: Session) -> int:
+        """Builds images and touches nothing else."""
+        loaded = await self._load(asked, session)
+        overrides = {key: asked.args.get(key) for key in ("build_arg", "no_cache", "pull") if asked.args.get(key)}
+        stack = with_build_options(loaded.stack, overrides)
+        desired = desired_of(Verb.BUILD, stack, {"services": asked.args.get("services")})
+        return FAILED if await self._change(desired, replace(loaded, stack=stack), session) else 0
+
     async def change(self, asked: Asked, session: Session) -> int:
         """down, stop, start, restart, kill: from the records alone, so that they work without the stack file."""
         desired = desired_of(Verb(asked.verb), None, asked.args)
@@ -209,6 +217,21 @@ async def _show_for_ever(follower: Follower) -> None:
     while True:
         await follower.wait()
         await follower.show()
+
+
+def with_build_options(stack: Stack, options: Args) -> Stack:
+    """The command line's ``--build-arg``, ``--no-cache`` and ``--pull`` over what the file says."""
+    if not options:
+        return stack
+    args = dict(item.partition("=")[::2] for item in options.get("build_arg", ()))
+    services = {}
+    for name, service in stack.services.items():
+        if service.build is not None:
+            update = {"args": {**service.build.args, **args}}
+            update |= {key: True for key in ("no_cache", "pull") if options.get(key)}
+            service = service.model_copy(update={"build": service.build.model_copy(update=update)})
+        services[name] = service
+    return stack.model_copy(update={"services": services})
 
 
 def refuse_open_questions(plan: Plan, desired: Desired) -> None:

@@ -45,9 +45,8 @@ async def watch_health(world: World, runner: Runner, container: Container) -> No
 
 async def probe(world: World, container: Container, check: HealthCheck) -> tuple[bool, str]:
     """One probe: whether it succeeded, and the first 4096 bytes of its output."""
-    command = list(check.test[1:]) if check.test[0] == "CMD" else ["/bin/sh", "-c", *check.test[1:]]
     try:
-        status, output = await run_inside(world, container, command, timeout=check.timeout, limit=OUTPUT_LIMIT)
+        status, output = await run_inside(world, container, check.command, timeout=check.timeout, limit=OUTPUT_LIMIT)
     except TimeoutError:
         return False, f"health check exceeded its timeout ({check.timeout:g}s)"
     except (StackupError, OSError) as error:

@@ -39,6 +39,7 @@ class Project:
         self._handlers: Mapping[str, Handler] = {
             "up": operations.up,
             "plan": operations.plan,
+            "build": operations.build,
             **dict.fromkeys(("down", "stop", "start", "restart", "kill"), operations.change),
             "ps": inquiries.ps,
             "logs": inquiries.logs,

@@ -48,6 +48,16 @@ class PortRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Naming:
+    """How a container finds others, and is called itself, beyond the names every container has."""
+
+    domainname: str = ""
+    extra_hosts: dict[str, list[str]] = field(default_factory=dict)
+    dns: tuple[str, ...] = ()
+    links: dict[str, str] = field(default_factory=dict)  # name of its own -> name in the stack
+
+
+@dataclass(frozen=True, slots=True)
 class Definition:
     """What a container is: fixed at its creation. Enough to start and watch it again without the stack file.
 
@@ -80,6 +90,7 @@ class Definition:
     tty: bool = False
     stdin_open: bool = False
     init: bool = False
+    naming: Naming = field(default_factory=Naming)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), separators=(",", ":"))
@@ -92,6 +103,7 @@ class Definition:
         data["ports"] = tuple(PortRecord(**item) for item in data["ports"])
         data["overlays"] = tuple(data["overlays"])
         data["anonymous_volumes"] = tuple(data["anonymous_volumes"])
+        data["naming"] = Naming(**dict(data["naming"], dns=tuple(data["naming"]["dns"])))
         return cls(**data)
 
 
@@ -121,6 +133,7 @@ class State:
     health: str = "none"
     health_output: str = ""
     host_ports: tuple[PortRecord, ...] = ()
+    attachments: tuple[dict[str, Any], ...] = ()  # network.types.Attachment as dictionaries
     error: str = ""
 
     def to_json(self) -> str:
@@ -132,6 +145,7 @@ class State:
     def from_json(cls, text: str) -> State:
         data = json.loads(text)
         data["host_ports"] = tuple(PortRecord(**item) for item in data["host_ports"])
+        data["attachments"] = tuple(data["attachments"])
         return cls(**data)
 
 

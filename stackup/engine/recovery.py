@@ -11,7 +11,7 @@ import shutil
 from contextlib import suppress
 from dataclasses import replace
 
-from stackup.base.clock import boot_id, now_ns
+from stackup.base.clock import now_ns
 from stackup.base.errors import StackupError
 from stackup.engine.bundles import TEMPLATE
 from stackup.engine.container import Container
@@ -20,16 +20,18 @@ from stackup.engine.world import World
 from stackup.model.observed import Phase
 from stackup.runtime.client import Exit, Orphan, Running
 
-RAN = frozenset({Phase.STARTING, Phase.RUNNING, Phase.STOPPING})
+RAN = frozenset({Phase.STARTING, Phase.RUNNING, Phase.STOPPING})  # phases with a process, or nearly
 
 
 async def recover(world: World, runner: Runner) -> None:
     """Fills ``world.containers`` from the records and makes every one of them true again."""
     running = {item.container_id: item for item in await world.launcher.list()}
-    await world.desk.recover(world.records.networks())
     for record in world.records.containers():
         container = Container(record.definition, record.state, world.records, world.publish)
         world.containers[container.id] = container
+    changed = await world.desk.recover(world.records.networks(), list(world.containers.values()))
+    for key, data in changed.items():
+        world.records.put_network(key, data)
     for container in list(world.containers.values()):
         await _resume(world, runner, container, running.get(container.id))
     await world.desk.publish()
@@ -39,7 +41,7 @@ async def recover(world: World, runner: Runner) -> None:
 async def _resume(world: World, runner: Runner, container: Container, running: Running | None) -> None:
     """By phase: STARTING, RUNNING, STOPPING: adopt what lives, settle what ended; RESTARTING: wait on; CREATED with no
     bundle: its creation was cut short, remove; REMOVING: go on removing."""
-    if container.phase in RAN and container.state.boot_id != boot_id():
+    if container.phase in RAN and not container.may_run:
         _after_reboot(world, container)
     elif container.phase in RAN:
         found = running or await _adopt_orphan(world, container)
@@ -85,7 +87,6 @@ async def _adopt_orphan(world: World, container: Container) -> Running | None:
 
 async def _take_over(world: World, runner: Runner, container: Container, running: Running) -> None:
     was = container.phase
-    await world.desk.resume(container)
     runner.adopt(container, running)
     if running.exit is not None:
         runner.exited(running.exit)
@@ -103,7 +104,6 @@ async def _stop_again(world: World, runner: Runner, container: Container) -> Non
 
 async def _settle_lost(world: World, runner: Runner, container: Container) -> None:
     """It is gone. Its exit status is on disk where a launcher saw it, else nobody knows it."""
-    await world.desk.resume(container)
     known = _exit_on_disk(world, container)
     if container.phase is Phase.STARTING:
         container.started(0, 0, -1)

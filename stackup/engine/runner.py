@@ -50,15 +50,14 @@ class Runner:
 
     async def _start(self, container: Container) -> None:
         world = self._world
-        ports = await world.desk.reserve(container.definition)
-        container.starting(ports)
         try:
-            paths = world.container_paths(container.id)
-            veths = await world.desk.attach(container)
-            write_launch(world, container, veths, dns=world.desk.answers_names(container))
+            ports = await world.desk.reserve(container.definition)
+            attachments = await world.desk.attach(container, container.state.incarnation + 1)
+            container.starting(ports, attachments)
+            write_launch(world, container)
             if not container.definition.tty:
                 self._open_output(container)
-            started = await world.launcher.start(paths.bundle)
+            started = await world.launcher.start(world.container_paths(container.id).bundle)
         except StackupError as error:
             await self._undo_start(container, error)
             raise
@@ -69,7 +68,7 @@ class Runner:
             self._open_console(container, started.console)
         container.started(started.pid, started.start_time, started.pidfd)
         world.desk.serve(container, started.dns_udp, started.dns_tcp)
-        await world.desk.publish()
+        await world.desk.publish(container)
         self._watch(container)
         if container.early_exit is not None:
             early, container.early_exit = container.early_exit, None

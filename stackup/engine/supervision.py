@@ -26,9 +26,9 @@ class RestartPolicy:
 
 @dataclass(frozen=True, slots=True)
 class HealthCheck:
-    """``test`` is in Compose's form: ("CMD", ...), ("CMD-SHELL", text)."""
+    """``command`` is what a probe runs inside the container."""
 
-    test: tuple[str, ...]
+    command: tuple[str, ...]
     interval: float = 30.0
     timeout: float = 30.0
     retries: int = 3
@@ -53,7 +53,7 @@ class Supervision:
         health = data["health"]
         return cls(
             restart=RestartPolicy(**restart),
-            health=HealthCheck(**dict(health, test=tuple(health["test"]))) if health else None,
+            health=HealthCheck(**dict(health, command=tuple(health["command"]))) if health else None,
             stop_signal=data["stop_signal"],
             stop_grace=data["stop_grace"],
             restart_unhealthy=data["restart_unhealthy"],

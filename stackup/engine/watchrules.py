@@ -6,10 +6,9 @@ from dataclasses import replace
 
 from stackup.engine.supervision import DEFAULT_STOP_GRACE, HealthCheck, RestartPolicy, Supervision
 from stackup.model.stack import Service
-from stackup.oci.image import Healthcheck as ImageHealthcheck
 from stackup.oci.image import ImageConfig
+from stackup.spec import health_settings, probe_command
 
-NANOSECONDS = 1e9
 DEPLOY_CONDITIONS = {"none": "no", "any": "always", "on-failure": "on-failure"}
 
 
@@ -17,7 +16,7 @@ def supervision_of(service: Service, image: ImageConfig) -> Supervision:
     grace = service.stop_grace_period
     return Supervision(
         restart=restart_policy(service),
-        health=health_check(service, image.healthcheck),
+        health=health_check(service, image),
         stop_signal=service.stop_signal or image.stop_signal or "SIGTERM",
         stop_grace=DEFAULT_STOP_GRACE if grace is None else grace,
         restart_unhealthy="unhealthy" in service.stackup.restart_when,
@@ -47,23 +46,16 @@ def restart_policy(service: Service) -> RestartPolicy:
     return policy
 
 
-def health_check(service: Service, image: ImageHealthcheck | None) -> HealthCheck | None:
-    """What the service does not say comes from the image, then from Docker's defaults; 0 counts as not said."""
-    own = service.healthcheck
-    test = (own.test if own else None) or (image.test if image else ()) or ()
-    if not test or test[0] == "NONE" or (own and own.disable):
+def health_check(service: Service, image: ImageConfig) -> HealthCheck | None:
+    settings = health_settings(service, image)
+    if settings is None:
         return None
-    defaults = HealthCheck(test)
-
-    def pick(said: float | None, from_image: int, default: float) -> float:
-        return said or from_image / NANOSECONDS or default
-
-    built_in = image or ImageHealthcheck()
+    command = probe_command(settings.test, image.shell)
     return HealthCheck(
-        test=test,
-        interval=pick(own.interval if own else None, built_in.interval, defaults.interval),
-        timeout=pick(own.timeout if own else None, built_in.timeout, defaults.timeout),
-        retries=(own.retries if own else None) or built_in.retries or defaults.retries,
-        start_period=pick(own.start_period if own else None, built_in.start_period, defaults.start_period),
-        start_interval=pick(own.start_interval if own else None, built_in.start_interval, defaults.start_interval),
+        command,
+        settings.interval,
+        settings.timeout,
+        settings.retries,
+        settings.start_period,
+        settings.start_interval,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from stackup.model.observed import Phase
 
 if TYPE_CHECKING:
     from stackup.engine.network_desk import NetworkDesk
+    from stackup.images.image import Image
     from stackup.images.store import ImageStore
     from stackup.runtime.client import LauncherClient
     from stackup.volumes.store import VolumeStore
@@ -44,15 +46,28 @@ class World:
     execs: Execs = field(default_factory=Execs)
     starts: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(STARTS_IN_FLIGHT))
 
+    _materializing: threading.Lock = field(default_factory=threading.Lock)
+    _materialized: set[str] = field(default_factory=set)
+
     def container_paths(self, container_id: str) -> ContainerPaths:
         return self.paths.container(container_id)
 
     def log_directory(self, container_id: str) -> Path:
         return self.paths.container(container_id).logs
 
+    def image(self, reference: str) -> Image | None:
+        return self.images.resolve(reference)
+
     def image_id(self, reference: str) -> str | None:
-        image = self.images.resolve(reference)
+        image = self.image(reference)
         return image.id if image else None
+
+    def materialize(self, image: Image) -> None:
+        """Unpacks what is not unpacked yet; asks once for each image, since that takes a lock."""
+        with self._materializing:
+            if image.id not in self._materialized:
+                self.images.materialize(image)
+                self._materialized.add(image.id)
 
     def of_service(self, service: str) -> list[Container]:
         found = [item for item in self.containers.values() if item.service == service]

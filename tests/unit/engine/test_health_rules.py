@@ -5,7 +5,7 @@ from __future__ import annotations
 from stackup.engine.health import HealthState, after_probe, first_state, is_early, resumed_state
 from stackup.engine.supervision import HealthCheck
 
-CHECK = HealthCheck(("CMD", "true"), interval=30, retries=3)
+CHECK = HealthCheck(("true",), interval=30, retries=3)
 
 
 def test_first_regular_probe_comes_after_one_interval_and_an_early_one_at_once() -> None:
@@ -42,7 +42,7 @@ def test_unhealthy_never_earlier_than_docker_would() -> None:
 
 
 def test_failures_in_the_start_period_do_not_count() -> None:
-    check = HealthCheck(("CMD", "true"), interval=10, retries=1, start_period=25, start_interval=2)
+    check = HealthCheck(("true",), interval=10, retries=1, start_period=25, start_interval=2)
     state = after_probe(check, first_state(check), ok=False, age=2, early=False)
     assert (state.status, state.next_regular) == ("starting", 4)
     state = after_probe(check, state, ok=False, age=26, early=False)

@@ -8,7 +8,7 @@ import pytest
 
 from stackup.engine.watchrules import health_check, restart_policy, supervision_of
 from stackup.model.stack import Service
-from stackup.oci.image import Healthcheck, ImageConfig
+from stackup.oci.image import ImageConfig
 
 
 def service(**attributes: Any) -> Service:
@@ -43,17 +43,11 @@ def test_backoff_of_our_own() -> None:
     assert (policy.delay, policy.factor, policy.max_delay, policy.window) == (1.0, 3.0, 9.0, 5.0)
 
 
-def test_no_test_means_no_health_check() -> None:
-    assert health_check(service(), None) is None
-    assert health_check(service(healthcheck={"test": ("NONE",)}), Healthcheck(("CMD", "true"))) is None
-    assert health_check(service(healthcheck={"disable": True}), Healthcheck(("CMD", "true"))) is None
-
-
-def test_the_image_fills_in_what_the_service_leaves_open() -> None:
-    image = Healthcheck(("CMD-SHELL", "probe"), interval=5_000_000_000, retries=9)
-    check = health_check(service(healthcheck={"retries": 2}), image)
+def test_the_probe_is_a_command() -> None:
+    check = health_check(service(healthcheck={"test": ("CMD-SHELL", "redis-cli ping")}), ImageConfig())
     assert check is not None
-    assert (check.test, check.interval, check.retries, check.timeout) == (("CMD-SHELL", "probe"), 5.0, 2, 30.0)
+    assert (check.command, check.interval, check.retries) == (("/bin/sh", "-c", "redis-cli ping"), 30.0, 3)
+    assert health_check(service(), ImageConfig()) is None
 
 
 def test_stop() -> None:

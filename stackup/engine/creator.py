@@ -1,0 +1,235 @@
+"""Makes a container of a service: everything that is looked up or written once, before its first start.
+
+First the definition, which is recorded; then the effects: volumes, files, the rendered spec. What a crash leaves of a
+creation is recognised by its missing template and removed (``recovery``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from stackup.base import names
+from stackup.base.clock import now_ns
+from stackup.base.errors import HostUnfit, ImageError
+from stackup.engine.bundles import write_template
+from stackup.engine.container import Container
+from stackup.engine.devices import host_devices
+from stackup.engine.grants import write_grants
+from stackup.engine.labels import labels_of
+from stackup.engine.naming import hostname_of, naming_of, write_etc_files
+from stackup.engine.observe import service_image
+from stackup.engine.records import Definition, EndpointRecord, PortRecord, State
+from stackup.engine.sharing import shared_namespaces
+from stackup.engine.storage import (
+    PlannedVolume,
+    inherited_mounts,
+    make_bind_sources,
+    plan_volumes,
+    special_mounts,
+)
+from stackup.engine.watchrules import supervision_of
+from stackup.engine.world import World
+from stackup.images.image import Image
+from stackup.images.lookup import resolve_user
+from stackup.model.observed import Phase
+from stackup.model.stack import Service, Stack, Volume
+from stackup.oci.runtime import Spec
+from stackup.planner.hashing import config_hash, service_config, volume_config
+from stackup.runtime.seccomp import compiled_filter
+from stackup.spec import RenderContext, capability_names, command_of, render, security_options
+
+
+class Creator:
+    """``environment`` is the user's: secrets and configs may come from its variables."""
+
+    def __init__(self, world: World, environment: Mapping[str, str]) -> None:
+        self._world = world
+        self._environment = environment
+
+    async def create(
+        self,
+        stack: Stack,
+        service: Service,
+        *,
+        number: int,
+        name: str,
+        inherit: Container | None,
+        created: Mapping[str, Container],
+    ) -> Container:
+        """``inherit``: the container whose anonymous volumes are taken over; ``created``: what this plan made already.
+
+        Raises StackupError; nothing of the container is left then.
+        """
+        world = self._world
+        image = await asyncio.to_thread(self._image, stack, service)
+        await self._join_external_networks(stack, service)
+        volumes = plan_volumes(stack, service, image.config, inherit.definition if inherit else None)
+        definition = self._define(stack, service, image, number, name, volumes, created)
+        container = Container(definition, State(Phase.CREATED.value), world.records, world.publish)
+        with world.records.batch():
+            world.records.add_container(definition, container.state)
+            for volume in volumes:
+                if volume.anonymous:
+                    world.records.put_volume(volume.name, volume.record())
+        world.containers[container.id] = container
+        try:
+            await asyncio.to_thread(self._make, stack, service, image, definition, volumes)
+        except BaseException:
+            await self._undo(container)
+            raise
+        world.publish(container, "created")
+        return container
+
+    async def _undo(self, container: Container) -> None:
+        from stackup.engine.runner import Runner  # a failed creation is removed as any container is
+
+        await Runner(self._world).remove(container, volumes=True)
+
+    def _image(self, stack: Stack, service: Service) -> Image:
+        reference = service_image(stack, service.name)
+        image = self._world.image(reference)
+        if image is None:
+            raise ImageError(f"cannot create a container of service {service.name}: image {reference} is not here")
+        self._world.materialize(image)
+        return image
+
+    async def _join_external_networks(self, stack: Stack, service: Service) -> None:
+        for key in service.networks:
+            network = stack.networks[key]
+            if network.external and not self._world.desk.knows(key):
+                record = await self._world.desk.create_network(key, network)
+                self._world.records.put_network(key, record)
+
+    def _define(
+        self,
+        stack: Stack,
+        service: Service,
+        image: Image,
+        number: int,
+        name: str,
+        volumes: list[PlannedVolume],
+        created: Mapping[str, Container],
+    ) -> Definition:
+        world = self._world
+        container_id = names.new_container_id()
+        config = service_config(stack, service)
+        digest = config_hash(config)
+        options = security_options(service)
+        capabilities = capability_names(service)
+        filter_path = ""
+        if options.seccomp != "unconfined":
+            profile = None if options.seccomp == "default" else Path(options.seccomp)
+            filter_path = str(compiled_filter(world.layout, capabilities, profile))
+        overlays = image.overlays(world.container_paths(container_id).writable)
+        return Definition(
+            id=container_id,
+            name=name,
+            service=service.name,
+            number=number,
+            created_ns=now_ns(),
+            config_hash=digest,
+            config=config,
+            image=service_image(stack, service.name),
+            image_id=image.id,
+            command=" ".join(command_of(service, image.config)),
+            labels=labels_of(stack, service, image, number, digest),
+            supervision=supervision_of(service, image.config),
+            overlays=tuple(asdict(item) for item in overlays),
+            endpoints=self._endpoints(service),
+            ports=tuple(_ports(service)),
+            volumes={volume.target: volume.name for volume in volumes},
+            anonymous_volumes=tuple(volume.name for volume in volumes if volume.anonymous),
+            namespaces_of=shared_namespaces(world, service, created),
+            cgroup=names.container_cgroup(world.project, container_id, world.layout.root),
+            seccomp_filter=filter_path,
+            network_mode=service.network_mode or "",
+            hostname=hostname_of(service, container_id),
+            tty=service.tty,
+            stdin_open=service.stdin_open,
+            init=bool(service.init),
+            naming=naming_of(stack, service),
+        )
+
+    def _endpoints(self, service: Service) -> tuple[EndpointRecord, ...]:
+        found = []
+        for key, endpoint in service.networks.items():
+            wanted = {}
+            if endpoint is not None:
+                wanted = {
+                    "address": endpoint.ipv4_address or "",
+                    "address6": endpoint.ipv6_address or "",
+                    "mac": endpoint.mac_address or service.mac_address or "",
+                    "interface": endpoint.interface_name or "",
+                    "aliases": endpoint.aliases,
+                    "priority": endpoint.priority,
+                    "gw_priority": endpoint.gw_priority,
+                }
+            elif service.mac_address:
+                wanted = {"mac": service.mac_address}
+            found.append(EndpointRecord(key, self._world.desk.network_id(key), wanted))
+        return tuple(found)
+
+    def _make(
+        self, stack: Stack, service: Service, image: Image, definition: Definition, volumes: list[PlannedVolume]
+    ) -> None:
+        """The effects, in a worker thread: volumes, files, the spec."""
+        world = self._world
+        paths = world.container_paths(definition.id)
+        paths.files.mkdir(parents=True, exist_ok=True)
+        paths.logs.mkdir(exist_ok=True)
+        make_bind_sources(service)
+        overlays = image.overlays(paths.writable)
+        for volume in volumes:
+            volume.make(world.volumes, world.images, overlays, project=world.project)
+        user = resolve_user(overlays, service.user or image.config.user, service.group_add)
+        etc = write_etc_files(paths.files, service, definition)
+        context = RenderContext(
+            container_id=definition.id,
+            image=image.config,
+            user=user,
+            hostname=definition.hostname,
+            cgroup_path=f"/{definition.cgroup}",
+            volumes={volume.target: volume.source for volume in volumes if volume.source},
+            grants=write_grants(stack, service, paths.files, overlays, self._environment),
+            inherited=inherited_mounts(world, service),
+            hosts_file=etc.hosts,
+            hostname_file=etc.hostname,
+            resolv_conf_file=etc.resolv_conf,
+            devices=host_devices(service),
+        )
+        spec = render(service, context)
+        write_template(world, definition.id, _with_special_mounts(spec, volumes))
+
+    async def create_volume(self, name: str, volume: Volume, *, project: str, key: str) -> None:
+        """A named volume. Raises HostUnfit for a driver that does not exist here."""
+        if volume.driver not in (None, "", "local", "default"):
+            raise HostUnfit(
+                f"cannot create volume {name}: there is no volume driver {volume.driver!r}",
+                hint="leave `driver` out, or use `driver: local`",
+            )
+        await asyncio.to_thread(
+            self._world.volumes.create,
+            name,
+            project=project,
+            key=key,
+            config_hash=config_hash(volume_config(volume)),
+            labels=dict(volume.labels),
+            options=dict(volume.driver_opts),
+        )
+
+
+def _with_special_mounts(spec: Spec, volumes: list[PlannedVolume]) -> Spec:
+    special = special_mounts(volumes)
+    if not special:
+        return spec
+    return replace(spec, mounts=tuple(special.get(mount.destination, mount) for mount in spec.mounts))
+
+
+def _ports(service: Service) -> list[PortRecord]:
+    return [
+        PortRecord(item.target, item.published or "", item.protocol or "tcp", item.host_ip or "")
+        for item in service.ports
+    ]

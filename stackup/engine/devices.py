@@ -1,0 +1,45 @@
+"""Device nodes of the host that a service asks for."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from stackup.base.errors import ContainerFault
+from stackup.model.stack import Service
+from stackup.spec import HostDevice
+
+PRIVATE = ("/dev/pts", "/dev/shm", "/dev/mqueue", "/dev/fd", "/dev/console")  # every container has its own
+
+
+def host_devices(service: Service) -> tuple[HostDevice, ...]:
+    """Those that the service names (a directory means all below it); all of the host's when it is privileged."""
+    found: list[HostDevice] = []
+    for device in service.devices:
+        nodes = list(_nodes(Path(device.source)))
+        if not nodes:
+            raise ContainerFault(
+                f"cannot give device {device.source} to service {service.name}: there is no such device",
+                path=device.source,
+            )
+        found += nodes
+    if service.privileged:
+        found += _nodes(Path("/dev"))
+    return tuple(dict.fromkeys(found))
+
+
+def _nodes(path: Path) -> Iterator[HostDevice]:
+    try:
+        info = path.stat()
+    except FileNotFoundError:
+        return
+    if stat.S_ISDIR(info.st_mode):
+        for child in sorted(path.iterdir()):
+            if not child.is_symlink() and str(child) not in PRIVATE:
+                yield from _nodes(child)
+    elif stat.S_ISCHR(info.st_mode) or stat.S_ISBLK(info.st_mode):
+        kind = "c" if stat.S_ISCHR(info.st_mode) else "b"
+        major, minor = os.major(info.st_rdev), os.minor(info.st_rdev)
+        yield HostDevice(str(path), kind, major, minor, stat.S_IMODE(info.st_mode), info.st_uid, info.st_gid)

@@ -1,0 +1,275 @@
+"""The engine's door to ``network``: everything about one project's networks, in the words of containers.
+
+Blocking calls go to a worker thread; sockets and answers stay on the loop. Port reservations and DNS sockets are kept
+by the launcher as well, so that they outlive this process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import asdict
+from ipaddress import ip_interface
+from typing import Any
+
+from stackup.base.errors import Bug
+from stackup.base.paths import Layout
+from stackup.engine.container import Container
+from stackup.engine.records import Definition, PortRecord
+from stackup.model.stack import Network
+from stackup.network.directory import Endpoint, View
+from stackup.network.dns import DnsServer
+from stackup.network.manager import NetworkManager
+from stackup.network.ports import Reservation, reserve
+from stackup.network.relay import Relay
+from stackup.network.resolv import host_resolver, upstreams
+from stackup.network.types import Attachment, NetworkState, PortBinding, PublishedPort, Wanted
+from stackup.planner.hashing import config_hash, network_config
+from stackup.runtime.bundle import Veth
+from stackup.runtime.client import LauncherClient
+
+PORT_PREFIX = "port"
+Record = dict[str, Any]
+
+
+class NetworkDesk:
+    """One a project; every method is called from the supervisor's loop."""
+
+    def __init__(self, project: str, layout: Layout, launcher: LauncherClient) -> None:
+        loop = asyncio.get_running_loop()
+        self._manager = NetworkManager(layout, project)
+        self._launcher = launcher
+        self._dns = DnsServer(loop)
+        self._relay = Relay(loop)
+        self._states: dict[str, NetworkState] = {}
+        self._attachments: dict[str, tuple[Attachment, ...]] = {}
+        self._reservations: dict[str, list[Reservation]] = {}
+        self._published: dict[str, list[PublishedPort]] = {}
+        self._shown: set[PublishedPort] = set()
+        self._publishing = asyncio.Lock()
+
+    # networks
+
+    async def create_network(self, key: str, network: Network) -> Record:
+        """Makes it (or looks up an external one); answers what is to be recorded."""
+        config = network_config(network)
+        digest = config_hash(config)
+        state = await asyncio.to_thread(self._manager.create, key, network, digest)
+        self._know(state)
+        return {"state": state.to_dict(), "config_hash": digest, "config": config, "external": state.external}
+
+    async def remove_network(self, key: str) -> None:
+        state = self._states.pop(key, None)
+        if state is not None:
+            self._dns.drop_network(state.id)
+            await asyncio.to_thread(self._manager.remove, state)
+
+    def external_id(self, name: str) -> str | None:
+        found = self._manager.find(name)
+        return found.id if found else None
+
+    def knows(self, key: str) -> bool:
+        return key in self._states
+
+    def network_id(self, key: str) -> str:
+        if key not in self._states:
+            raise Bug(f"cannot attach to network {key}: it was not made")
+        return self._states[key].id
+
+    def _know(self, state: NetworkState) -> None:
+        self._states[state.key] = state
+        self._dns.add_network(state.id, state.name, (state.subnet, state.subnet6))
+
+    # a container's start
+
+    async def reserve(self, definition: Definition) -> tuple[PortRecord, ...]:
+        """Takes the host ports; answers them with the numbers that were chosen. Raises PlanRefused, nothing held."""
+        if not definition.ports:
+            return ()
+        taken: list[Reservation] = []
+        self._reservations[definition.id] = taken
+        try:
+            for port in definition.ports:
+                taken.append(reserve(_binding(port)))
+        except BaseException:
+            self._close_reservations(definition.id)
+            raise
+        for number, item in enumerate(taken):
+            for family, sock in enumerate(item.sockets):
+                await self._launcher.store(_port_name(definition.id, number, item.host_port, family), sock.fileno())
+        return tuple(_bound(port, item.host_port) for port, item in zip(definition.ports, taken, strict=True))
+
+    async def attach(self, container: Container, incarnation: int) -> tuple[Record, ...]:
+        """Leases addresses, names the links, and makes the container's names known."""
+        endpoints = container.definition.endpoints
+        if not endpoints:
+            return ()
+        places = [
+            (self._state(item.network), Wanted(**dict(item.wanted, aliases=tuple(item.wanted.get("aliases", ())))))
+            for item in endpoints
+        ]
+        found = await asyncio.to_thread(self._manager.attach_all, container.id, incarnation, places)
+        self._attachments[container.id] = found
+        self._register(container, found)
+        return tuple(item.to_dict() for item in found)
+
+    def _state(self, key: str) -> NetworkState:
+        if key not in self._states:
+            raise Bug(f"cannot attach to network {key}: it does not exist")
+        return self._states[key]
+
+    def _register(self, container: Container, attachments: tuple[Attachment, ...]) -> None:
+        for item in attachments:
+            names = dict.fromkeys((container.name, container.service, *item.aliases, container.id[:12]))
+            addresses = tuple(str(ip_interface(address).ip) for address in item.addresses)
+            self._dns.register(Endpoint(container.id, item.network_id, tuple(names), addresses))
+
+    def veths(self, container: Container) -> tuple[Veth, ...]:
+        return tuple(
+            Veth(
+                host_name=item.host_name,
+                container_name=item.container_name,
+                bridge=item.bridge,
+                mac=item.mac,
+                addresses=item.addresses,
+                gateway=",".join(filter(None, (item.gateway, item.gateway6))),
+                alias=item.alias,
+                group=item.group,
+                mtu=item.mtu,
+            )
+            for item in self._attachments.get(container.id, ())
+        )
+
+    def addresses(self, container: Container) -> tuple[str, ...]:
+        """Its addresses without prefix lengths, in the order of its interfaces."""
+        found = self._attachments.get(container.id, ())
+        return tuple(str(ip_interface(address).ip) for item in found for address in item.addresses)
+
+    def gateway(self, container: Container) -> str:
+        """The host as the container sees it; what ``host-gateway`` stands for."""
+        found = [self._states[item.network] for item in self._attachments.get(container.id, ())]
+        return next((state.gateway or state.gateway6 for state in found if state.gateway or state.gateway6), "")
+
+    def serve(self, container: Container, udp: int | None, tcp: int | None) -> None:
+        """Answers the container's questions for names from now on; owns the sockets."""
+        if udp is None and tcp is None:
+            return
+        found = self._attachments.get(container.id, ())
+        outside = any(not self._states[item.network].internal for item in found if item.network in self._states)
+        naming = container.definition.naming
+        servers = upstreams(host_resolver(), naming.dns) if outside else ()
+        view = View(tuple(item.network_id for item in found), servers, naming.links)
+        self._dns.serve(container.id, udp, tcp, view)
+
+    async def publish(self, container: Container | None = None) -> None:
+        """Makes the kernel's map of published ports what it should be; with ``container``, after its ports came."""
+        if container is not None and container.state.host_ports:
+            self._note_ports(container)
+        async with self._publishing:
+            wanted = [port for ports in self._published.values() for port in ports]
+            if set(wanted) != self._shown:
+                await asyncio.to_thread(self._manager.publish, wanted)
+                self._shown = set(wanted)
+
+    def _note_ports(self, container: Container) -> None:
+        found = self._attachments.get(container.id, ())
+        address = next((item.address for item in found if item.address), "")
+        address6 = next((item.address6 for item in found if item.address6), "")
+        ports = [
+            PublishedPort(
+                port.protocol, port.host_ip, int(port.host_port), port.container_port, address, address6, container.name
+            )
+            for port in container.state.host_ports
+        ]
+        self._published[container.id] = ports
+        for port, reservation in zip(ports, self._reservations.get(container.id, ()), strict=False):
+            if reservation.relayed and not address6:
+                self._relay.serve(port, reservation.relayed)
+
+    # a container's end
+
+    async def detach(self, container: Container) -> None:
+        """The container has ended: nobody finds it any more, its ports are free. Its addresses stay leased."""
+        self._dns.stop(container.id)
+        self._dns.unregister(container.id)
+        self._attachments.pop(container.id, None)
+        for port in self._published.pop(container.id, ()):
+            self._relay.stop(port)
+        await self.publish()
+        await self._give_ports_back(container.id)
+
+    async def _give_ports_back(self, container_id: str) -> None:
+        for number, item in enumerate(self._reservations.get(container_id, ())):
+            for family in range(len(item.sockets)):
+                await self._launcher.unstore(_port_name(container_id, number, item.host_port, family))
+        self._close_reservations(container_id)
+
+    def _close_reservations(self, container_id: str) -> None:
+        for item in self._reservations.pop(container_id, ()):
+            item.close()
+
+    async def release(self, container: Container) -> None:
+        """The container goes away for good: its addresses are free."""
+        if container.definition.endpoints:
+            await asyncio.to_thread(self._manager.release, container.id)
+
+    # recovery
+
+    async def recover(self, networks: Mapping[str, Record], containers: list[Container]) -> dict[str, Record]:
+        """Makes the recorded networks true again; answers the records of those that had to be made anew."""
+        kept = await self._launcher.fetch()
+        for container in containers:
+            if container.may_run:
+                attachments = tuple(Attachment.from_dict(item) for item in container.state.attachments)
+                self._attachments[container.id] = attachments
+                self._register(container, attachments)
+                self._resume_ports(container, kept)
+        for fd in kept.values():
+            os.close(fd)
+        states = [NetworkState.from_dict(record["state"]) for record in networks.values()]
+        living = [item for found in self._attachments.values() for item in found]
+        ports = [port for found in self._published.values() for port in found]
+        if not states:
+            return {}
+        current = await asyncio.to_thread(self._manager.recover, states, living, ports)
+        self._shown = set(ports)
+        changed: dict[str, Record] = {}
+        for before, now in zip(states, current, strict=True):
+            self._know(now)
+            if before != now:
+                changed[now.key] = {**networks[now.key], "state": now.to_dict()}
+        return changed
+
+    def _resume_ports(self, container: Container, kept: dict[str, int]) -> None:
+        """Reservations that the launcher kept; those that nobody kept are taken anew where that is still possible."""
+        if not container.state.host_ports:
+            return
+        found: list[Reservation] = []
+        for number, port in enumerate(container.state.host_ports):
+            names = [_port_name(container.id, number, int(port.host_port), family) for family in range(2)]
+            fds = [kept.pop(name) for name in names if name in kept]
+            binding = _binding(port)
+            if fds:
+                found.append(Reservation(binding, int(port.host_port), tuple(socket.socket(fileno=fd) for fd in fds)))
+            else:
+                found.append(reserve(binding))
+        self._reservations[container.id] = found
+        self._note_ports(container)
+
+    async def close(self) -> None:
+        self._relay.close()
+        self._dns.close()
+
+
+def _binding(port: PortRecord) -> PortBinding:
+    return PortBinding(port.container_port, port.host_port, port.protocol, port.host_ip)
+
+
+def _bound(port: PortRecord, number: int) -> PortRecord:
+    return PortRecord(**{**asdict(port), "host_port": str(number)})
+
+
+def _port_name(container_id: str, number: int, host_port: int, family: int) -> str:
+    return f"{PORT_PREFIX}/{container_id}/{number}/{host_port}/{family}"
