@@ -238,8 +238,8 @@ def check_resources(tree: Node, problems: Problems) -> None:
         for key, node in children(tree.get(section)).items():
             external = node.get("external")
             if external is not None and external.value is True:
-                for name, child in children(node).items():
-                    if name not in ("name", "external", "content") and not name.startswith("x-"):
+                for name, child in children(node).items() if section == "volumes" else ():
+                    if name not in ("name", "external") and not name.startswith("x-"):
                         problems.add(
                             child,
                             f"cannot use {section}.{key}.{name}: an external {section[:-1]} is made elsewhere",
@@ -256,6 +256,6 @@ def _check_content(section: str, key: str, node: Node, problems: Problems) -> No
     if len(given) > 1 and not (section == "configs" and set(given) == {"environment", "content"}):
         reason = f"{' and '.join(given)} exclude each other"
         problems.add(node.value[given[1]], f"cannot use {section}.{key}: {reason}", at_key=True)
-    if not given and "driver" not in children(node):
+    if not given:
         wanted = " or ".join(kinds) if len(kinds) == 2 else "file, environment or content"
         problems.add(node, f"cannot use {section}.{key}: {wanted} must be given", at_key=True)

@@ -152,8 +152,9 @@ class _Reader:
             found = self.lookup(name)
             return self.values.get(name) if found is None else found
 
+        unset = self.unset
         try:
-            return substitute(value, find, (lambda name, _: self.unset(name)) if self.unset else None)
+            return substitute(value, find, (lambda name, _: unset(name)) if unset else None)
         except TemplateError as error:
             raise self.error(str(error), start, error.hint) from None
 

@@ -72,12 +72,15 @@ class Finisher:
         return service.with_value(fields)
 
     def defaults(self, fields: Fields) -> None:
+        dependencies = fields.get("depends_on")
+        if dependencies is not None:
+            known = {name: _with_required(item) for name, item in dependencies.value.items()}
+            fields["depends_on"] = dependencies.with_value(known)
         build = fields.get("build")
         if build is not None and "context" not in build.value:
             context = str(self.directory) if self.request.resolve_paths else "."
             fields["build"] = _with(build, context=build.under(context))
         _each(fields, "secrets", _secret_target)
-        _each(fields, "volumes", _mount_defaults)
         _each(fields, "gpus", _device_count)
         reservations = _below(fields, "deploy", "resources", "reservations")
         if reservations is not None and "devices" in reservations.value:
@@ -154,17 +157,14 @@ def _below(fields: Fields, *names: str) -> Node | None:
     return node if node is not None and type(node.value) is dict else None
 
 
+def _with_required(dependency: Node) -> Node:
+    return dependency if "required" in dependency.value else _with(dependency, required=dependency.under(True))
+
+
 def _secret_target(grant: Node) -> Node:
     if "target" in grant.value or not grant.text("source"):
         return grant
     return _with(grant, target=grant.under(f"/run/secrets/{grant.text('source')}"))
-
-
-def _mount_defaults(mount: Node) -> Node:
-    bind = mount.get("bind")
-    if bind is None or type(bind.value) is not dict or "create_host_path" in bind.value:
-        return mount
-    return _with(mount, bind=_with(bind, create_host_path=bind.under(True)))
 
 
 def _device_count(request: Node) -> Node:

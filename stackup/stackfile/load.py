@@ -79,6 +79,7 @@ class _Load:
         )
         if not env_files and found.directory != first:
             environment.add(read_env_files((), request.cwd, found.directory, environment, self.sources, self.problems))
+        environment.add({"PWD": str(request.cwd)})  # every shell sets it; callers without one mean it all the same
         return found
 
     def profiles(self) -> tuple[str, ...]:

@@ -97,29 +97,27 @@ class _Template:
             close = self.closing(dollar, end)
             return self.braced(dollar, close, depth), close + 1
         name = _NAME.match(text, dollar + 1, end)
-        if name is None:
-            shown = f"${following}" if following.strip() else "$"
-            raise TemplateError(f"{shown!r} begins no variable", dollar, "write $$ for a plain dollar sign")
+        if name is None:  # a dollar sign that begins nothing stays: $(date), $1, "5 $"
+            return "$", dollar + 1
         if self.found is not None:
             self.found.append(Use(name[0]))
         return self.value(name[0], dollar), name.end()
 
     def closing(self, dollar: int, end: int) -> int:
-        """The brace that ends ``${`` at ``dollar``. Only ``${`` opens; a lone ``{`` in a default does not count."""
+        """The brace that ends ``${`` at ``dollar``: braces in a default count in pairs; without a pair, the last one."""
         text = self.text
         level = 0
-        index = dollar
-        while index < end:
-            if text.startswith("${", index):
+        for index in range(dollar + 1, end):
+            if text[index] == "{":
                 level += 1
-                index += 2
-                continue
-            if text[index] == "}":
+            elif text[index] == "}":
                 level -= 1
                 if level == 0:
                     return index
-            index += 1
-        raise TemplateError("'${' has no closing '}'", dollar, "write $$ for a plain dollar sign")
+        last = text.rfind("}", dollar, end)
+        if last < 0:
+            raise TemplateError("'${' has no closing '}'", dollar, "write $$ for a plain dollar sign")
+        return last
 
     def braced(self, dollar: int, close: int, depth: int) -> str:
         text = self.text

@@ -92,7 +92,7 @@ def read_documents(source: Source, problems: Problems) -> list[Node]:
             return []
         loader = _Loader(text.removeprefix("\ufeff"))
         while loader.check_node():
-            roots.append(loader.get_node())
+            roots.append(loader.get_node())  # type: ignore[arg-type]  # check_node says that there is one
     except yaml.MarkedYAMLError as error:
         _report(source, error, problems)
         return []
@@ -141,7 +141,7 @@ _WORDS = (
     ("block sequence entries are not allowed in this context", "a list cannot begin here; put it on the next line"),
 )
 _HINTS = {
-    "mapping values are not allowed in this context": "write a value that contains ': ' in quotes, or mend the indentation"
+    "mapping values are not allowed in this context": "write a text that holds ': ' in quotes, or mend the indentation"
 }
 
 
@@ -169,6 +169,7 @@ class _Builder:
         self.problems = problems
         self.budget = MAX_NODES
         self.open: set[int] = set()  # nodes whose children are being read: meeting one again is a cycle
+        self.read: set[int] = set()  # mappings that were read before: this time it is an alias that leads here
         self.stopped = False
 
     def document(self, root: yaml.Node) -> Node | None:
@@ -200,6 +201,9 @@ class _Builder:
             self.open.add(id(node))
             if isinstance(node, yaml.MappingNode):
                 value = self.mapping(node)
+                if id(node) in self.read:  # Compose applies !reset where it is written, not where an alias leads
+                    value = {key: child for key, child in value.items() if child.tag != RESET}
+                self.read.add(id(node))
             else:
                 value = [self.node(child, 0, 0) for child in node.value]
             self.open.discard(id(node))
