@@ -301,14 +301,20 @@ def _yes_no(value: bool) -> str:
 
 
 def _table(actions: tuple[Action, ...]) -> list[str]:
-    """Columns: number, verb, object, reason; a very long name pushes its own line only."""
+    """Columns: number, verb, object, reason, what it waits for. A long entry pushes its own line only."""
     numbers = {action.id: index for index, action in enumerate(actions, 1)}
     objects = [action.describe().removeprefix(action.verb).strip() for action in actions]
-    verbs = max((len(action.verb) for action in actions), default=0)
-    width = min(max((len(item) for item in objects), default=0), 56)
+    verb_width = max((len(action.verb) for action in actions), default=0)
+    object_width = _width(objects, 56)
+    reason_width = _width([action.reason for action in actions if action.after], 48)
     lines = []
     for action, item in zip(actions, objects, strict=True):
+        line = f"{numbers[action.id]:>4}  {action.verb:<{verb_width}}  {item:<{object_width}}  "
         after = ", ".join(str(number) for number in sorted(numbers[name] for name in action.after))
-        line = f"{numbers[action.id]:>4}  {action.verb:<{verbs}}  {item:<{width}}  {action.reason}"
-        lines.append(line + (f"  (after {after})" if after else ""))
+        lines.append(line + (f"{action.reason:<{reason_width}}  after {after}" if after else action.reason))
     return lines
+
+
+def _width(texts: list[str], most: int) -> int:
+    """Of the column that ``texts`` stand in: the longest that is not longer than ``most``."""
+    return max((len(text) for text in texts if len(text) <= most), default=0)

@@ -18,6 +18,8 @@ def plan_down(desired: Desired, observed: Observed) -> Plan:
     With services named, only their containers and what nobody else uses.
     """
     containers, graph = recorded_scope(desired, observed)
+    position = {name: index for index, name in enumerate(reversed(list(graph)))}
+    containers.sort(key=lambda item: position[item.service])
     draft = Draft()
     reason = f"down {' '.join(desired.services)}".strip()
     stops = add_stops(draft, desired, containers, graph, reason)

@@ -54,9 +54,28 @@ class Draft:
                     entered.add(name)
                     stack.append((name, True))
                     stack.extend((other, False) for other in reversed(self._after[name]) if other not in ordered)
-        actions = []
-        for name in ordered:
-            after = tuple(sorted(self._after[name], key=ordered.__getitem__))
-            action = self._actions[name]
-            actions.append(action if action.after == after else replace(action, after=after))
+        minimal = self._reduced(ordered)
+        actions = [
+            action if action.after == minimal[name] else replace(action, after=minimal[name])
+            for name, action in ((name, self._actions[name]) for name in ordered)
+        ]
         return Plan(project, tuple(actions), tuple(self.notices), tuple(self.questions))
+
+    def _reduced(self, ordered: dict[str, int]) -> dict[str, tuple[str, ...]]:
+        """Each action's requirements without those that another one implies. A tolerant action implies nothing: it
+        is carried out even when what it waits for has failed. Sets of positions are kept as bits of an integer."""
+        implied: list[int] = []
+        result = {}
+        for name in ordered:
+            needed = sorted({ordered[other] for other in self._after[name]})
+            covered = 0
+            for position in needed:
+                covered |= implied[position]
+            kept = [position for position in needed if not covered >> position & 1]
+            bits = covered
+            for position in kept:
+                bits |= 1 << position
+            implied.append(0 if self._actions[name].tolerant else bits)
+            result[name] = tuple(kept)
+        names = list(ordered)
+        return {name: tuple(names[position] for position in kept) for name, kept in result.items()}

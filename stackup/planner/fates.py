@@ -102,10 +102,9 @@ class Fates:
         image = self._images.known_id(service)
         if image is not None and image != container.image_id and not _image_changed(reasons):
             reasons.append(f"image {container.image} changed: {short_id(container.image_id)} -> {short_id(image)}")
-        if not reasons:
-            reasons += [reason for reason in (self._attachments(service, container),) if reason]
-        reasons += [shared] if shared else []
-        return "; ".join(reasons)
+        if shared or not reasons:
+            reasons.append(shared or self._attachments(service, container))
+        return "; ".join(reason for reason in reasons if reason)
 
     def _shared(self, service: Service, container: ObservedContainer) -> str:
         """Something that it uses is made anew by this plan, whatever the options say."""

@@ -9,8 +9,9 @@ from stackup.base.names import image_name
 from stackup.model.observed import Observed
 from stackup.model.plan import BuildImage, PullImage
 from stackup.model.stack import Service
-from stackup.planner.desired import Desired
+from stackup.planner.desired import Desired, Verb
 from stackup.planner.draft import Draft
+from stackup.planner.words import listed
 
 
 def image_of(project: str, service: Service) -> str:
@@ -89,8 +90,9 @@ class Images:
         reference = image_of(self._observed.project, self._services[name])
         if reference in self._actions:
             return self._actions[reference]
+        decides = self._decided(reference)
         action = self._draft.add(
-            BuildImage(f"build {reference}", reason, service=name, image=reference, decides=self._decided(reference))
+            BuildImage(f"build {reference}", reason, service=name, image=reference, decides=decides)
         )
         self._actions[reference] = action
         build = self._services[name].build
@@ -121,4 +123,8 @@ class Images:
         if self._desired.no_recreate:
             return ()
         found = self._observed.containers
-        return tuple(sorted(item.name for item in found if item.service in services and not item.oneoff))
+        names = tuple(sorted(item.name for item in found if item.service in services and not item.oneoff))
+        if names and self._desired.verb in (Verb.UP, Verb.CREATE):
+            self._draft.notice(f"{listed(names)}: replaced if image {reference} turns out to be another one")
+            return names
+        return ()

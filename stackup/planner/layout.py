@@ -97,7 +97,7 @@ class Layout:
             return ""
         action = StopContainer(
             f"stop {self._name(old)}",
-            "replaced by a new one" if replica.fate is Fate.REPLACE else replica.reason,
+            "replaced" if replica.fate is Fate.REPLACE else replica.reason,
             service=work.name,
             number=old.number,
             name=old.name,
@@ -114,7 +114,7 @@ class Layout:
     def _remove(self, work: Work, replica: Replica, old: ObservedContainer, stop: str) -> str:
         action = RemoveContainer(
             f"remove {self._name(old)}",
-            "replaced by a new one" if replica.fate is Fate.REPLACE else replica.reason,
+            "replaced" if replica.fate is Fate.REPLACE else replica.reason,
             (stop,) if stop else (),
             service=work.name,
             number=old.number,

@@ -73,7 +73,7 @@ def start_reason(container: ObservedContainer) -> str:
         return "created but never started"
     if container.phase is Phase.STOPPING:
         return "it was being stopped"
-    if container.exit_unknown:
+    if container.exit_unknown or (container.exit_code is None and not container.stopped_by_user):
         return "it ended while nobody watched"
     if container.stopped_by_user:
         return "it was stopped"

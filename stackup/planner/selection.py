@@ -8,8 +8,15 @@ from collections.abc import Iterable, Mapping
 from stackup.base.errors import PlanRefused, UsageError
 from stackup.model.observed import Observed, ObservedContainer
 from stackup.model.stack import Service, Stack
-from stackup.planner.desired import Desired
+from stackup.planner.desired import Desired, Verb
 from stackup.planner.order import ServiceGraph, graph_of, namespace_parents
+
+_VERBS = {Verb.UP: "start", Verb.DOWN: "take down", Verb.REMOVE: "remove"}
+
+
+def in_words(verb: Verb) -> str:
+    """For error texts: cannot <verb> service ..."""
+    return _VERBS.get(verb, verb.value)
 
 
 def active_services(desired: Desired, stack: Stack) -> dict[str, Service]:
@@ -26,7 +33,7 @@ def check_names(desired: Desired, known: Iterable[str]) -> None:
         if name not in names:
             close = difflib.get_close_matches(name, names, 1)
             hint = f"did you mean {close[0]}?" if close else f"services: {', '.join(sorted(names)) or 'none'}"
-            raise UsageError(f"cannot {desired.verb} service {name}: there is no such service", hint=hint)
+            raise UsageError(f"cannot {in_words(desired.verb)} service {name}: there is no such service", hint=hint)
 
 
 def check_scale(desired: Desired, services: Mapping[str, Service]) -> None:
@@ -72,6 +79,6 @@ def recorded_scope(desired: Desired, observed: Observed) -> tuple[list[ObservedC
     graph = graph_of(services, observed.containers)
     check_names(desired, {*services, *(item.service for item in observed.containers)})
     containers = [item for item in observed.containers if not desired.services or item.service in desired.services]
-    if stack and desired.verb != "down":
+    if stack and desired.verb is not Verb.DOWN:
         containers = [item for item in containers if item.service in services and not item.oneoff]
     return sorted(containers, key=lambda item: (item.service, item.oneoff, item.number, item.id)), graph

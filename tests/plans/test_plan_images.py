@@ -1,0 +1,185 @@
+"""Builds and pulls: when they are needed, and what they decide."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from stackup.base.errors import PlanRefused
+from stackup.model.plan import BuildImage
+from stackup.planner import Desired, Verb, decide
+from tests.plans.texts import expect
+from tests.plans.world import World, make_stack
+
+BUILD = {"build": {"context": "/src"}}
+
+
+def test_absent_image_is_built() -> None:
+    expect(
+        World().plan(make_stack({"app": BUILD})),
+        """
+        shop: 4 actions
+           1  create  network shop_default  app uses it
+           2  build   image shop-app        not built yet
+           3  create  container shop-app-1  no container yet  after 1, 2
+           4  start   container shop-app-1  new               after 3
+        """,
+    )
+
+
+def test_absent_image_is_pulled() -> None:
+    expect(
+        World().plan(make_stack({"web": {"image": "nginx"}})),
+        """
+        shop: 4 actions
+           1  create  network shop_default  web uses it
+           2  pull    image nginx           not here yet
+           3  create  container shop-web-1  no container yet  after 1, 2
+           4  start   container shop-web-1  new               after 3
+        """,
+    )
+
+
+def test_one_build_for_all_that_share_the_image() -> None:
+    stack = make_stack({"worker": {"image": "app"}, "api": {"image": "app", **BUILD}})
+    expect(
+        World().plan(stack),
+        """
+        shop: 6 actions
+           1  create  network shop_default     worker and api use it
+           2  build   image app                not built yet
+           3  create  container shop-worker-1  no container yet  after 1, 2
+           4  start   container shop-worker-1  new               after 3
+           5  create  container shop-api-1     no container yet  after 1, 2
+           6  start   container shop-api-1     new               after 5
+        """,
+    )
+
+
+def test_build_asked_for_decides_about_containers() -> None:
+    stack = make_stack({"app": BUILD, "web": {}})
+    world = World().up(stack)
+    plan = world.plan(stack, build=True)
+    assert plan.undecided
+    assert [action.decides for action in plan if isinstance(action, BuildImage)] == [("shop-app-1",)]
+    expect(
+        plan,
+        """
+        shop: 1 action
+           1  build  image shop-app  --build
+          ! shop-app-1: replaced if image shop-app turns out to be another one
+        """,
+    )
+    expect(
+        plan.image_stage(),
+        """
+        shop: 1 action
+           1  build  image shop-app  --build
+        """,
+    )
+
+
+def test_after_a_build_that_changed_nothing() -> None:
+    stack = make_stack({"app": BUILD})
+    world = World().up(stack)
+    desired = Desired(Verb.UP, stack, build=True).after_images()
+    assert not decide(desired, world.observed(stack))
+
+
+def test_after_a_build_that_made_another_image() -> None:
+    stack = make_stack({"app": BUILD})
+    world = World().up(stack)
+    world.images["shop-app"] = "sha256:beefbeefbeefbeef"
+    desired = Desired(Verb.UP, stack, build=True).after_images()
+    expect(
+        decide(desired, world.observed(stack)),
+        """
+        shop: 4 actions
+           1  create  container shop-app-1  image shop-app changed: app-1 -> beefbeefbeef
+           2  stop    container shop-app-1  replaced  after 1
+           3  remove  container shop-app-1  replaced  after 2
+           4  start   container shop-app-1  new       after 3
+        """,
+    )
+
+
+def test_first_build_decides_nothing_else() -> None:
+    assert not World().plan(make_stack({"app": BUILD})).undecided
+
+
+def test_pull_policy_always() -> None:
+    stack = make_stack({"web": {"image": "nginx", "pull_policy": "always"}})
+    expect(
+        World().up(stack).plan(stack),
+        """
+        shop: 1 action
+           1  pull  image nginx  pull_policy: always
+          ! shop-web-1: replaced if image nginx turns out to be another one
+        """,
+    )
+
+
+def test_pull_policy_build() -> None:
+    stack = make_stack({"app": {**BUILD, "pull_policy": "build"}})
+    expect(
+        World().plan(stack),
+        """
+        shop: 4 actions
+           1  build   image shop-app        pull_policy: build
+           2  create  network shop_default  app uses it
+           3  create  container shop-app-1  no container yet  after 1, 2
+           4  start   container shop-app-1  new               after 3
+        """,
+    )
+
+
+@pytest.mark.parametrize(
+    ("service", "options", "message"),
+    [
+        ({"image": "nginx", "pull_policy": "never"}, {}, "image nginx is not here and pull_policy is never"),
+        ({"image": "nginx"}, {"pull": "never"}, "image nginx is not here and pull_policy is never"),
+        (BUILD, {"no_build": True}, "image shop-web is not built yet and --no-build was given"),
+    ],
+)
+def test_image_that_cannot_be_had(service: dict[str, Any], options: dict[str, Any], message: str) -> None:
+    with pytest.raises(PlanRefused, match=f"cannot create service web: {message}"):
+        World().plan(make_stack({"web": service}), **options)
+
+
+def test_build_from_the_image_of_another_service() -> None:
+    child = {"build": {"context": "/src", "additional_contexts": {"base": "service:base"}}}
+    expect(
+        World().plan(make_stack({"app": child, "base": BUILD}), "build", "app"),
+        """
+        shop: 2 actions
+           1  build  image shop-base  another build starts from it
+           2  build  image shop-app   asked for  after 1
+        """,
+    )
+
+
+def test_build_all() -> None:
+    expect(
+        World().plan(make_stack({"app": BUILD, "web": {}, "job": BUILD}), "build"),
+        """
+        shop: 2 actions
+           1  build  image shop-app  asked for
+           2  build  image shop-job  asked for
+        """,
+    )
+
+
+def test_build_of_a_service_without_build() -> None:
+    with pytest.raises(PlanRefused, match="cannot build service web: it has no build section"):
+        World().plan(make_stack({"web": {}}), "build", "web")
+
+
+def test_pull() -> None:
+    expect(
+        World().plan(make_stack({"app": BUILD, "web": {"image": "nginx"}}), "pull"),
+        """
+        shop: 1 action
+           1  pull  image nginx  asked for
+        """,
+    )
