@@ -25,7 +25,7 @@ def ask(session: Session, client: Client, verb: str, args: dict[str, Any]) -> An
     result: Any = None
     errors: list[StackupError] = []
     try:
-        for event in client.request(verb, args, files=session.options.files()):
+        for event in client.request(verb, args, files=session.files()):
             match event["event"]:
                 case "result":
                     result = event["data"]

@@ -31,7 +31,7 @@ def interactive(session: Session, client: Client, args: dict[str, Any]) -> int:
     supervisor only tells when the command has ended.
     """
     args = {**args, "size": list(window_size(0))}
-    events = client.request("exec", args, files=session.options.files(), fds=(0, 1, 2))
+    events = client.request("exec", args, files=session.files(), fds=(0, 1, 2))
     ending = Ending()
     try:
         for event in events:

@@ -58,7 +58,7 @@ class Follower:
         gc.enable()
         try:
             with self._interrupts():
-                for event in self.client.request(verb, args, files=self.session.options.files(), fds=fds):
+                for event in self.client.request(verb, args, files=self.session.files(), fds=fds):
                     self.take(event)
         finally:
             self.progress.finish()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
+from typing import Any
 
-from stackup.base.errors import Bug, StackupError
+from stackup.base.errors import Bug, Position, StackupError
 from stackup.base.version import VERSION
 from stackup.cli.terminal import Console, paint
 
@@ -17,10 +19,14 @@ def show(error: StackupError, console: Console, *, as_json: bool = False) -> Non
     """Prints ``error`` and everything that was found beside it to standard error."""
     console.out.flush()
     if as_json:
-        console.err.write(json.dumps({"errors": [item.to_dict() for item in every(error)]}) + "\n")
+        console.err.write(json.dumps({"errors": [_flat(item) for item in every(error)]}) + "\n")
     else:
         console.err.write(text(error, colour=console.colour_err))
     console.err.flush()
+
+
+def _flat(error: StackupError) -> dict[str, Any]:
+    return {key: item for key, item in error.to_dict().items() if key != "details"}
 
 
 def text(error: StackupError, *, colour: bool = False) -> str:
@@ -55,7 +61,7 @@ def _block(error: StackupError, colour: bool) -> str:
     if error.where:
         number = str(error.where.line or "")
         gutter = " " * len(number)
-        lines.append(f"{gutter} {tint('-->', 'blue')} {error.where}")
+        lines.append(f"{gutter} {tint('-->', 'blue')} {place(error.where)}")
         if error.snippet:
             lines += _snippet(error.snippet, number, gutter, colour)
     elif error.snippet:
@@ -65,6 +71,15 @@ def _block(error: StackupError, colour: bool) -> str:
             lead = tint("hint: ", "cyan") if index == 0 else "      "
             lines.append(f"{gutter} {tint('=', 'blue')} {lead}{line}" if error.where else f"  {lead}{line}")
     return "\n".join(lines) + "\n"
+
+
+def place(where: Position) -> str:
+    """A file below the working directory by its short name, as an editor's terminal can open it."""
+    try:
+        inside = os.path.relpath(where.file)
+    except (OSError, ValueError):
+        return str(where)
+    return str(where) if inside.startswith("..") else str(Position(inside, where.line, where.column))
 
 
 def _bug(error: Bug, colour: bool) -> str:

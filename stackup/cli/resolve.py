@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,17 +20,9 @@ from stackup.base.names import is_project_name, normalize_project_name
 
 if TYPE_CHECKING:
     from stackup.cli.session import Session
-    from stackup.stackfile import Loaded, LoadRequest
+    from stackup.stackfile import Loaded, Notice
 
 NOTE_VERSION = 1
-# Compose Specification: the names that are looked for, in this order, upward from the working directory.
-DEFAULT_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
-OVERRIDE_NAMES = (
-    "compose.override.yaml",
-    "compose.override.yml",
-    "docker-compose.override.yml",
-    "docker-compose.override.yaml",
-)
 
 
 def project_name(session: Session) -> str:
@@ -43,7 +35,7 @@ def project_name(session: Session) -> str:
                 hint=f"for example: -p {normalize_project_name(given) or 'demo'}",
             )
         return given
-    note = _read_note(session)
+    note = _read_note(session) if session.stdin is None else None
     if note and _holds(note, session.environment):
         return str(note["project"])
     try:
@@ -55,19 +47,27 @@ def project_name(session: Session) -> str:
     return loaded.stack.name
 
 
-def load(session: Session) -> Loaded:
-    """Reads the stack file and prints what it warns of."""
-    loaded = _load(session)
+def load(session: Session, **switches: bool) -> Loaded:
+    """Reads the stack file and prints what it warns of. ``switches`` are those of ``stackfile.LoadRequest``."""
+    loaded = _load(session, **switches)
     for warning in loaded.warnings:
-        session.console.warn(str(warning))
+        session.console.warn(_words(warning))
     return loaded
 
 
-def load_request(session: Session) -> LoadRequest:
+def _words(warning: Notice) -> str:
+    from stackup.cli.report import place
+
+    text = f"{place(warning.where)}: {warning.message}" if warning.where else warning.message
+    return f"{text} ({warning.hint})" if warning.hint else text
+
+
+def _load(session: Session, **switches: bool) -> Loaded:
     from stackup.stackfile import LoadRequest
+    from stackup.stackfile import load as load_stack
 
     options = session.options
-    return LoadRequest(
+    request = LoadRequest(
         cwd=Path(session.cwd),
         files=options.file,
         project_directory=options.project_directory,
@@ -75,14 +75,12 @@ def load_request(session: Session) -> LoadRequest:
         env_files=options.env_file,
         profiles=options.profile,
         environment=dict(session.environment),
+        stdin=session.stdin,
+        **switches,
     )
-
-
-def _load(session: Session) -> Loaded:
-    from stackup.stackfile import load as load_stack
-
-    loaded = load_stack(load_request(session))
-    _write_note(session, loaded)
+    loaded = load_stack(request)
+    if session.stdin is None:
+        _write_note(session, loaded)
     return loaded
 
 
@@ -123,9 +121,9 @@ def _write_note(session: Session, loaded: Loaded) -> None:
         "version": NOTE_VERSION,
         "key": _key(session),
         "project": loaded.stack.name,
-        "inputs": [[str(item.path), *(_fingerprint(str(item.path)) or ())] for item in loaded.inputs],
-        "absent": sorted(set(_absent(session, loaded))),
-        "variables": {name: _digest(session.environment.get(name)) for name in sorted(loaded.variables)},
+        "inputs": [[item.path, item.mtime_ns, item.size, item.inode] for item in loaded.inputs],
+        "absent": list(loaded.absent),
+        "variables": {name: _digest(value) for name, value in loaded.variables.items()},
     }
     path = _note_path(session)
     try:
@@ -133,20 +131,6 @@ def _write_note(session: Session, loaded: Loaded) -> None:
         write_atomic(path, json.dumps(note), mode=0o600)
     except OSError:
         return  # a cache that cannot be written is none
-
-
-def _absent(session: Session, loaded: Loaded) -> Iterator[str]:
-    """Files that are not there and would have been read."""
-    directories = [Path(session.cwd)]
-    if not session.options.file and not session.environment.get("COMPOSE_FILE"):
-        for directory in (Path(session.cwd), *Path(session.cwd).parents):
-            directories.append(directory)
-            names = DEFAULT_NAMES + OVERRIDE_NAMES
-            yield from (str(directory / name) for name in names if not os.path.lexists(directory / name))
-            if any((directory / name).exists() for name in DEFAULT_NAMES):
-                break
-    directories += [Path(item.path).parent for item in loaded.inputs]
-    yield from (str(item / ".env") for item in directories if not os.path.lexists(item / ".env"))
 
 
 def _fingerprint(path: str) -> list[int] | None:

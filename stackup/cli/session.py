@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stackup.base.paths import Layout
 from stackup.cli import resolve
@@ -40,9 +40,22 @@ class Session:
         """The project's name; reads the stack file only when nothing quicker tells."""
         return resolve.project_name(self)
 
-    def load(self) -> Loaded:
+    @cached_property
+    def stdin(self) -> str | None:
+        """The stack file that was piped in (``-f -``), else None."""
+        if "-" not in self.options.file:
+            return None
+        import sys
+
+        return sys.stdin.read()
+
+    def files(self) -> dict[str, Any]:
+        """What the supervisor needs to read the same stack file."""
+        return {**self.options.files(), "stdin": self.stdin}
+
+    def load(self, **switches: bool) -> Loaded:
         """The stack file, read properly; its warnings are printed, and the project's name is remembered."""
-        return resolve.load(self)
+        return resolve.load(self, **switches)
 
     @property
     def connector(self) -> Connector:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stackup.base.errors import UsageError
 from stackup.base.names import image_name
+from stackup.cli.configtext import as_yaml, chosen, in_order, variables
 from stackup.cli.options import switch, value
 from stackup.cli.session import Session
 from stackup.cli.verbs.common import services
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from stackup.stackfile import Loaded
 
 NEEDS_ROOT = False
-# Sections whose entries services name; what no chosen service names is left out.
-SECTIONS = ("networks", "volumes", "secrets", "configs")
 
 
 @dataclass(frozen=True)
@@ -38,11 +36,23 @@ class Request:
     hash: str = value(
         "--hash", help="Configuration hash of a service, or of all with '*'.", default="", metavar="SERVICE"
     )
-    environment: bool = switch("--environment", help="Variables that are used for interpolation.")
+    environment: bool = switch("--environment", help="The variables of the project, with their values.")
+    variables: bool = switch("--variables", help="The variables that the file uses, with their defaults.")
+    no_interpolate: bool = switch("--no-interpolate", help="Leave variables as they are written.")
+    no_path_resolution: bool = switch("--no-path-resolution", help="Leave relative paths as they are written.")
+    no_env_resolution: bool = switch("--no-env-resolution", help="Leave env_file as it is written.")
+    no_consistency: bool = switch("--no-consistency", help="Do not check what refers to what.")
+    no_normalize: bool = switch("--no-normalize", help="Do not fill in defaults.")
 
 
 def run(session: Session, request: Request) -> int:
-    loaded = session.load()
+    loaded = session.load(
+        interpolate=not (request.no_interpolate or request.variables),
+        resolve_paths=not request.no_path_resolution,
+        resolve_environment=not request.no_env_resolution,
+        check_consistency=not request.no_consistency,
+        normalize=not request.no_normalize,
+    )
     text = render(session, loaded, request)
     if request.quiet:
         return 0
@@ -55,12 +65,12 @@ def run(session: Session, request: Request) -> int:
 
 def render(session: Session, loaded: Loaded, request: Request) -> str:
     """The text that was asked for; lists are sorted, one name a line."""
-    from stackup.stackfile import canonical
-
-    config = canonical(loaded.stack)
+    if request.variables:
+        return variables(as_written(loaded), as_json=request.format == "json")
+    config = as_written(loaded) if request.no_interpolate else filled_in(loaded)
     if request.names:
         config = chosen(config, request.names)
-    listing = _listing(session, loaded, config, request)
+    listing = _listing(loaded, config, request)
     if listing is not None:
         return "".join(f"{line}\n" for line in listing)
     if request.format == "json":
@@ -68,7 +78,19 @@ def render(session: Session, loaded: Loaded, request: Request) -> str:
     return as_yaml(config)
 
 
-def _listing(session: Session, loaded: Loaded, config: dict[str, Any], request: Request) -> list[str] | None:
+def filled_in(loaded: Loaded) -> dict[str, Any]:
+    from stackup.stackfile import canonical
+
+    return in_order(canonical(loaded.stack))
+
+
+def as_written(loaded: Loaded) -> dict[str, Any]:
+    from stackup.stackfile.nodes import plain
+
+    return {"name": loaded.stack.name, **plain(loaded.tree)}
+
+
+def _listing(loaded: Loaded, config: dict[str, Any], request: Request) -> list[str] | None:
     services: dict[str, dict[str, Any]] = config.get("services", {})
     if request.services:
         return sorted(services)
@@ -81,58 +103,18 @@ def _listing(session: Session, loaded: Loaded, config: dict[str, Any], request: 
     if request.profiles:
         return sorted({profile for item in services.values() for profile in item.get("profiles", ())})
     if request.environment:
-        return [
-            f"{name}={session.environment[name]}" for name in sorted(loaded.variables) if name in session.environment
-        ]
+        return [f"{name}={value}" for name, value in sorted(loaded.environment.items())]
     if request.hash:
         return _hashes(loaded, request.hash)
     return None
 
 
 def _hashes(loaded: Loaded, wanted: str) -> list[str]:
-    from stackup.planner.hashing import config_hash
+    from stackup.planner.hashing import config_hash, service_config
 
-    names = sorted(loaded.stack.services) if wanted == "*" else wanted.split(",")
+    stack = loaded.stack
+    names = sorted(stack.services) if wanted == "*" else wanted.split(",")
     for name in names:
-        if name not in loaded.stack.services:
+        if name not in stack.services:
             raise UsageError(f"cannot hash service {name}: there is no such service")
-    return [f"{name} {config_hash(loaded.stack.services[name])}" for name in names]
-
-
-def chosen(config: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    """``config`` with these services, what they depend on, and what these use. Raises UsageError."""
-    services: dict[str, dict[str, Any]] = config.get("services", {})
-    wanted: dict[str, None] = {}
-    queue = list(names)
-    while queue:
-        name = queue.pop()
-        if name not in services:
-            raise UsageError(f"cannot show service {name}: there is no such service")
-        if name not in wanted:
-            wanted[name] = None
-            queue += services[name].get("depends_on") or ()
-    kept = {name: item for name, item in services.items() if name in wanted}
-    result = {**config, "services": kept}
-    for section in SECTIONS:
-        used = {name for item in kept.values() for name in _used(item.get(section) or ())}
-        left = {name: item for name, item in config.get(section, {}).items() if name in used}
-        result.pop(section, None)
-        result |= {section: left} if left else {}
-    return result
-
-
-def _used(entries: Any) -> list[str]:
-    """Names in a service's section: the keys of a mapping, or the ``source`` of each entry."""
-    return list(entries) if isinstance(entries, dict) else [item["source"] for item in entries if "source" in item]
-
-
-def as_yaml(config: dict[str, Any]) -> str:
-    """Block style; strings that YAML 1.2 would read as numbers are quoted, too."""
-    import yaml
-
-    class Dumper(yaml.SafeDumper):
-        def ignore_aliases(self, data: Any) -> bool:
-            return True
-
-    Dumper.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^0o[0-7]+$"), ["0"])
-    return str(yaml.dump(config, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=1 << 20))
+    return [f"{name} {config_hash(service_config(stack, stack.services[name]))}" for name in names]

@@ -51,7 +51,7 @@ def fetch(session: Session, verb: str, args: dict[str, Any]) -> Event:
     plan: Event | None = None
     errors: list[StackupError] = []
     try:
-        for event in client.request("plan", {**args, "verb": verb}, files=session.options.files()):
+        for event in client.request("plan", {**args, "verb": verb}, files=session.files()):
             match event["event"]:
                 case "plan":
                     plan = event

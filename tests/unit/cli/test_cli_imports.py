@@ -7,13 +7,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from cli_support import says, session, supervisor
 
 from stackup.base.paths import Layout
-from stackup.cli import resolve
 
 HEAVY = (
     "typer",
@@ -43,11 +41,8 @@ def project(tmp_path: Path) -> Path:
     """A directory whose stack file has been resolved before."""
     directory = tmp_path / "shop"
     directory.mkdir()
-    (directory / "compose.yaml").write_text("services: {}")
-    of = session(Layout.at(tmp_path / "root"), project="", cwd=directory)
-    inputs = (SimpleNamespace(path=directory / "compose.yaml"),)
-    loaded = SimpleNamespace(stack=SimpleNamespace(name="shop"), inputs=inputs, variables={}, warnings=())
-    resolve._write_note(of, loaded)  # type: ignore[arg-type]
+    (directory / "compose.yaml").write_text("services: {web: {image: host}}")
+    assert session(Layout.at(tmp_path / "root"), project="", cwd=directory).project == "shop"
     return directory
 
 
