@@ -135,22 +135,18 @@ def _mask(
 ) -> None:
     """Hides what nobody could read and no package brought: a key in /usr/local/etc, say. Whiteouts above the host's
     directory; packages' own files stay, they are the same on every machine."""
-    mask.mkdir(parents=True)
-    stamp(str(mask), os.stat(root / target.strip("/")))
-    hidden = list(_unreadable(root, target.strip("/"), skip, {name.strip("/") for name in mount_targets}))
-    if not hidden:
-        return
-    owned = set(package_paths(root))
     base = target.strip("/")
-    for path in hidden:
-        if path in owned:
-            continue
-        place = mask
-        for part in path[len(base) + 1 :].split("/")[:-1]:
-            place = place / part
-            if not place.is_dir():
-                place.mkdir()
-        os.mknod(mask / path[len(base) + 1 :], stat.S_IFCHR, 0)
+    mask.mkdir(parents=True)
+    hidden = set(_unreadable(root, base, skip, {name.strip("/") for name in mount_targets}))
+    for path in sorted(hidden.difference(package_paths(root)) if hidden else ()):
+        place = mask / path[len(base) + 1 :]
+        place.parent.mkdir(parents=True, exist_ok=True)
+        os.mknod(place, stat.S_IFCHR, 0)
+    if target == "/usr" and (root / "usr/sbin").is_dir() and (root / "var/lib/dpkg").is_dir():
+        # Installing a package in an image must not start its service (Debian's invoke-rc.d asks this file).
+        (mask / "sbin").mkdir(exist_ok=True)
+        (mask / "sbin/policy-rc.d").write_text("#!/bin/sh\nexit 101\n")
+        os.chmod(mask / "sbin/policy-rc.d", 0o755)
     for directory, _, _ in os.walk(mask, topdown=False):
         relative = os.path.relpath(directory, mask)
         stamp(directory, os.stat(root / base / relative))

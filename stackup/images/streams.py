@@ -6,6 +6,7 @@ import bz2
 import hashlib
 import io
 import lzma
+import os
 import queue
 import shutil
 import subprocess
@@ -64,6 +65,7 @@ def _zstd(file: BinaryIO) -> Iterator[bytes]:
     program = shutil.which("zstd")
     if program is None:
         raise HostUnfit("cannot decompress the layer: it is zstd-compressed", hint="Install the package zstd.")
+    os.lseek(file.fileno(), file.tell(), os.SEEK_SET)  # the child knows nothing of Python's buffer
     with subprocess.Popen([program, "-dcq"], stdin=file, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout and process.stderr
         try:

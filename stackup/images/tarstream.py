@@ -79,6 +79,18 @@ def _seconds(text: bytes) -> int:
         raise TarError("a time in an extended header is malformed") from None
 
 
+def _check_sum(header: bytes) -> None:
+    """The checksum counts its own eight bytes as spaces. Some old writers summed signed bytes."""
+    total = sum(header) - sum(header[148:156]) + 256
+    signed = total - 256 * sum(1 for byte in header[:148] + header[156:] if byte > 127)
+    try:
+        if _number(header[148:156]) in (total, signed):
+            return
+    except TarError:
+        pass
+    raise TarError("a header's checksum is wrong: this is not a tar archive, or it is damaged")
+
+
 class TarStream:
     """Iterate for entries; between two steps ``read`` or ``chunks`` hand out the entry's data, the rest is skipped."""
 
@@ -130,10 +142,7 @@ class TarStream:
                 return
             if len(header) < BLOCK:
                 raise TarError("the archive is cut off")
-            # The checksum counts its own eight bytes as spaces. Some old writers summed signed bytes.
-            total, stated = sum(header) - sum(header[148:156]) + 256, _number(header[148:156])
-            if total != stated and total - 256 * sum(1 for byte in header[:148] + header[156:] if byte > 127) != stated:
-                raise TarError("a header's checksum is wrong: this is not a tar archive, or it is damaged")
+            _check_sum(header)
             kind, size = header[156:157], _number(header[124:136])
             if size < 0:
                 raise TarError("an entry has a negative size")

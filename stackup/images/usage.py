@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from pathlib import Path
 
 from stackup.base.files import locked, try_lock
 from stackup.base.paths import Layout
@@ -17,12 +19,23 @@ from stackup.oci import image as oci
 
 
 def launches(layout: Layout) -> Iterator[tuple[str, str]]:
-    """The id of every container of every project with the text of its launch record (which names its lowers)."""
+    """Pairs of a container's id and a text that names its lower directories, for all containers of all projects:
+    launch records of those that were started, definitions from the records of those that were only created."""
+    for database in layout.projects.glob("*/records.db"):
+        yield from _definitions(database)
     for path in layout.projects.glob("*/containers/*/bundle/launch.json"):
         try:
             yield path.parent.parent.name, path.read_text(encoding="utf-8", errors="surrogateescape")
         except OSError:
             continue
+
+
+def _definitions(database: Path) -> Iterator[tuple[str, str]]:
+    try:
+        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+            yield from connection.execute("SELECT id, definition FROM containers").fetchall()
+    except sqlite3.Error:
+        return
 
 
 def container_using(layout: Layout, layers: Iterable[Layer]) -> str:
