@@ -62,7 +62,8 @@ CONFINED: dict[str, Attack] = {
     "through a chain of links": lambda out: Archive().symlink("a", str(out.parent)).symlink("b", "a/outside").add(
         "b/secret", b"evil"),
     "file over a link": lambda out: Archive().symlink("l", f"{out}/secret").add("l", b"evil"),
-    "directory over a link": lambda out: Archive().symlink("l", str(out)).directory("l", 0o777).add("l/secret", b"evil"),
+    "directory over a link": lambda out: Archive().symlink("l", str(out)).directory("l", 0o777).add(
+        "l/secret", b"evil"),
     "mode through a link": lambda out: Archive().symlink("l", str(out)).directory("l/dir", 0o777),
     "whiteout through a link": lambda out: Archive().symlink("l", str(out)).add("l/.wh.secret", b""),
     "opaque through a link": lambda out: Archive().symlink("l", str(out)).add("l/.wh..wh..opq", b""),
