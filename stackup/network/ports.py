@@ -74,8 +74,8 @@ def host_ports(binding: PortBinding) -> range:
     text = binding.host_port
     if not text:
         return range(0)
-    first, _, last = text.partition("-")
-    if not first.isdecimal() or (last and not last.isdecimal()):
+    first, dash, last = text.partition("-")
+    if not first.isdecimal() or (dash and not last.isdecimal()):
         raise StackFileError(f"cannot publish port {binding}: {text!r} is neither a port nor a range of ports")
     low, high = int(first), int(last or first)
     if not 0 < low <= high < 65536:
@@ -84,23 +84,29 @@ def host_ports(binding: PortBinding) -> range:
 
 
 def _reserve_any(binding: PortBinding) -> Reservation:
-    """The kernel chooses in the first family; the second must be free by chance, so it may take some attempts."""
+    """The kernel names a port that is free in the first family; it must be free in the second by chance.
+
+    The socket that asked the kernel is not the one that stays: a port that bind() chose is given up at shutdown.
+    """
+    places = _places(binding)
+    if not places:
+        raise StackFileError(f"cannot publish port {binding}: {binding.protocol} needs a host port to be named")
     failure: OSError | None = None
     for _ in range(_ATTEMPTS):
-        taken: list[socket.socket] = []
-        port = 0
         try:
-            for family, host in _places(binding):
-                taken.append(_bind(binding.protocol, family, host, port))
-                port = taken[0].getsockname()[1]
+            port = _free_port(binding.protocol, *places[0])
+            return Reservation(binding, port, _bind_all(binding, port))
         except OSError as error:
-            _close(taken)
             if error.errno not in _TAKEN:
                 raise _not_ours(binding, error) from error
             failure = error
-            continue
-        return Reservation(binding, port, tuple(taken))
     raise PlanRefused(f"cannot publish port {binding}: no free port was found ({failure})")
+
+
+def _free_port(protocol: str, family: socket.AddressFamily, host: str) -> int:
+    with socket.socket(family, _KINDS[protocol] | socket.SOCK_CLOEXEC) as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
 
 
 def _bind_all(binding: PortBinding, port: int) -> tuple[socket.socket, ...]:
