@@ -148,12 +148,21 @@ class Scenario:
         directory = self.root / "lib/projects"
         return sorted(path.name for path in directory.iterdir()) if directory.is_dir() else []
 
-    def take_down(self) -> None:
+    def take_down(self, *, strict: bool = True) -> None:
         """What ends every scenario: nothing runs, nothing is kept."""
         for live in self.live:
             live.kill()
         for project in self.projects():
-            self.stackup("-p", project, "down", "-v", "-t", "1").ok()
+            done = self.stackup("-p", project, "down", "-v", "-t", "0")
+            assert not strict or done.code == 0, str(done)
+
+    def story(self) -> str:
+        """Everything that was typed and answered, and what the project's own processes wrote."""
+        parts = [str(done) for done in self.stackup.transcript]
+        parts += [f"\n{live.command}:\n{live.text}" for live in self.live]
+        for log in sorted(self.root.glob("lib/projects/*/*.log")):
+            parts.append(f"\n{log.name}:\n{log.read_text(errors='replace')[-5000:]}")
+        return "\n".join(parts)
 
 
 def inner_pid(pid: int) -> int:
