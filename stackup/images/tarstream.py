@@ -82,9 +82,9 @@ def _seconds(text: bytes) -> int:
 def _check_sum(header: bytes) -> None:
     """The checksum counts its own eight bytes as spaces. Some old writers summed signed bytes."""
     total = sum(header) - sum(header[148:156]) + 256
-    signed = total - 256 * sum(1 for byte in header[:148] + header[156:] if byte > 127)
     try:
-        if _number(header[148:156]) in (total, signed):
+        stated = _number(header[148:156])
+        if stated == total or stated == total - 256 * sum(byte > 127 for byte in header[:148] + header[156:]):
             return
     except TarError:
         pass
