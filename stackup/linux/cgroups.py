@@ -183,3 +183,13 @@ def _try_write(path: str, text: str) -> None:
 def write_all(settings: Iterable[tuple[str, str]]) -> None:
     for path, text in settings:
         write_file(path, text)
+
+
+def remove_if_empty(hierarchies: Hierarchies, group: str) -> None:
+    """Removes ``group`` and the groups above it where nothing is left in them."""
+    for mount_point in hierarchies.mount_points():
+        for prefix in reversed(_prefixes(group)):
+            try:
+                os.rmdir(f"{mount_point}/{prefix}")
+            except OSError:
+                break

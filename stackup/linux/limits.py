@@ -14,14 +14,32 @@ if TYPE_CHECKING:
     Settings = list[tuple[str, str, str]]
 
 
+# What every container may use, whatever its rules say: the default devices, terminals, and making (not opening) nodes.
+# Appended to the rules of a bundle, as runc and crun do.
+_DEFAULT_DEVICES = (
+    ("c", -1, -1, "m"),
+    ("b", -1, -1, "m"),
+    ("c", 1, 3, "rwm"),
+    ("c", 1, 5, "rwm"),
+    ("c", 1, 7, "rwm"),
+    ("c", 1, 8, "rwm"),
+    ("c", 1, 9, "rwm"),
+    ("c", 5, 0, "rwm"),
+    ("c", 5, 2, "rwm"),
+    ("c", 136, -1, "rwm"),
+)
+
+
 def device_rules(resources: dict[str, Any]) -> list[DeviceRule]:
-    found = []
+    """Empty when the bundle has none: then access is not restricted."""
+    found: list[DeviceRule] = []
     for rule in resources.get("devices") or ():
         major, minor = (-1 if rule.get(key) is None else rule[key] for key in ("major", "minor"))
         found.append(
             DeviceRule(bool(rule["allow"]), rule.get("type") or "a", major, minor, rule.get("access") or "rwm")
         )
-    return found
+    said = {(rule.kind, rule.major, rule.minor, rule.access) for rule in found if rule.allow}
+    return found + [DeviceRule(True, *rule) for rule in _DEFAULT_DEVICES if found and rule not in said]
 
 
 def v1_settings(resources: dict[str, Any]) -> Settings:

@@ -23,7 +23,7 @@ DNS_ADDRESS = "127.0.0.11"
 _NFPROTO_IPV4 = 2
 _SUBSYSTEM = 10 << 8
 _BEGIN, _END = 16, 17
-_NEWTABLE, _NEWCHAIN, _NEWRULE = 0, 3, 6
+_NEWTABLE, _GETTABLE, _NEWCHAIN, _NEWRULE = 0, 1, 3, 6
 _REQUEST, _ACK, _CREATE, _APPEND = 1, 4, 0x400, 0x800
 _NESTED = 0x8000
 _HOOK_OUTPUT, _PRIORITY_RAW = 3, -300
@@ -47,6 +47,19 @@ def redirect_dns(port: int) -> None:
         socket.send(_batch(port))
         while not _acknowledged(socket.recv(1 << 16)):
             pass
+    finally:
+        socket.close()
+
+
+def is_redirected() -> bool:
+    """Whether the calling process's network namespace has the rules."""
+    socket = open_socket(NETLINK_NETFILTER)
+    try:
+        payload = pack(">BBH", _NFPROTO_IPV4, 0, 0) + _text(1, _TABLE)
+        socket.send(pack("IHHII", 16 + len(payload), _SUBSYSTEM | _GETTABLE, _REQUEST, 1, 0) + payload)
+        return bool(unpack_from("IH", socket.recv(1 << 16))[1] == _SUBSYSTEM | _NEWTABLE)
+    except OSError:
+        return False
     finally:
         socket.close()
 

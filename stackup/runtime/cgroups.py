@@ -1,13 +1,23 @@
-"""Control groups as the engine sees them: usage, processes, removal. Works on v2, v1 and hybrid hosts."""
+"""Control groups as the engine sees them: usage, processes, removal. Works on v2, v1 and hybrid hosts.
+
+Groups are named by their path below every hierarchy (``names.container_cgroup``).
+"""
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
+
+from stackup.linux import cgroups
+from stackup.linux.cgroups import Hierarchies
+
+_RETRIES, _PAUSE = 10, 0.005
+_UNLIMITED = 1 << 60
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Bytes, nanoseconds, tasks. None: this host does not count it."""
+    """Bytes, nanoseconds, tasks. None: this host does not count it, or there is no limit."""
 
     memory: int | None
     memory_limit: int | None
@@ -16,12 +26,52 @@ class Usage:
 
 
 def processes(cgroup: str) -> tuple[int, ...]:
-    raise NotImplementedError
+    """Pids in the group and below it."""
+    return tuple(cgroups.processes(Hierarchies.of_this_host(), cgroup))
 
 
 def usage(cgroup: str) -> Usage:
-    raise NotImplementedError
+    found = Hierarchies.of_this_host()
+    if found.v1:
+        return Usage(
+            _number(found, "memory", cgroup, "memory.usage_in_bytes"),
+            _number(found, "memory", cgroup, "memory.limit_in_bytes"),
+            _number(found, "cpuacct", cgroup, "cpuacct.usage"),
+            _number(found, "pids", cgroup, "pids.current"),
+        )
+    cpu = dict(
+        line.split() for line in cgroups.read_file(f"{found.v2}/{cgroup}/cpu.stat").splitlines() if line.count(" ") == 1
+    )
+    return Usage(
+        _number(found, "", cgroup, "memory.current"),
+        _number(found, "", cgroup, "memory.max"),
+        int(cpu["usage_usec"]) * 1000 if "usage_usec" in cpu else None,
+        _number(found, "", cgroup, "pids.current"),
+    )
+
+
+def _number(hierarchies: Hierarchies, controller: str, cgroup: str, name: str) -> int | None:
+    mount_point = hierarchies.v1.get(controller) if controller else hierarchies.v2
+    text = cgroups.read_file(f"{mount_point}/{cgroup}/{name}") if mount_point else ""
+    return int(text) if text.isdigit() and int(text) < _UNLIMITED else None
 
 
 def remove_cgroups(*paths: str) -> tuple[str, ...]:
-    raise NotImplementedError
+    """Removes the groups, what is below them and what is above them and empty; answers the directories still busy.
+
+    A process that was just killed may keep its group for some milliseconds: this waits up to 50 of them.
+    """
+    hierarchies = Hierarchies.of_this_host()
+    left = [path for path in paths if path]
+    busy: list[str] = []
+    for attempt in range(_RETRIES):
+        busy = [directory for path in left for directory in cgroups.remove_tree(hierarchies, path)]
+        if not busy:
+            break
+        if attempt < _RETRIES - 1:
+            time.sleep(_PAUSE)
+    for path in left:
+        parent = path.rpartition("/")[0]
+        if parent:
+            cgroups.remove_if_empty(hierarchies, parent)
+    return tuple(busy)

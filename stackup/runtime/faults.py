@@ -106,5 +106,6 @@ _BY_STEP: dict[str, Callable[[dict[str, Any], int, str], tuple[str, str]]] = {
     "seccomp": _named("load the seccomp filter"),
     "stdio": _named("open the container's output"),
     "clone": _named("create the container's process"),
+    "running": _named("start the container"),
     "find": _named("find the container"),
 }

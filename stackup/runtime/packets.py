@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import os
 from _socket import CMSG_SPACE, MSG_CMSG_CLOEXEC, MSG_CTRUNC, MSG_DONTWAIT, MSG_NOSIGNAL, SCM_RIGHTS, SOL_SOCKET
+from _socket import socket as Socket
 from struct import pack, unpack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from socket import socket
     from typing import Any
 
 PROTOCOL = 1
@@ -28,17 +28,17 @@ def encode(message: dict[str, Any]) -> bytes:
     return json.dumps(message, separators=(",", ":")).encode("utf-8", "surrogateescape")
 
 
-def send_bytes(sock: socket, data: bytes, fds: Sequence[int] = (), *, wait: bool = False) -> None:
+def send_bytes(sock: Socket, data: bytes, fds: Sequence[int] = (), *, wait: bool = False) -> None:
     """Raises BlockingIOError when the peer's queue is full, unless told to ``wait``."""
     control = [(SOL_SOCKET, SCM_RIGHTS, pack(f"{len(fds)}i", *fds))] if fds else []
     sock.sendmsg([data], control, MSG_NOSIGNAL | (0 if wait else MSG_DONTWAIT))
 
 
-def send(sock: socket, message: dict[str, Any], fds: Sequence[int] = (), *, wait: bool = False) -> None:
+def send(sock: Socket, message: dict[str, Any], fds: Sequence[int] = (), *, wait: bool = False) -> None:
     send_bytes(sock, encode(message), fds, wait=wait)
 
 
-def receive(sock: socket, *, wait: bool = False) -> tuple[dict[str, Any] | None, list[int]]:
+def receive(sock: Socket, *, wait: bool = False) -> tuple[dict[str, Any] | None, list[int]]:
     """One packet, or (None, []) when the peer has gone. Raises BlockingIOError when there is none (unless ``wait``)."""
     try:
         flags = MSG_CMSG_CLOEXEC | (0 if wait else MSG_DONTWAIT)
