@@ -43,6 +43,8 @@ class Fates:
             if not container.oneoff:
                 self._containers.setdefault(container.service, []).append(container)
         self._one_shots = one_shots(stack)
+        self._given_up = {item.name for item in volumes.values() if item.remade}
+        self._existing = {item.id for item in observed.containers if not item.oneoff}
 
     def decide(self) -> None:
         for work in self._works.values():
@@ -111,8 +113,7 @@ class Fates:
         remade = [self._networks[key].name for key in container.networks if _is_remade(self._networks, key)]
         if remade:
             return f"network {listed(remade)} is made anew"
-        gone = {item.name for item in self._volumes.values() if item.remade}
-        mounted = [name for name in container.volumes.values() if name in gone]
+        mounted = [name for name in container.volumes.values() if name in self._given_up]
         if mounted:
             return f"volume {listed(mounted)} is made anew"
         return self._parents(service, container)
@@ -123,8 +124,7 @@ class Fates:
                 parent = self._works.get(name)
                 if parent is not None and parent.has(Fate.REPLACE):
                     return f"shares {kind} with {name}, which is replaced"
-        alive = {item.id for group in self._containers.values() for item in group}
-        lost = [item for item in container.namespaces_of if item not in alive]
+        lost = [item for item in container.namespaces_of if item not in self._existing]
         if lost and namespace_parents(service):
             return f"shared namespaces with a container of {listed(namespace_parents(service))} that is gone"
         return ""

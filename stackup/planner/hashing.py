@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel
@@ -68,23 +69,30 @@ def _origin(source: Config | Secret | None) -> str:
     return f"file {source.file}" if source.file else f"environment {source.environment}"
 
 
+@cache
+def _defaults(cls: type[BaseModel]) -> dict[str, Any]:
+    return {name: item.get_default(call_default_factory=True) for name, item in cls.model_fields.items()}
+
+
 def _plain(value: BaseModel, skip: frozenset[str] = frozenset()) -> Plain:
     """Set fields that differ from their default, as lists, dicts and scalars."""
-    fields = type(value).model_fields
+    defaults = _defaults(type(value))
     result: Plain = {}
     for name in value.model_fields_set:
         if name == "extensions" or name in skip:
             continue
         item = getattr(value, name)
-        if item != fields[name].get_default(call_default_factory=True):
+        if item != defaults[name]:
             result[name] = _data(item)
     return result
 
 
 def _data(value: Any) -> Any:
+    if value is None or isinstance(value, str | int | float):
+        return value
     if isinstance(value, BaseModel):
         return _plain(value)
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return {key: _data(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
         return [_data(item) for item in value]
