@@ -54,6 +54,8 @@ def _short(verb: Verb) -> str:
 
 
 def main(argv: Sequence[str]) -> int:
+    if argv and argv[0] == "help":
+        argv = [*argv[1:], "--help"]
     try:
         typer.main.get_command(build()).main(list(argv), prog_name="stackup", standalone_mode=True)
     except SystemExit as end:

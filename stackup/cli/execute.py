@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import Any
@@ -14,6 +15,7 @@ from stackup.cli.session import Session
 from stackup.cli.terminal import Console
 
 INTERRUPTED = 130  # 128 + SIGINT
+HUNG_UP = 129  # 128 + SIGHUP
 PIPE_CLOSED = 141  # 128 + SIGPIPE
 
 
@@ -28,6 +30,11 @@ def execute(options: Globals, verb: Verb, request: Any) -> int:
     except BrokenPipeError:
         _forget_output()
         return PIPE_CLOSED
+    except OSError as error:
+        if error.errno != errno.EIO or console.out.isatty():
+            return _bug(error, console, as_json)
+        _forget_output()  # the terminal is gone; the project is not ours to stop
+        return HUNG_UP
     except KeyboardInterrupt:
         console.err.write("\n")
         return INTERRUPTED
@@ -35,8 +42,12 @@ def execute(options: Globals, verb: Verb, request: Any) -> int:
         _show(error, console, as_json)
         return error.exit_code
     except Exception as error:  # noqa: BLE001  the last door: whatever comes here is our mistake, and said so
-        _show(bug(error), console, as_json)
-        return Bug.exit_code
+        return _bug(error, console, as_json)
+
+
+def _bug(error: Exception, console: Console, as_json: bool) -> int:
+    _show(bug(error), console, as_json)
+    return Bug.exit_code
 
 
 def _show(error: StackupError, console: Console, as_json: bool) -> None:

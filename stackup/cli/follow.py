@@ -17,6 +17,7 @@ from stackup.cli.client import Client, Event
 from stackup.cli.loglines import LogPrinter
 from stackup.cli.progress import Progress, progress
 from stackup.cli.session import Session
+from stackup.cli.terminal import Console
 
 CANCELLING = "Cancelling... (press Ctrl+C again to force)"
 STOPPING = "Gracefully stopping... (press Ctrl+C again to force)"
@@ -33,11 +34,15 @@ class Outcome:
     errors: list[StackupError] = field(default_factory=list)
     interrupts: int = 0
 
+    def show_errors(self, console: Console) -> None:
+        for error in grouped(self.errors):
+            report.show(error, console)
+
 
 @dataclass
 class Follower:
     """Prints one request's events. ``on_exited`` hears of every container that ends; ``cancellable`` says that Ctrl-C
-    is the supervisor's to answer."""
+    is the supervisor's to answer; errors that are ``held_back`` are left for the caller to print."""
 
     session: Session
     client: Client
@@ -48,6 +53,7 @@ class Follower:
     cancellable: bool = True
     outcome: Outcome = field(default_factory=Outcome)
     progress: Progress = field(init=False)
+    held_back: tuple[type[StackupError], ...] = ()
     stopping: bool = False
 
     def __post_init__(self) -> None:
@@ -63,8 +69,8 @@ class Follower:
         finally:
             self.progress.finish()
             self.client.close()
-        for error in grouped(self.outcome.errors):
-            report.show(error, self.session.console)
+        if not any(isinstance(error, self.held_back) for error in self.outcome.errors):
+            self.outcome.show_errors(self.session.console)
         if self.outcome.interrupts:
             self.outcome.exit_code = INTERRUPTED
         elif self.outcome.errors and self.outcome.exit_code == 0:

@@ -116,8 +116,11 @@ class LiveProgress(Progress):
 
     def _write(self, text: str) -> None:
         data = text.encode(self.console.err.encoding or "utf-8", "replace")
-        while data:
-            data = data[os.write(self.fd, data) :]
+        try:
+            while data:
+                data = data[os.write(self.fd, data) :]
+        except OSError:
+            self.stopped.set()  # the terminal is gone
 
     def lines(self, columns: int, rows: int) -> Iterator[list[Segment]]:
         """The frame for a terminal of that size: a title, then a row each, as many as fit."""

@@ -29,6 +29,7 @@ class LogPrinter:
     width: int = 0
     colours: dict[str, str] = field(default_factory=dict)
     last_stream: str = "stdout"
+    last_ns: int = 0  # time of the newest line that came
 
     def announce(self, names: Iterable[str]) -> None:
         """Makes room for the longest name before the first line comes."""
@@ -37,6 +38,7 @@ class LogPrinter:
 
     def line(self, event: dict[str, Any]) -> None:
         """Writes one line; ``line`` may hold surrogates for bytes that are not UTF-8."""
+        self.last_ns = max(self.last_ns, event["time_ns"])
         if not self._shown(event["service"]):
             return
         text = event["line"]

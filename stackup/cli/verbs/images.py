@@ -55,6 +55,8 @@ def _of_project(session: Session, request: Request) -> list[Row] | None:
 
 
 def _print_used(session: Session, request: Request, rows: list[Row]) -> None:
+    if not rows and request.format == "table" and not request.quiet:
+        session.console.say(f"project {session.project} has no containers; `stackup images -a` lists all images")
     stored = {item.id: item for item in _store(session).images()}
     console = session.console
     if request.quiet:

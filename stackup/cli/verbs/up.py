@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from stackup.base.errors import PlanRefused, UsageError
-from stackup.cli.client import Client, Event
-from stackup.cli.follow import STOPPING, Follower, Outcome
-from stackup.cli.loglines import LogPrinter
+from stackup.cli.client import Client
+from stackup.cli.follow import Follower, Outcome
+from stackup.cli.foreground import Foreground
 from stackup.cli.options import switch, value, values
 from stackup.cli.session import Session
 from stackup.cli.verbs.common import refuse_both, services, timeout
@@ -79,7 +79,10 @@ def run(session: Session, request: Request) -> int:
 
         return show(session, "up", args)
     outcome = _carry_out(session, session.ensure(), request, args)
-    if _refused(outcome) and _agreed(session, outcome):
+    if any(isinstance(error, PlanRefused) for error in outcome.errors):
+        if not _agreed(session, outcome):
+            outcome.show_errors(session.console)
+            return outcome.exit_code
         outcome = _carry_out(session, session.ensure(), request, {**args, "yes": True})
     return outcome.exit_code
 
@@ -94,66 +97,8 @@ def _check(request: Request) -> None:
 
 def _carry_out(session: Session, client: Client, request: Request, args: dict[str, Any]) -> Outcome:
     if request.background:
-        return Follower(session, client, "up").run("up", args)
+        return Follower(session, client, "up", held_back=(PlanRefused,)).run("up", args)
     return Foreground(session, client, request).run(args)
-
-
-class Foreground:
-    """An attached ``up``: prints output until everything has ended, or until it must stop because one container has."""
-
-    def __init__(self, session: Session, client: Client, request: Request) -> None:
-        self.request = request
-        self.client = client
-        self.session = session
-        self.abort_code: int | None = None
-        self.aborting = False
-        self.follower = Follower(
-            session,
-            client,
-            "up",
-            logs=LogPrinter(
-                session.console,
-                session.project,
-                prefix=not request.no_log_prefix,
-                colour=not request.no_color,
-                timestamps=request.timestamps,
-                only=frozenset(request.attach),
-                never=frozenset(request.no_attach),
-            ),
-            on_exited=self.exited,
-            interrupt_text=STOPPING,
-        )
-
-    def run(self, args: dict[str, Any]) -> Outcome:
-        outcome = self.follower.run("up", args)
-        if self.abort_code is not None and not outcome.interrupts:
-            outcome.exit_code = self.abort_code
-        return outcome
-
-    def exited(self, event: Event) -> None:
-        """A container has ended: does that end the whole, and with which code?"""
-        request = self.request
-        if not request.aborts or event.get("restarting"):
-            return
-        code = 1 if event["code"] is None else int(event["code"])
-        if request.exit_code_from:
-            if self.abort_code is None and event["service"] == request.exit_code_from:
-                self.abort_code = code
-        elif not self.aborting and (code or not self._failures_only):
-            self.abort_code = code
-        if not self.aborting and (code or not self._failures_only):
-            self.aborting = True
-            self.follower.progress.interrupt(f"Aborting, because {event['name']} has ended...")
-            self.client.cancel("graceful")
-
-    @property
-    def _failures_only(self) -> bool:
-        request = self.request
-        return request.abort_on_container_failure and not (request.abort_on_container_exit or request.exit_code_from)
-
-
-def _refused(outcome: Outcome) -> bool:
-    return any(isinstance(error, PlanRefused) for error in outcome.errors)
 
 
 def _agreed(session: Session, outcome: Outcome) -> bool:
