@@ -129,18 +129,25 @@ class Places:
             for item in mine:
                 self._books.free(bridge, item)
 
-    def let_return(self, rtnl: Rtnl, addresses: Collection[str]) -> None:
-        """Hairpin mode for the ports of containers with these addresses, so that each reaches its own published port
-        while bridge-nf-call-iptables makes bridged packets pass the NAT rules."""
-        wanted = {
-            item.host_name
-            for places in self._attached.values()
-            for item in places.values()
-            if item.address in addresses
-        }
+    def settle(self, rtnl: Rtnl, published: Collection[str], silent: Collection[str]) -> None:
+        """Flags of bridge ports whose links exist by now.
+
+        Hairpin mode for containers with ``published`` addresses, so that each reaches its own published port while
+        bridge-nf-call-iptables makes bridged packets pass the NAT rules. Isolation on ``silent`` bridges.
+        """
+        places = [item for found in self._attached.values() for item in found.values()]
+        wanted = {item.host_name: item for item in places if item.address in published or item.bridge in silent}
         present = [link for link in rtnl.links() if link.name in wanted] if wanted else []
-        if present:
-            rtnl.send(*(links.set_hairpin(link.index) for link in present))
+        rtnl.send(
+            *(
+                links.set_port(
+                    link.index,
+                    hairpin=wanted[link.name].address in published,
+                    isolated=wanted[link.name].bridge in silent,
+                )
+                for link in present
+            )
+        )
 
     def _lease(self, state: NetworkState, book: Book, container_id: str, wanted: Wanted) -> str:
         present = book.of(container_id)

@@ -82,7 +82,7 @@ def table_text(table: str, project: str, networks: Sequence[NetworkState], ports
     maps = [_map(name, kind, _elements(name, ports)) for name, kind in _MAPS.items()]
     body = "\n".join(f"  {line}" for line in (*sets, *maps) if line)
     comment = f'  comment "{_clean(f"stackup project {project}")}"\n'
-    return f"table inet {table}\ndelete table inet {table}\ntable inet {table} {{\n{comment}{body}\n{_CHAINS}}}\n"
+    return f"{removal_text(table)}table inet {table} {{\n{comment}{body}\n{_CHAINS}}}\n"
 
 
 def ports_text(table: str, ports: Sequence[PublishedPort]) -> str:

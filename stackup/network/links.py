@@ -84,15 +84,12 @@ def set_up(index: int) -> Request:
     return _link("bring the bridge up", _NEWLINK, 0, {"index": index, "flags": _UP, "change": _UP}, [])
 
 
-def set_hairpin(index: int) -> Request:
-    """Lets a port send a frame back where it came from: a container that talks to its own published port."""
-    info = {
-        "attrs": [
-            ("IFLA_INFO_SLAVE_KIND", "bridge"),
-            ("IFLA_INFO_SLAVE_DATA", {"attrs": [("IFLA_BRPORT_MODE", 1)]}),
-        ]
-    }
-    return _link("set hairpin mode", _NEWLINK, 0, {"index": index}, [("IFLA_LINKINFO", info)])
+def set_port(index: int, *, hairpin: bool, isolated: bool) -> Request:
+    """``hairpin`` lets a port send a frame back where it came from: a container that talks to its own published port.
+    ``isolated`` ports reach the bridge, but not each other."""
+    flags = [("IFLA_BRPORT_MODE", int(hairpin)), ("IFLA_BRPORT_ISOLATED", int(isolated))]
+    info = {"attrs": [("IFLA_INFO_SLAVE_KIND", "bridge"), ("IFLA_INFO_SLAVE_DATA", {"attrs": flags})]}
+    return _link("set up the bridge port", _NEWLINK, 0, {"index": index}, [("IFLA_LINKINFO", info)])
 
 
 def add_address(index: int, address: str) -> Request:

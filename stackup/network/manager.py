@@ -127,10 +127,11 @@ class NetworkManager:
     # ports
 
     def publish(self, ports: Sequence[PublishedPort]) -> None:
-        """Makes the project's published ports exactly ``ports``, in one transaction."""
+        """Makes the project's published ports exactly ``ports``, in one transaction. To be called when the links of
+        their containers exist: those get what they need to reach themselves."""
         with self._session("publish ports") as rtnl:
             gone = self._table.publish(ports)
-            self._places.let_return(rtnl, {port.address for port in ports})
+            self._places.settle(rtnl, {port.address for port in ports} - {""}, self._table.silent())
             if gone:
                 conntrack.forget(gone)
 

@@ -85,6 +85,9 @@ def prepare_bridge(bridge: str, *, ipv6: bool, localhost: bool) -> None:
     """
     write(f"ipv6/conf/{bridge}/disable_ipv6", "0" if ipv6 else "1")
     write(f"ipv6/conf/{bridge}/accept_ra", "0")
+    # Until its link-local address has passed duplicate address detection, a bridge forwards nothing to a neighbour it
+    # does not know yet: published ports would be dead for the first seconds.
+    write(f"ipv6/conf/{bridge}/accept_dad", "0")
     if localhost:
         write(f"ipv4/conf/{bridge}/route_localnet", "1", needed_for="publish ports on localhost")
 

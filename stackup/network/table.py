@@ -52,6 +52,10 @@ class ProjectTable:
     def publishes_udp(self, addresses: Collection[str]) -> bool:
         return any(port.protocol == "udp" and port.address in addresses for port in self._ports)
 
+    def silent(self) -> set[str]:
+        """Bridges whose containers may not talk to each other."""
+        return {state.bridge for state in self._networks.values() if not state.talk}
+
     def verify(self) -> list[str]:
         if not self._needed():
             return []
@@ -62,8 +66,8 @@ class ProjectTable:
 
     def _write(self) -> None:
         nft = self._open()
+        states = [state for state in self._networks.values() if not state.external]
         if self._needed():
-            states = [state for state in self._networks.values() if not state.external]
             nft.run(firewall.table_text(self._table, self._project, states, self._ports))
         else:
             nft.run(firewall.removal_text(self._table))
@@ -78,10 +82,8 @@ class ProjectTable:
         return bool(self._networks or self._ports)
 
     def _present(self) -> bool:
-        try:
-            return bool(self._open().query(f"list chain inet {self._table} translate"))
-        except NftError:
-            return False
+        tables = (item.get("table", {}) for item in self._open().query("list tables inet"))
+        return any(item.get("name") == self._table for item in tables)
 
     def _open(self) -> Nft:
         if self._nft is None:
