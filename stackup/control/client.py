@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import socket
 import sys
 import time
@@ -18,6 +19,7 @@ from stackup.base.version import VERSION
 from stackup.control.protocol import MAX_FDS, Request
 
 START_TIMEOUT = 30.0  # seconds until a freshly started launcher must accept connections
+LEAVE_PATIENCE = 5.0  # seconds that a command waits for a supervisor and launcher to be gone
 RETRIES = 3  # how often a request is repeated when the supervisor restarts itself before answering
 
 
@@ -114,6 +116,13 @@ def _ended(pid: int) -> bool:
         return False
 
 
+def _pidfd(pid: int) -> int:
+    try:
+        return os.pidfd_open(pid)
+    except ProcessLookupError:
+        return -1
+
+
 class Client:
     """One request on one connection. Not for threads."""
 
@@ -122,6 +131,7 @@ class Client:
         self.project = project
         self.socket = sock
         self.received: list[int] = []
+        self._leaving: list[int] = []  # pidfds of a supervisor and a launcher that are about to end
 
     def fileno(self) -> int:
         return self.socket.fileno()
@@ -172,6 +182,7 @@ class Client:
             except (ConnectionResetError, BrokenPipeError):
                 restarting = True
             if not restarting:
+                self._see_off()
                 return
             if attempt < RETRIES:
                 self.socket.close()
@@ -180,6 +191,14 @@ class Client:
             f"cannot finish {verb}: the supervisor of project {self.project} went away",
             hint=f"see {self.layout.project(self.project).supervisor_log}; the containers run on",
         )
+
+    def _see_off(self) -> None:
+        """Waits for processes that said they were leaving, so that nothing runs when the command returns."""
+        deadline = time.monotonic() + LEAVE_PATIENCE
+        for fd in self._leaving:
+            select.select([fd], [], [], max(0.0, deadline - time.monotonic()))
+            os.close(fd)
+        self._leaving.clear()
 
     def _send_request(self, line: bytes, fds: Sequence[int]) -> None:
         ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", fds))] if fds else []
@@ -213,6 +232,9 @@ class Client:
                 if event["event"] == "restarting":
                     return True
                 seen = True
+                if event["event"] == "leaving":
+                    self._leaving = [fd for pid in event["pids"] if (fd := _pidfd(pid)) >= 0]
+                    continue
                 yield event
                 if event["event"] == "done":
                     return False

@@ -75,7 +75,6 @@ class Supervisor:
         if serving in done:
             serving.result()  # it never returns by itself: raises what ended it
         if waits[0] in done:
-            await project.world.launcher.quit()
             await project.close()
         elif self._orphaned:
             self._replace_launcher()
@@ -104,7 +103,11 @@ class Supervisor:
             self._ending.set()
             return 0
         project = await asyncio.shield(self._opened)
-        return await project.answer(request.verb, request.args, request.files, request.cwd, request.env, connection)
+        code = await project.answer(request.verb, request.args, request.files, request.cwd, request.env, connection)
+        if project.deserted:
+            # The client waits for these two, so that nothing is left when the command returns.
+            connection.emit({"event": "leaving", "pids": [os.getpid(), os.getppid()]})
+        return code
 
 
 if __name__ == "__main__":

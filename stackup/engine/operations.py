@@ -18,6 +18,7 @@ from stackup.engine.effects import StackEffects
 from stackup.engine.follow import Follower
 from stackup.engine.loading import LoadedStack, Loader
 from stackup.engine.observe import observe
+from stackup.engine.preflight import check
 from stackup.engine.records import ContainerRecord
 from stackup.engine.runner import Runner
 from stackup.engine.session import Session
@@ -56,6 +57,7 @@ class Operations:
 
     async def up(self, asked: Asked, session: Session) -> int:
         loaded = await self._load(asked, session)
+        check(loaded.stack, confirmed=bool(asked.args.get("yes")))
         desired = desired_of(Verb.UP, loaded.stack, asked.args)
         if asked.args.get("detach"):
             return FAILED if await self._change(desired, loaded, session) else 0
@@ -227,7 +229,7 @@ def with_build_options(stack: Stack, options: Args) -> Stack:
     services = {}
     for name, service in stack.services.items():
         if service.build is not None:
-            update = {"args": {**service.build.args, **args}}
+            update: dict[str, Any] = {"args": {**service.build.args, **args}}
             update |= {key: True for key in ("no_cache", "pull") if options.get(key)}
             service = service.model_copy(update={"build": service.build.model_copy(update=update)})
         services[name] = service

@@ -96,15 +96,22 @@ class Project:
     def needed(self) -> bool:
         return self._active > 0 or any(item.phase in LIVE for item in self.world.containers.values())
 
+    @property
+    def deserted(self) -> bool:
+        """Nothing of the project is left but named volumes, and nobody asks for anything."""
+        return not (self._active or self.world.containers or self.world.records.networks())
+
     async def until_unneeded(self) -> None:
-        """Returns when no container lives and nobody has asked for anything for a while."""
+        """Returns when no container lives and nobody has asked for anything for a while; at once when all is gone."""
         while True:
             await self.world.any_change.until(lambda: not self.needed)
-            if not await self.world.any_change.until(lambda: self.needed, timeout=IDLE_SECONDS):
+            patience = 0.0 if self.deserted else IDLE_SECONDS
+            if not await self.world.any_change.until(lambda: self.needed, timeout=patience):
                 return
 
     async def close(self) -> None:
         """Leaves nothing behind that only a running project needs; records stay where there is something to record."""
+        await self.world.launcher.quit()
         records = self.world.records
         empty = not (self.world.containers or records.networks() or records.volumes())
         await self.world.desk.close()
