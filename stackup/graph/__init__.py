@@ -1,7 +1,7 @@
 """The dependency graph of a stack: what must be there before what. The only package that imports networkx.
 
-Called by ``stackfile`` (to refuse cycles), ``planner`` and ``engine``. Pure: no I/O. networkx costs 150 ms to import, so
-it is imported when a graph is built, and small stacks without any dependency never need it.
+For ``planner``, ``engine`` and whoever draws a stack. Pure: no I/O. networkx costs 150 ms to import, which happens when a
+graph is built. (``stackfile`` looks for circles itself: it must not wait for networkx, and knows the lines.)
 """
 
 from __future__ import annotations

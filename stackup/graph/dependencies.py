@@ -86,7 +86,7 @@ class Dependencies:
         return self._needs[service_name]
 
     def dependencies(self, service_names: Iterable[str]) -> frozenset[str]:
-        """Everything that the services need, directly or not; without the services themselves unless needed by others."""
+        """Everything that the services need, directly or not; they themselves only where others of them need them."""
         import networkx as nx
 
         return frozenset(other for name in service_names for other in nx.descendants(self._graph, name))

@@ -1,6 +1,6 @@
 """Stack files to a ``Stack``: finds, reads, interpolates, merges, checks, and says what is wrong in the user's words.
 
-Called by ``cli`` and ``engine`` through ``load``; prints nothing, decides nothing, touches nothing but the files it reads.
+Called by ``cli`` and ``engine`` through ``load``; prints nothing, decides nothing, touches only the files it reads.
 The way of a value: ``yamltree`` (YAML to nodes with places) -> ``interpolate`` -> ``grammar`` (written forms to long
 ones) -> ``extend``, ``assemble`` (other files) -> ``finish`` (defaults, names) -> ``check`` -> the model.
 """

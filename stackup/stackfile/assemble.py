@@ -13,10 +13,10 @@ from stackup.stackfile.extend import Extender
 from stackup.stackfile.forms import Reader, merge, show
 from stackup.stackfile.grammar import SECTIONS, STACK
 from stackup.stackfile.interpolate import interpolate
+from stackup.stackfile.mounts import clean
 from stackup.stackfile.nodes import Node, Source, find, plain
 from stackup.stackfile.problems import Problems
 from stackup.stackfile.request import LoadRequest
-from stackup.stackfile.shortforms import clean
 from stackup.stackfile.sources import Sources
 from stackup.stackfile.yamltree import read_documents
 

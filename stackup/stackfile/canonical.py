@@ -6,12 +6,13 @@ distinguishes them from nothing (``_POINTERS``). Extensions appear at the top le
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel
 
-from stackup.model.stack import Config, FileGrant, Secret, Service, SshKey, Stack, Ulimit
+from stackup.model.stack import FileGrant, Secret, Service, SshKey, Stack, Ulimit
 from stackup.stackfile.units import format_duration
 
 _DURATIONS = frozenset(
@@ -39,7 +40,7 @@ def canonical(stack: Stack, *, complete: bool = False) -> dict[str, Any]:
 
 
 def canonical_service(service: Service, *, complete: bool = False) -> dict[str, Any]:
-    """One service as under ``services``, dollar signs as they are: what configuration hashes and differences compare."""
+    """One service as under ``services``, dollar signs as they are: what hashes and differences are made of."""
     data = _object(service, complete)
     data.pop("name", None)
     data.setdefault("command", None)
@@ -62,7 +63,7 @@ def _resource(item: BaseModel, complete: bool) -> dict[str, Any]:
     if isinstance(item, Service):
         return canonical_service(item, complete=complete)
     data = _object(item, complete)
-    if isinstance(item, Secret) or (isinstance(item, Config) and item.environment):
+    if isinstance(item, Secret):
         data.pop("content", None)
     return data
 
@@ -97,10 +98,18 @@ def _value(name: str, value: Any, complete: bool) -> Any:
     if isinstance(value, tuple):
         return [_value("", child, complete) for child in value]
     if isinstance(value, float):
-        return format_duration(value) if name in _DURATIONS else int(value) if value.is_integer() else value
+        return format_duration(value) if name in _DURATIONS else _single(value)
     if name in _SIZES and isinstance(value, int):
         return str(value)
     return value
+
+
+def _single(value: float) -> int | float:
+    """Compose keeps fractions in 32 bits: the shortest number that reads back as the same one."""
+    if value.is_integer():
+        return int(value)
+    packed = struct.pack("f", value)
+    return next(number for digits in range(1, 18) if struct.pack("f", number := float(f"{value:.{digits}g}")) == packed)
 
 
 def _hosts(hosts: Mapping[str, tuple[str, ...]]) -> list[str]:

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 
 from stackup.stackfile.forms import show
 from stackup.stackfile.nodes import Node
+from stackup.stackfile.ports import is_address
 from stackup.stackfile.problems import Problems, did_you_mean
-from stackup.stackfile.shortforms import is_address
 
 Fields = Mapping[str, Node]
 _EMPTY: dict[str, Node] = {}
@@ -165,18 +165,23 @@ class Checker:
         limits = _find(service, "deploy", "resources", "limits")
         reservations = _find(service, "deploy", "resources", "reservations")
         pairs = (
-            ("scale", _find(service, "deploy"), "replicas", "deploy.replicas"),
-            ("cpus", limits, "cpus", "deploy.resources.limits.cpus"),
-            ("mem_limit", limits, "memory", "deploy.resources.limits.memory"),
-            ("mem_reservation", reservations, "memory", "deploy.resources.reservations.memory"),
-            ("pids_limit", limits, "pids", "deploy.resources.limits.pids"),
+            ("scale", _find(service, "deploy"), "replicas", "deploy.replicas", True),
+            ("cpus", limits, "cpus", "deploy.resources.limits.cpus", False),
+            ("mem_limit", limits, "memory", "deploy.resources.limits.memory", False),
+            ("mem_reservation", reservations, "memory", "deploy.resources.reservations.memory", False),
+            ("pids_limit", limits, "pids", "deploy.resources.limits.pids", False),
         )
-        for attribute, parent, key, other in pairs:
-            here, there = service.get(attribute), parent.get(key) if parent is not None else None
-            if here is not None and there is not None and here.value and there.value and here.value != there.value:
-                self.refuse(
-                    here, f"{path}.{attribute}", f"{other} says something else (line {there.line})", at_key=True
-                )
+        for attribute, parent, key, other, optional in pairs:
+            here = service.get(attribute)
+            if here is None or not here.value or parent is None or (key not in parent.value and optional):
+                continue
+            there = parent.get(key)
+            if there is None:
+                reason = f"{other} must say the same, as other limits stand there"
+                self.refuse(here, f"{path}.{attribute}", reason, "write all limits in one place", at_key=True)
+            elif here.value != there.value:
+                reason = f"{other} says something else (line {there.line})"
+                self.refuse(here, f"{path}.{attribute}", reason, at_key=True)
 
     def container_name(self, name: str, path: str, service: Node, names: dict[str, str]) -> None:
         node = service.get("container_name")

@@ -1,8 +1,9 @@
-"""Circles among services, found while the places of the edges are still known, so that each edge's line can be shown."""
+"""Circles among services, found while the edges still know their lines."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 from stackup.stackfile.check import children
 from stackup.stackfile.nodes import Node
@@ -48,7 +49,7 @@ def _cycles(start: str, edges: Mapping[str, Mapping[str, Node]], done: set[str])
 def _report(cycle: list[str], edges: Mapping[str, Mapping[str, Node]], problems: Problems) -> None:
     loop = [*cycle, cycle[0]]
     parts = []
-    for name, other in zip(loop, loop[1:], strict=False):
+    for name, other in pairwise(loop):
         node = edges[name][other]
         where = node.key_position if node.key_line == node.line and node.key_line else node.position
         parts.append(f"{name} needs {other} ({where})")

@@ -9,9 +9,9 @@ from stackup.stackfile.environment import Environment
 from stackup.stackfile.forms import Reader, merge
 from stackup.stackfile.grammar import SERVICE
 from stackup.stackfile.interpolate import interpolate
+from stackup.stackfile.mounts import clean
 from stackup.stackfile.nodes import RESET, Node
 from stackup.stackfile.problems import did_you_mean
-from stackup.stackfile.shortforms import clean
 
 if TYPE_CHECKING:
     from stackup.stackfile.assemble import Assembler

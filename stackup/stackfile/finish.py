@@ -80,6 +80,9 @@ class Finisher:
         if build is not None and "context" not in build.value:
             context = str(self.directory) if self.request.resolve_paths else "."
             fields["build"] = _with(build, context=build.under(context))
+        scale, deploy = fields.get("scale"), fields.get("deploy")
+        if scale is not None and deploy is not None and type(deploy.value) is dict and "replicas" not in deploy.value:
+            fields["deploy"] = _with(deploy, replicas=scale)
         _each(fields, "secrets", _secret_target)
         _each(fields, "gpus", _device_count)
         reservations = _below(fields, "deploy", "resources", "reservations")

@@ -13,7 +13,7 @@ from typing import Any
 
 from stackup.stackfile.nodes import OVERRIDE, RESET, Node
 from stackup.stackfile.problems import Problems, did_you_mean
-from stackup.stackfile.units import go_text, parse_duration, parse_size
+from stackup.stackfile.units import go_text
 
 Key = Callable[[Any], str | None]  # of an item's plain value; None: the item has no identity
 
@@ -102,177 +102,18 @@ def merge(form: Form, base: Node, over: Node) -> Node | None:
     return form.merge(base, over)
 
 
-class Text(Form):
-    """A text. Numbers are refused as Compose does, with the advice to quote them."""
-
-    def __init__(
-        self, expected: str = "a text", *, pattern: str = "", choices: tuple[str, ...] = (), empty: bool = True
-    ) -> None:
-        self.expected = expected if not choices else f"one of {', '.join(choices)}"
-        self.pattern = re.compile(pattern) if pattern else None
-        self.choices = choices
-        self.empty = empty
-
-    def read(self, node: Node, path: str, reader: Reader) -> Node | None:
-        value = node.value
-        if type(value) is not str:
-            hint = f'write it in quotes: "{raw(node)}"' if type(value) in (int, float, bool) else ""
-            reader.wrong(node, path, self.expected, hint)
-            return None
-        if (self.choices or self.pattern or not self.empty) and not reader.open_text(node):
-            if self.choices and value not in self.choices:
-                reader.wrong(node, path, self.expected, did_you_mean(value, self.choices))
-                return None
-            if (self.pattern and not self.pattern.search(value)) or (not self.empty and not value):
-                reader.wrong(node, path, self.expected)
-                return None
-        return node
-
-
-def raw(node: Node) -> str:
-    """A scalar as it stands in the file: ``0444`` rather than 292."""
-    rest = node.source.line(node.line)[node.column - 1 :]
-    match = re.match(r"[^\s,\]}#]+", rest)
-    return match[0] if match else go_text(node.value)
-
-
-class NumberText(Form):
-    """A text that may be written as a number (``expose``, ``group_add``)."""
-
-    expected = "a text or a number"
-
-    def read(self, node: Node, path: str, reader: Reader) -> Node | None:
-        if type(node.value) is str:
-            return node
-        if type(node.value) in (int, float):
-            return node.with_value(go_text(node.value))
-        reader.wrong(node, path, self.expected)
-        return None
-
-
-class Scalar(NumberText):
-    """Any scalar, as text (``provenance``, ``driver_opts``)."""
-
-    expected = "a text, a number, true or false"
-
-    def read(self, node: Node, path: str, reader: Reader) -> Node | None:
-        if type(node.value) is bool:
-            return node.with_value("true" if node.value else "false")
-        return super().read(node, path, reader)
-
-
-_TRUE = frozenset(("true", "1", "t", "y", "yes", "on"))
-_FALSE = frozenset(("false", "0", "f", "n", "no", "off"))
-
-
-class Flag(Form):
-    """True or false. Texts such as ``yes`` count, because Compose casts what comes out of a variable."""
-
-    expected = "true or false"
-
-    def read(self, node: Node, path: str, reader: Reader) -> Node | None:
-        value = node.value
-        if type(value) is bool or reader.open_text(node):
-            return node
-        if type(value) is str:
-            word = value.lower()
-            if word in _TRUE or word in _FALSE:
-                return node.with_value(word in _TRUE)
-        reader.wrong(node, path, self.expected)
-        return None
-
-
-class Whole(Form):
-    """A whole number, also written as a text."""
-
-    def __init__(self, expected: str = "a whole number", low: int | None = None, high: int | None = None) -> None:
-        self.expected = expected
-        self.low = low
-        self.high = high
-
-    def read(self, node: Node, path: str, reader: Reader) -> Node | None:
-        value = node.value
-        if reader.open_text(node):
-            return node
-        if (type(value) is str and re.fullmatch(r"[-+]?[0-9]{1,19}", value)) or (type(value) is float and value.is_integer()):
-            value = int(value)
-        if type(value) is not int:
-            reader.wrong(node, path, self.expected)
-            return None
-        if (self.low is not None and value < self.low) or (self.high is not None and value > self.high):
-            bounds = f"at least {self.low}" if self.high is None else f"from {self.low} to {self.high}"
-            reader.wrong(node, path, f"{self.expected} {bounds}")
-            return None
-        return node if value is node.value else node.with_value(value)
-
-
-class Number(Form):
-    """A number with or without a fraction, also written as a text."""
-
-    expected = "a number"
-
-    def read(self, node: Node, path: str, reader: Reader) -> Node | None:
-        value = node.value
-        if type(value) in (int, float) or reader.open_text(node):
-            return node
-        if type(value) is str:
-            try:
-                return node.with_value(float(value))
-            except ValueError:
-                pass
-        reader.wrong(node, path, self.expected)
-        return None
-
-
-class Duration(Form):
-    """Seconds, from texts such as ``1m30s``."""
-
-    expected = "a duration such as 10s, 1m30s or 500ms"
-
-    def read(self, node: Node, path: str, reader: Reader) -> Node | None:
-        value = node.value
-        if reader.open_text(node):
-            return node
-        if type(value) is str:
-            seconds = parse_duration(value)
-            if seconds is not None:
-                return node.with_value(seconds)
-            reader.wrong(node, path, self.expected)
-        else:
-            number = type(value) in (int, float)
-            reader.wrong(node, path, self.expected, f'a number needs a unit: "{go_text(value)}s"' if number else "")
-        return None
-
-
-class Size(Form):
-    """Bytes, from numbers and texts such as ``512m``. ``number=False``: Compose takes texts only here."""
-
-    expected = "a size such as 512m, 1.5g or 64k"
-
-    def __init__(self, *, number: bool = True, unlimited: bool = False) -> None:
-        self.number = number
-        self.unlimited = unlimited
-
-    def read(self, node: Node, path: str, reader: Reader) -> Node | None:
-        value = node.value
-        if reader.open_text(node):
-            return node
-        if type(value) in (int, float) and self.number:
-            return node.with_value(int(value))
-        if type(value) is str:
-            size = -1 if self.unlimited and value == "-1" else parse_size(value)
-            if size is not None:
-                return node.with_value(size)
-        hint = f'write it in quotes: "{raw(node)}"' if type(value) in (int, float) else ""
-        reader.wrong(node, path, self.expected, hint)
-        return None
-
-
 class Anything(Form):
     """Below ``x-``: kept as it is written."""
 
     def read(self, node: Node, path: str, reader: Reader) -> Node | None:
         return node
+
+    def merge(self, base: Node, over: Node) -> Node:
+        if type(base.value) is type(over.value) is dict:
+            return over.with_value(merge_children(base.value, over.value, lambda key: self))
+        if type(base.value) is type(over.value) is list:
+            return over.with_value([*base.value, *over.value])
+        return replacing(base, over)
 
 
 ANYTHING = Anything()
@@ -281,7 +122,7 @@ ANYTHING = Anything()
 class ListOf(Form):
     """A list. ``key`` gives an item's identity: a later item with the same one replaces the earlier.
 
-    Without ``key`` a repeated text is refused when ``unique``, and kept otherwise. ``single`` also takes one item alone.
+    Without ``key`` a repeated text is refused when ``unique``, and kept otherwise. ``single`` also takes a lone item.
     """
 
     def __init__(
@@ -540,61 +381,3 @@ class Record(Form):
     def merge(self, base: Node, over: Node) -> Node:
         fields = self.fields
         return over.with_value(merge_children(base.value, over.value, lambda key: fields.get(key, ANYTHING)))
-
-
-class Short(Form):
-    """A form with a short syntax: a text that ``expand`` turns into what ``long`` (a mapping, or ``kind``) is read to."""
-
-    def __init__(
-        self,
-        long: Form,
-        expand: Callable[[Node, str, Reader], Node | None],
-        expected: str,
-        *,
-        kind: type = dict,
-        finish: Callable[[Node, str, Reader], Node | None] | None = None,
-    ) -> None:
-        self.long = long
-        self.expand = expand
-        self.expected = expected
-        self.kind = kind
-        self.finish = finish
-
-    def read(self, node: Node, path: str, reader: Reader) -> Node | None:
-        if type(node.value) is str:
-            return self.expand(node, path, reader)
-        if type(node.value) is not self.kind:
-            reader.wrong(node, path, self.expected)
-            return None
-        item = self.long.read(node, path, reader)
-        return item if item is None or self.finish is None else self.finish(item, path, reader)
-
-    def merge(self, base: Node, over: Node) -> Node:
-        return self.long.merge(base, over)
-
-
-class Replaced(Form):
-    """Reads like ``form``, but merging replaces instead of joining."""
-
-    def __init__(self, form: Form, *, null: bool = False) -> None:
-        self.form = form
-        self.expected = form.expected
-        self.null_resets = null
-        self.null = null
-
-    def read(self, node: Node, path: str, reader: Reader) -> Node | None:
-        return node if node.value is None and self.null else self.form.read(node, path, reader)
-
-
-class Typed(Form):
-    """An extension that has a grammar: checked here, kept as written, and read again once merging is over."""
-
-    def __init__(self, record: Record) -> None:
-        self.record = record
-        self.expected = record.expected
-
-    def read(self, node: Node, path: str, reader: Reader) -> Node | None:
-        return node if self.record.read(node, path, reader) is not None else None
-
-    def merge(self, base: Node, over: Node) -> Node:
-        return self.record.merge(base, over) if type(base.value) is type(over.value) is dict else replacing(base, over)

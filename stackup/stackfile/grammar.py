@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from stackup.stackfile.forms import Form, ListOf, MapOf, Pairs, Reader, Record, Short, Text, Typed, Whole, show
+from stackup.stackfile.forms import Form, ListOf, MapOf, Pairs, Reader, Record, show
 from stackup.stackfile.grammar_extras import STACK_EXTRAS
 from stackup.stackfile.grammar_parts import FLAG, LABELS, NAME, OPTIONS, TEXT, TEXTS
 from stackup.stackfile.grammar_service import SERVICE
+from stackup.stackfile.mounts import HostPath
 from stackup.stackfile.nodes import Node
-from stackup.stackfile.shortforms import HostPath
+from stackup.stackfile.scalars import Text, Whole
+from stackup.stackfile.wrappers import Short, Typed
 
 
 class _External(Form):
@@ -45,8 +47,19 @@ _POOL = Record(
 )
 
 
-def _subnet(node: Node) -> str | None:
-    return node.text("subnet") or None
+class _Pools(ListOf):
+    """A later list replaces the earlier one, but a pool of the same subnet keeps what the later does not say."""
+
+    def __init__(self) -> None:
+        super().__init__(_POOL, "a list of address pools")
+
+    def merge(self, base: Node, over: Node) -> Node:
+        known = {pool.text("subnet"): pool for pool in base.value}
+        pools = [
+            _POOL.merge(known[pool.text("subnet")], pool) if pool.text("subnet") in known else pool
+            for pool in over.value
+        ]
+        return over.with_value(pools)
 
 
 NETWORK = _Resource(
@@ -59,7 +72,7 @@ NETWORK = _Resource(
             "ipam",
             {
                 "driver": TEXT,
-                "config": ListOf(_POOL, "a list of address pools", key=_subnet),
+                "config": _Pools(),
                 "options": MapOf(TEXT, "a mapping of texts"),
             },
         ),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from stackup.stackfile.forms import Duration, Flag, Form, ListOf, Number, Pairs, Reader, Record, Short, Text, Whole
+from stackup.stackfile.forms import Form, ListOf, Pairs, Reader, Record
 from stackup.stackfile.nodes import Node
+from stackup.stackfile.scalars import Duration, Flag, Number, Text, Whole
 from stackup.stackfile.shortforms import expand_command
+from stackup.stackfile.wrappers import Short
 
 _TEXT = Text()
 _DURATION = Duration()

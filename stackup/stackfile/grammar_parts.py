@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-from stackup.stackfile.forms import (
-    Duration,
-    Flag,
-    Form,
-    Key,
-    ListOf,
-    MapOf,
-    Number,
-    NumberText,
-    Pairs,
-    Reader,
-    Record,
-    Replaced,
-    Scalar,
-    Short,
-    Size,
-    Text,
-    Whole,
-)
+from stackup.stackfile.forms import Form, Key, ListOf, MapOf, Pairs, Reader, Record
+from stackup.stackfile.mounts import HostPath
 from stackup.stackfile.nodes import Node
-from stackup.stackfile.shortforms import HostPath, Hosts, SshKeys, UlimitForm, expand_command, expand_test
+from stackup.stackfile.scalars import Duration, Flag, Number, NumberText, Scalar, Size, Text, Whole
+from stackup.stackfile.shortforms import Hosts, SshKeys, UlimitForm, expand_command, expand_test
+from stackup.stackfile.wrappers import Replaced, Short
 
 TEXT = Text()
 FLAG = Flag()

@@ -2,21 +2,7 @@
 
 from __future__ import annotations
 
-from stackup.stackfile.forms import (
-    Form,
-    ListOf,
-    MapOf,
-    NumberText,
-    Pairs,
-    Reader,
-    Record,
-    Scalar,
-    Short,
-    Size,
-    Text,
-    Typed,
-    Whole,
-)
+from stackup.stackfile.forms import Form, ListOf, MapOf, Pairs, Reader, Record
 from stackup.stackfile.grammar_extras import SERVICE_EXTRAS
 from stackup.stackfile.grammar_parts import (
     BUILD,
@@ -48,8 +34,12 @@ from stackup.stackfile.grammar_parts import (
     by_value,
     grants,
 )
+from stackup.stackfile.mounts import HostPath, expand_volume, finish_volume
 from stackup.stackfile.nodes import Node
-from stackup.stackfile.shortforms import HostPath, Hosts, Names, PortList, expand_device, expand_volume, finish_volume
+from stackup.stackfile.ports import PortList
+from stackup.stackfile.scalars import NumberText, Scalar, Size, Text, Whole
+from stackup.stackfile.shortforms import Hosts, Names, expand_device
+from stackup.stackfile.wrappers import Short, Typed
 
 CONDITIONS = ("service_started", "service_healthy", "service_completed_successfully")
 MOUNT_TYPES = ("bind", "volume", "tmpfs", "image", "cluster", "npipe")
@@ -282,7 +272,7 @@ SERVICE_FIELDS: dict[str, Form] = {
     "stop_signal": TEXT,
     "storage_opt": MapOf(Scalar(), "a mapping"),
     "sysctls": LABELS,
-    "tmpfs": ListOf(TEXT, "a text or a list of texts", key=by_value, single=True),
+    "tmpfs": TEXT_OR_LIST,
     "tty": FLAG,
     "ulimits": ULIMITS,
     "use_api_socket": FLAG,

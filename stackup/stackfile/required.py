@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from stackup.stackfile.forms import Form, ListOf, MapOf, Record, Replaced, Short
+from stackup.stackfile.forms import Form, ListOf, MapOf, Record
 from stackup.stackfile.grammar import STACK
 from stackup.stackfile.nodes import RESET, Node
 from stackup.stackfile.problems import Problems
 from stackup.stackfile.shortforms import Names
+from stackup.stackfile.wrappers import Replaced, Short
 
 
 def check_required(tree: Node, problems: Problems) -> None:
@@ -24,8 +25,7 @@ def _check(node: Node, form: Form, path: str, problems: Problems) -> None:
                 reason = f"{name} must be given for {form.noun}"
                 problems.add(node, f"cannot use {path}: {reason}", at_key=True)
     for name, child, below in _below(node, form):
-        if _LEADS.get(id(below), True):
-            _check(child, below, f"{path}.{name}" if path else name, problems)
+        _check(child, below, f"{path}.{name}" if path else name, problems)
 
 
 def _below(node: Node, form: Form) -> Iterator[tuple[str, Node, Form]]:

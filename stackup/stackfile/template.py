@@ -104,7 +104,7 @@ class _Template:
         return self.value(name[0], dollar), name.end()
 
     def closing(self, dollar: int, end: int) -> int:
-        """The brace that ends ``${`` at ``dollar``: braces in a default count in pairs; without a pair, the last one."""
+        """The brace that ends ``${`` at ``dollar``: braces in a default come in pairs; else it is the last one."""
         text = self.text
         level = 0
         for index in range(dollar + 1, end):

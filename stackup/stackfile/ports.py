@@ -1,0 +1,120 @@
+"""``ports``: the short syntax and its ranges (docker/go-connections, nat.ParsePortSpec)."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator
+
+from stackup.stackfile.forms import ListOf, Reader, Record
+from stackup.stackfile.nodes import Node
+
+_PORT = "[[IP:]HOST:]CONTAINER[/PROTOCOL], such as 80, 8080:80, 127.0.0.1:8080:80/udp or 8000-8010:80"
+_PROTOCOLS = ("tcp", "udp", "sctp")
+
+
+class PortList(ListOf):
+    """``ports``: a range such as ``8000-8002:80-82`` stands for several entries."""
+
+    def __init__(self, long: Record) -> None:
+        super().__init__(long, "a list of ports", key=_port_key)
+        self.long = long
+
+    def items(self, child: Node, path: str, reader: Reader) -> list[Node]:
+        value = child.value
+        if type(value) is dict:
+            item = self.long.read(child, path, reader)
+            return [] if item is None else [_with_mode(item)]
+        if type(value) is int:
+            value = str(value)
+        if type(value) is not str:
+            reader.wrong(child, path, f"a port: {_PORT}")
+            return []
+        if reader.open_text(child):
+            return [child]
+        try:
+            return [
+                child.with_value({name: child.under(part) for name, part in port.items()})
+                for port in parse_ports(value)
+            ]
+        except ValueError as error:
+            reader.wrong(child, path, f"a port: {_PORT}", str(error))
+            return []
+
+
+def _with_mode(item: Node) -> Node:
+    """Compose fills in the mode and protocol before it compares ports of several files."""
+    given = item.value
+    filled = {name: given[name] if name in given else item.under(value) for name, value in _DEFAULTS.items()}
+    return item.with_value({**given, **filled})
+
+
+_DEFAULTS = {"mode": "ingress", "protocol": "tcp"}
+
+
+def _port_key(node: Node) -> str | None:
+    if type(node.value) is not dict:
+        return None
+    parts = {name: child.value for name, child in node.value.items() if not name.startswith("x-")}
+    published, protocol = parts.get("published") or "", parts.get("protocol", "tcp")
+    return f"{parts.get('host_ip') or '0.0.0.0'}:{published}:{parts.get('target')}/{protocol}"
+
+
+def parse_ports(text: str) -> Iterator[dict[str, str | int]]:
+    """The long forms of one short port. Raises ValueError with a sentence (docker/go-connections nat.ParsePortSpec)."""
+    spec, slash, protocol = text.partition("/")
+    protocol = protocol.lower() if slash and protocol else "tcp"
+    parts = spec.split(":")
+    container = parts[-1]
+    host = parts[-2] if len(parts) > 1 else ""
+    address = _address(":".join(parts[:-2]))
+    if not container:
+        raise ValueError("the container's port is missing")
+    if protocol not in _PROTOCOLS:
+        raise ValueError(f"the protocol {protocol!r} is none of tcp, udp, sctp")
+    start, end = _port_range(container, "container")
+    if not host:
+        return iter(_long(address, "", port, protocol) for port in range(start, end + 1))
+    first, last = _port_range(host, "host")
+    if end - start != last - first:
+        if end != start:
+            raise ValueError(f"the ranges {host} and {container} differ in length")
+        return iter([_long(address, f"{first}-{last}", start, protocol)])
+    return iter(_long(address, str(first + port - start), port, protocol) for port in range(start, end + 1))
+
+
+def _long(address: str, published: str, target: int, protocol: str) -> dict[str, str | int]:
+    port: dict[str, str | int] = {"mode": "ingress", "target": target, "protocol": protocol}
+    if published:
+        port["published"] = published
+    if address:
+        port["host_ip"] = address
+    return port
+
+
+def _address(text: str) -> str:
+    if not text:
+        return ""
+    plain = text[1:-1] if text[0] == "[" and text[-1] == "]" else text
+    if not is_address(plain):
+        raise ValueError(f"{text!r} is no IP address")
+    return plain
+
+
+def is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return False
+    return True
+
+
+def _port_range(text: str, side: str) -> tuple[int, int]:
+    first, dash, last = text.partition("-")
+    numbers = [first, last if dash else first]
+    if not all(re.fullmatch(r"[0-9]{1,5}", part) and int(part) <= 65535 for part in numbers):
+        raise ValueError(f"the {side} port {text!r} is no number from 0 to 65535 and no range of them")
+    start, end = int(numbers[0]), int(numbers[1])
+    if end < start:
+        raise ValueError(f"the {side} port range {text!r} ends before it begins")
+    return start, end

@@ -1,0 +1,178 @@
+"""Forms of single values: texts, flags, numbers, durations, sizes. Compose's string-or-number rules live here."""
+
+from __future__ import annotations
+
+import re
+
+from stackup.stackfile.forms import Form, Reader
+from stackup.stackfile.nodes import Node
+from stackup.stackfile.problems import did_you_mean
+from stackup.stackfile.units import go_text, parse_duration, parse_size
+
+
+class Text(Form):
+    """A text. Numbers are refused as Compose does, with the advice to quote them."""
+
+    def __init__(
+        self, expected: str = "a text", *, pattern: str = "", choices: tuple[str, ...] = (), empty: bool = True
+    ) -> None:
+        self.expected = expected if not choices else f"one of {', '.join(choices)}"
+        self.pattern = re.compile(pattern) if pattern else None
+        self.choices = choices
+        self.empty = empty
+
+    def read(self, node: Node, path: str, reader: Reader) -> Node | None:
+        value = node.value
+        if type(value) is not str:
+            hint = f'write it in quotes: "{raw(node)}"' if type(value) in (int, float, bool) else ""
+            reader.wrong(node, path, self.expected, hint)
+            return None
+        if (self.choices or self.pattern or not self.empty) and not reader.open_text(node):
+            if self.choices and value not in self.choices:
+                reader.wrong(node, path, self.expected, did_you_mean(value, self.choices))
+                return None
+            if (self.pattern and not self.pattern.search(value)) or (not self.empty and not value):
+                reader.wrong(node, path, self.expected)
+                return None
+        return node
+
+
+def raw(node: Node) -> str:
+    """A scalar as it stands in the file: ``0444`` rather than 292."""
+    rest = node.source.line(node.line)[node.column - 1 :]
+    match = re.match(r"[^\s,\]}#]+", rest)
+    return match[0] if match else go_text(node.value)
+
+
+class NumberText(Form):
+    """A text that may be written as a number (``expose``, ``group_add``)."""
+
+    expected = "a text or a number"
+
+    def read(self, node: Node, path: str, reader: Reader) -> Node | None:
+        if type(node.value) is str:
+            return node
+        if type(node.value) in (int, float):
+            return node.with_value(go_text(node.value))
+        reader.wrong(node, path, self.expected)
+        return None
+
+
+class Scalar(NumberText):
+    """Any scalar, as text (``provenance``, ``driver_opts``)."""
+
+    expected = "a text, a number, true or false"
+
+    def read(self, node: Node, path: str, reader: Reader) -> Node | None:
+        if type(node.value) is bool:
+            return node.with_value("true" if node.value else "false")
+        return super().read(node, path, reader)
+
+
+_TRUE = frozenset(("true", "1", "t", "y", "yes", "on"))
+_FALSE = frozenset(("false", "0", "f", "n", "no", "off"))
+
+
+class Flag(Form):
+    """True or false. Texts such as ``yes`` count, because Compose casts what comes out of a variable."""
+
+    expected = "true or false"
+
+    def read(self, node: Node, path: str, reader: Reader) -> Node | None:
+        value = node.value
+        if type(value) is bool or reader.open_text(node):
+            return node
+        if type(value) is str:
+            word = value.lower()
+            if word in _TRUE or word in _FALSE:
+                return node.with_value(word in _TRUE)
+        reader.wrong(node, path, self.expected)
+        return None
+
+
+class Whole(Form):
+    """A whole number, also written as a text."""
+
+    def __init__(self, expected: str = "a whole number", low: int | None = None, high: int | None = None) -> None:
+        self.expected = expected
+        self.low = low
+        self.high = high
+
+    def read(self, node: Node, path: str, reader: Reader) -> Node | None:
+        value = node.value
+        if reader.open_text(node):
+            return node
+        if (type(value) is str and re.fullmatch(r"[-+]?[0-9]{1,19}", value)) or (
+            type(value) is float and value.is_integer()
+        ):
+            value = int(value)
+        if type(value) is not int:
+            reader.wrong(node, path, self.expected)
+            return None
+        if (self.low is not None and value < self.low) or (self.high is not None and value > self.high):
+            bounds = f"at least {self.low}" if self.high is None else f"from {self.low} to {self.high}"
+            reader.wrong(node, path, f"{self.expected} {bounds}")
+            return None
+        return node if value is node.value else node.with_value(value)
+
+
+class Number(Form):
+    """A number with or without a fraction, also written as a text."""
+
+    expected = "a number"
+
+    def read(self, node: Node, path: str, reader: Reader) -> Node | None:
+        value = node.value
+        if type(value) in (int, float) or reader.open_text(node):
+            return node
+        if type(value) is str:
+            try:
+                return node.with_value(float(value))
+            except ValueError:
+                pass
+        reader.wrong(node, path, self.expected)
+        return None
+
+
+class Duration(Form):
+    """Seconds, from texts such as ``1m30s``."""
+
+    expected = "a duration such as 10s, 1m30s or 500ms"
+
+    def read(self, node: Node, path: str, reader: Reader) -> Node | None:
+        value = node.value
+        if reader.open_text(node):
+            return node
+        if type(value) is str:
+            seconds = parse_duration(value)
+            if seconds is not None:
+                return node.with_value(seconds)
+            reader.wrong(node, path, self.expected)
+        else:
+            number = type(value) in (int, float)
+            reader.wrong(node, path, self.expected, f'a number needs a unit: "{go_text(value)}s"' if number else "")
+        return None
+
+
+class Size(Form):
+    """Bytes, from numbers and texts such as ``512m``. ``number=False``: Compose takes texts only here."""
+
+    expected = "a size such as 512m, 1.5g or 64k"
+
+    def __init__(self, *, number: bool = True, unlimited: bool = False) -> None:
+        self.number = number
+        self.unlimited = unlimited
+
+    def read(self, node: Node, path: str, reader: Reader) -> Node | None:
+        value = node.value
+        if reader.open_text(node):
+            return node
+        if type(value) in (int, float) and self.number:
+            return node.with_value(int(value))
+        if type(value) is str:
+            size = -1 if self.unlimited and value == "-1" else parse_size(value)
+            if size is not None:
+                return node.with_value(size)
+        hint = f'write it in quotes: "{raw(node)}"' if type(value) in (int, float) else ""
+        reader.wrong(node, path, self.expected, hint)
+        return None
