@@ -64,6 +64,7 @@ def parse_line(line: str) -> Bound | None:
 def command_of(pid: int) -> str:
     try:
         arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        arguments[0] = os.path.basename(arguments[0])
         text = " ".join(part.decode(errors="replace") for part in arguments if part)
         return (text or Path(f"/proc/{pid}/comm").read_text().strip())[:_COMMAND_MAX]
     except OSError:
