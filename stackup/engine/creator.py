@@ -69,11 +69,7 @@ class Creator:
         volumes = plan_volumes(stack, service, image.config, inherit.definition if inherit else None)
         definition = self._define(stack, service, image, number, name, volumes, created)
         container = Container(definition, State(Phase.CREATED.value), world.records, world.publish)
-        with world.records.batch():
-            world.records.add_container(definition, container.state)
-            for volume in volumes:
-                if volume.anonymous:
-                    world.records.put_volume(volume.name, volume.record())
+        world.records.add_container(definition, container.state)
         world.containers[container.id] = container
         try:
             await asyncio.to_thread(self._make, stack, service, image, definition, volumes)

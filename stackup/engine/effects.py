@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
 
 from stackup.base.errors import Bug, ContainerFault, ImageError
 from stackup.engine.apply import Emit
@@ -31,7 +30,6 @@ from stackup.model.plan import (
     WaitFor,
 )
 from stackup.model.stack import Stack
-from stackup.planner.hashing import config_hash, volume_config
 
 LAST_WORDS = 5  # lines of output that the report of a failed dependency quotes
 
@@ -65,7 +63,6 @@ class StackEffects:
                 await self._create_volume(action)
             case RemoveVolume():
                 await asyncio.to_thread(self._world.volumes.remove, action.name)
-                self._world.records.drop_volume(action.name)
             case CreateContainer():
                 await self._create_container(action)
             case StartContainer():
@@ -110,14 +107,6 @@ class StackEffects:
 
     async def _create_volume(self, action: CreateVolume) -> None:
         volume = self.stack.volumes[action.key]
-        config = volume_config(volume)
-        record: dict[str, Any] = {
-            "key": action.key,
-            "config_hash": config_hash(config),
-            "config": config,
-            "anonymous": False,
-        }
-        self._world.records.put_volume(action.name, record)
         await self._creator.create_volume(action.name, volume, project=self._world.project, key=action.key)
 
     async def _create_container(self, action: CreateContainer) -> None:

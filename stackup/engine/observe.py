@@ -8,21 +8,24 @@ from typing import Any
 from stackup.engine.records import ContainerRecord, Definition, State
 from stackup.model.observed import Health, Observed, ObservedContainer, ObservedNetwork, ObservedVolume, Phase
 from stackup.model.stack import Stack
+from stackup.volumes.store import Volume
 
 
 def observe(
     project: str,
     containers: Iterable[ContainerRecord],
     networks: Mapping[str, dict[str, Any]],
-    volumes: Mapping[str, dict[str, Any]],
+    volumes: Iterable[Volume],
     *,
     stack: Stack | None = None,
     image_id: Callable[[str], str | None] = lambda _reference: None,
     external_network: Callable[[str], str | None] = lambda _name: None,
-    external_volume: Callable[[str], bool] = lambda _name: False,
+    any_volume: Callable[[str], Volume | None] = lambda _name: None,
 ) -> Observed:
-    """``image_id`` answers the id of a reference, ``external_network`` the id of another owner's network by name,
-    ``external_volume`` whether there is a volume of that name; they are asked only for what ``stack`` mentions."""
+    """``volumes`` are the project's own. ``image_id`` answers the id of a reference, ``external_network`` the id of
+    another owner's network by name, ``any_volume`` the volume of that name, whoever made it; they are asked only for
+    what ``stack`` mentions."""
+    mine = {volume.name: volume for volume in volumes}
     return Observed(
         project=project,
         containers=tuple(_container(record.definition, record.state) for record in containers),
@@ -31,8 +34,8 @@ def observe(
             *(_external_networks(stack, external_network) if stack else ()),
         ),
         volumes=(
-            *(_volume(name, data) for name, data in volumes.items()),
-            *(_external_volumes(stack, external_volume) if stack else ()),
+            *(_volume(volume) for volume in mine.values()),
+            *(_others_volumes(stack, mine, any_volume) if stack else ()),
         ),
         images=_images(stack, image_id) if stack else {},
     )
@@ -70,13 +73,15 @@ def _network(key: str, data: Mapping[str, Any]) -> ObservedNetwork:
     )
 
 
-def _volume(name: str, data: Mapping[str, Any]) -> ObservedVolume:
+def _volume(volume: Volume, *, external: bool = False) -> ObservedVolume:
+    config = {"name": volume.name, "driver_opts": dict(volume.options), "labels": dict(volume.labels)}
     return ObservedVolume(
-        name=name,
-        key=data["key"],
-        config_hash=data["config_hash"],
-        config=data["config"],
-        anonymous=data["anonymous"],
+        name=volume.name,
+        key=volume.key,
+        config_hash=volume.config_hash,
+        config={key: value for key, value in config.items() if value},
+        external=external,
+        anonymous=volume.anonymous,
     )
 
 
@@ -87,10 +92,13 @@ def _external_networks(stack: Stack, find: Callable[[str], str | None]) -> Itera
             yield ObservedNetwork(key=key, name=network.name, id=found, config_hash="", config={}, external=True)
 
 
-def _external_volumes(stack: Stack, exists: Callable[[str], bool]) -> Iterable[ObservedVolume]:
-    for key, volume in stack.volumes.items():
-        if volume.external and exists(volume.name):
-            yield ObservedVolume(name=volume.name, key=key, config_hash="", config={}, external=True)
+def _others_volumes(
+    stack: Stack, mine: Mapping[str, Volume], find: Callable[[str], Volume | None]
+) -> Iterable[ObservedVolume]:
+    for wanted in stack.volumes.values():
+        found = find(wanted.name) if wanted.name not in mine else None
+        if found is not None:
+            yield _volume(found, external=True)
 
 
 def _images(stack: Stack, image_id: Callable[[str], str | None]) -> dict[str, str | None]:

@@ -97,16 +97,17 @@ class Operations:
 
     async def observe(self, stack: Stack | None) -> Observed:
         world = self._world
+        volumes = await asyncio.to_thread(world.volumes.list, world.project)
         records = [ContainerRecord(item.definition, item.state) for item in world.containers.values()]
         return observe(
             world.project,
             records,
             world.records.networks(),
-            world.records.volumes(),
+            volumes,
             stack=stack,
             image_id=world.image_id,
             external_network=world.desk.external_id,
-            external_volume=world.volumes.exists,
+            any_volume=world.volumes.get,
         )
 
     @asynccontextmanager
@@ -115,7 +116,11 @@ class Operations:
             session.emit({"event": "notice", "text": f"waiting for a running `{self._busy_with}` to finish"})
         async with self._turn:
             self._busy_with = what
-            yield
+            self._world.audience.append(session.emit)
+            try:
+                yield
+            finally:
+                self._world.audience.remove(session.emit)
 
     async def _change(self, desired: Desired, loaded: LoadedStack | None, session: Session) -> bool:
         """Plans and applies; True when something failed. A cancelled change stops where it is."""

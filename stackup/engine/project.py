@@ -98,7 +98,7 @@ class Project:
 
     @property
     def deserted(self) -> bool:
-        """Nothing of the project is left but named volumes, and nobody asks for anything."""
+        """Nothing of the project is left (volumes keep records of their own), and nobody asks for anything."""
         return not (self._active or self.world.containers or self.world.records.networks())
 
     async def until_unneeded(self) -> None:
@@ -112,10 +112,9 @@ class Project:
     async def close(self) -> None:
         """Leaves nothing behind that only a running project needs; records stay where there is something to record."""
         await self.world.launcher.quit()
-        records = self.world.records
-        empty = not (self.world.containers or records.networks() or records.volumes())
+        deserted = self.deserted
         await self.world.desk.close()
-        records.close()
-        if empty:
+        self.world.records.close()
+        if deserted:
             shutil.rmtree(self.world.paths.state, ignore_errors=True)
         shutil.rmtree(self.world.paths.run / "containers", ignore_errors=True)

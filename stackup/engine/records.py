@@ -23,7 +23,6 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS containers (id TEXT PRIMARY KEY, definition TEXT NOT NULL, state TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS networks (key TEXT PRIMARY KEY, data TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS volumes (name TEXT PRIMARY KEY, data TEXT NOT NULL);
 """
 
 
@@ -224,16 +223,6 @@ class Records:
 
     def drop_network(self, key: str) -> None:
         self.connection.execute("DELETE FROM networks WHERE key = ?", (key,))
-
-    def volumes(self) -> dict[str, dict[str, Any]]:
-        """Volumes that this project made: name -> {"key", "config_hash", "config", "anonymous"}."""
-        return self._mapping("SELECT name, data FROM volumes")
-
-    def put_volume(self, name: str, data: dict[str, Any]) -> None:
-        self.connection.execute("INSERT OR REPLACE INTO volumes VALUES (?, ?)", (name, json.dumps(data)))
-
-    def drop_volume(self, name: str) -> None:
-        self.connection.execute("DELETE FROM volumes WHERE name = ?", (name,))
 
     def _mapping(self, query: str) -> dict[str, dict[str, Any]]:
         return {key: json.loads(data) for key, data in self.connection.execute(query).fetchall()}

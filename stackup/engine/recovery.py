@@ -99,7 +99,7 @@ async def _stop_again(world: World, runner: Runner, container: Container) -> Non
     try:
         await runner.stop(container)
     except StackupError as error:
-        world.bus.publish({"event": "notice", "text": error.message})
+        world.tell(error.message)
 
 
 async def _settle_lost(world: World, runner: Runner, container: Container) -> None:

@@ -26,6 +26,7 @@ from stackup.model.observed import Phase
 from stackup.runtime.cgroups import remove_cgroups
 from stackup.runtime.client import Exit, Running
 
+DEAF_PATIENCE = 0.3  # seconds for a process that has just started to install its signal handler
 KILL_PATIENCE = 10.0  # seconds that a SIGKILLed container may take to be gone before we say so
 COMMAND_NOT_FOUND = 127
 CANNOT_EXECUTE = 126
@@ -171,7 +172,7 @@ class Runner:
             try:
                 await self.start(container, only=Phase.RESTARTING)
             except StackupError as error:
-                self._world.bus.publish({"event": "notice", "text": f"{container.name}: {error.message}"})
+                self._world.tell(f"{container.name}: {error.message}")
                 code = container.state.exit_code
                 decision = self._decide(container, code, ran_for=0.0, by_user=False)
                 container.ended(exit_code=code, oom_killed=False, at_ns=now_ns(), decision=decision, by_user=False)
@@ -185,9 +186,26 @@ class Runner:
             definition = container.definition
             grace = definition.supervision.stop_grace if timeout is None else timeout
             container.stopping()
-            await self._signal(container, signal_number(definition.supervision.stop_signal))
-            if not await self._gone(container, None if grace < 0 else grace):
+            number = signal_number(definition.supervision.stop_signal)
+            await self._signal(container, number)
+            if not await self._gone(container, await self._patience(container, number, grace)):
                 await self._kill(container)
+
+    async def _patience(self, container: Container, number: int, grace: float) -> float | None:
+        """Seconds until SIGKILL; None: never. Waiting is no use when PID 1 has no handler for the signal: the kernel
+        then drops it (signal(7)). One that has only just started gets a moment to install its handler."""
+        if grace < 0:
+            return None
+        if grace <= DEAF_PATIENCE or not is_deaf(container.state.pid, number):
+            return grace
+        if await self._gone(container, DEAF_PATIENCE) or not is_deaf(container.state.pid, number):
+            return grace
+        name = signal.Signals(number).name
+        self._world.tell(
+            f"{container.name} is killed at once instead of after {grace:g} s: its PID 1 has no handler for {name} "
+            "(start the program with exec, or set `init: true`)"
+        )
+        return 0.0
 
     async def restart_unhealthy(self, container: Container) -> None:
         """Asked for by ``x-stackup.restart_when: unhealthy``: stop with grace, then start whatever the policy says."""
@@ -247,7 +265,6 @@ class Runner:
         if volumes:
             for name in container.definition.anonymous_volumes:
                 await asyncio.to_thread(world.volumes.remove, name)
-                world.records.drop_volume(name)
         world.containers.pop(container.id, None)
         container.removed()
 
@@ -272,6 +289,19 @@ def signal_number(name: str) -> int:
     if isinstance(found, signal.Signals):
         return int(found)
     raise ContainerFault(f"cannot send signal {name}: there is no such signal")
+
+
+def is_deaf(pid: int, number: int) -> bool:
+    """Whether signal ``number`` has no effect on ``pid``: it is the first of its pid namespace and does not catch it."""
+    try:
+        with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
+            fields = dict(line.split(":", 1) for line in file)
+    except OSError:
+        return False
+    if fields.get("NSpid", "").split()[-1:] != ["1"]:
+        return False
+    caught = int(fields.get("SigCgt", "0").strip(), 16)
+    return not caught >> (number - 1) & 1
 
 
 def _remove_files(paths: Sequence[os.PathLike[str]]) -> None:

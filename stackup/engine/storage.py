@@ -32,9 +32,6 @@ class PlannedVolume:
     source: str = ""
     mount: VolumeMount | None = field(default=None)
 
-    def record(self) -> dict[str, Any]:
-        return {"key": "", "config_hash": "", "config": {}, "anonymous": True}
-
     def make(self, store: VolumeStore, images: ImageStore, overlays: tuple[Overlay, ...], *, project: str) -> None:
         """The volume exists after this, with the image's content where it was empty (Docker's rule)."""
         if self.anonymous:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stackup.base.paths import ContainerPaths, Layout, ProjectPaths
 from stackup.engine.bus import Bus
@@ -42,6 +43,7 @@ class World:
     containers: dict[str, Container] = field(default_factory=dict)
     followers: set[Follower] = field(default_factory=set)
     changes: defaultdict[str, Changes] = field(default_factory=lambda: defaultdict(Changes))
+    audience: list[Callable[[dict[str, Any]], None]] = field(default_factory=list)
     any_change: Changes = field(default_factory=Changes)
     execs: Execs = field(default_factory=Execs)
     starts: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(STARTS_IN_FLIGHT))
@@ -101,6 +103,13 @@ class World:
                 follower.ended(container, restarting=restarting)
         self.changes[container.service].notify()
         self.any_change.notify()
+
+    def tell(self, text: str) -> None:
+        """Something the users whose requests are under way should know."""
+        event = {"event": "notice", "text": text}
+        self.bus.publish(event)
+        for emit in self.audience:
+            emit(event)
 
     def output(self, container_id: str) -> None:
         for follower in self.followers:
