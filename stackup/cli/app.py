@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
+from stackup.base.errors import UsageError
 from stackup.cli.execute import execute
 from stackup.cli.globals import Globals
 from stackup.cli.options import Option, options_of
@@ -56,11 +57,33 @@ def _short(verb: Verb) -> str:
 def main(argv: Sequence[str]) -> int:
     if argv and argv[0] == "help":
         argv = [*argv[1:], "--help"]
+    hint = misplaced(argv)
+    if hint:
+        sys.stderr.write(hint)
+        return UsageError.exit_code
     try:
         typer.main.get_command(build()).main(list(argv), prog_name="stackup", standalone_mode=True)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0
+
+
+def misplaced(argv: Sequence[str]) -> str:
+    """What to say about a global flag behind the verb, where everybody types it once; "" when there is none."""
+    verb_at = next((index for index, word in enumerate(argv) if word in VERBS), None)
+    if verb_at is None:
+        return ""
+    verb = load(argv[verb_at])
+    own = {flag for option in verb.options for flag in option.flags}
+    theirs = {flag for option in options_of(Globals) if option.name != "version" for flag in option.flags}
+    theirs -= own
+    for word in argv[verb_at + 1 :]:
+        if word == "--" or (verb.positional_last and not word.startswith("-")):
+            break
+        flag = word.partition("=")[0]
+        if flag in theirs:
+            return f"error: cannot use {flag} behind {verb.name}\n  hint: stackup {flag} ... {verb.name}\n"
+    return ""
 
 
 def _remember(context: typer.Context, **given: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -9,6 +10,7 @@ from typing import Any
 
 Event = dict[str, Any]
 
+OUTPUT_LINES = 50  # of a failed build, shown above its error
 WORDS = {
     "build": ("building", "built"),
     "pull": ("pulling", "pulled"),
@@ -39,7 +41,8 @@ class Status(StrEnum):
 
 @dataclass
 class Row:
-    """One object of the plan. ``left`` counts its actions that have not ended; times are those of the given clock."""
+    """One object of the plan. ``left`` counts its actions that have not ended; times are those of the given clock;
+    ``output`` is the end of what its actions have printed."""
 
     target: str
     left: int = 0
@@ -48,6 +51,7 @@ class Row:
     detail: str = ""
     began: float | None = None
     ended: float | None = None
+    output: deque[str] = field(default_factory=lambda: deque(maxlen=OUTPUT_LINES))
 
     def seconds(self, now: float) -> float:
         if self.began is None:
@@ -123,11 +127,17 @@ class Board:
                     row.status, row.word, row.ended = Status.SKIPPED, event["state"], now
         return step
 
-    def detail(self, action_id: str, text: str) -> None:
-        """What is happening inside a running action: a line of a build, bytes of a pull."""
-        step = self.steps.get(action_id)
-        if step is not None:
-            step.row.detail = text
+    def progress(self, event: Event) -> Step | None:
+        """What is happening inside a running action: ``text`` is a state ("[2/5] RUN make"), ``line`` is output."""
+        step = self.steps.get(event.get("action", ""))
+        if step is None:
+            return None
+        said = event.get("text") or event.get("line")
+        if said:
+            step.row.detail = said.rstrip()
+        if event.get("line"):
+            step.row.output.append(event["line"].rstrip())
+        return step
 
     @property
     def settled(self) -> bool:

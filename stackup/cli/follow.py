@@ -84,6 +84,8 @@ class Follower:
                 self._plan(event)
             case "action":
                 self.progress.action(event)
+                if event["state"] == "failed":
+                    self._last_words(event["id"])
                 if event.get("error"):
                     self.outcome.errors.append(StackupError.from_dict(event["error"]))
                 if self.progress.board.settled:
@@ -112,6 +114,12 @@ class Follower:
             self.stopping = True
             self.progress.retitle("stop")
         self.progress.plan(event)
+
+    def _last_words(self, action_id: str) -> None:
+        lines = self.progress.output_of(action_id)
+        if lines:
+            with self.progress.beside():
+                self.session.console.say("\n".join(lines))
 
     def _output(self, event: Event) -> None:
         if self.logs is not None:

@@ -19,7 +19,7 @@ COLOURS = {
     "wait": "dim",
 }
 MARKS = {"!": "yellow", "?": "magenta"}
-_ACTION = re.compile(r"( *\d+)(  )(\w+)(.*?)(  \(after [\d, ]+\))?")
+_ACTION = re.compile(r"( *\d+)(  )(\w+)(.*?)( +after [\d, ]+)?")
 _REMARK = re.compile(r"(  )([!?])( .*)")
 
 

@@ -38,7 +38,12 @@ class Progress:
         self.board.action(event)
 
     def detail(self, event: Event) -> None:
-        self.board.detail(event["id"], event["text"])
+        self.board.progress(event)
+
+    def output_of(self, action_id: str) -> list[str]:
+        """What a failed action has printed and nobody has seen yet."""
+        step = self.board.steps.get(action_id)
+        return list(step.row.output) if step else []
 
     def finish(self) -> None:
         """No more changes: leaves the last state on the screen."""
@@ -71,6 +76,16 @@ class PlainProgress(Progress):
         line = self._line(event, step) if step else ""
         if line:
             self.console.say(line)
+
+    def detail(self, event: Event) -> None:
+        step = self.board.progress(event)
+        if step and event.get("text"):
+            self.console.say(f"{step.row.target}: {event['text'].rstrip()}")
+        if step and event.get("line"):
+            self.console.say(f"{step.row.target} | {event['line'].rstrip()}")
+
+    def output_of(self, action_id: str) -> list[str]:
+        return []  # all of it has been printed
 
     @staticmethod
     def _line(event: Event, step: Step) -> str:
@@ -110,7 +125,7 @@ def single_action(session: Session, verb: str, target: str, *, quiet: bool = Fal
     shown.plan({"event": "plan", "actions": [{"id": verb, "verb": verb, "target": target, "text": f"{verb} {target}"}]})
     state("started")
     try:
-        yield lambda text: shown.detail({"event": "progress", "id": verb, "text": text})
+        yield lambda text: shown.detail({"event": "progress", "action": verb, "text": text})
         state("done")
     except BaseException:
         state("failed")

@@ -137,7 +137,7 @@ def test_frame(clock: Clock) -> None:
     shown.board.action(action("start", WEB, "started"))
     clock.now = 1.25
     shown.board.action(action("create", "network shop_default", "done"))
-    shown.board.detail(f"start {WEB}", "pulling")
+    shown.board.progress({"action": f"start {WEB}", "text": "pulling"})
     assert frame(shown) == [
         "[+] up 1/3  1.2s",
         " ✔ network shop_default  created     1.2s",
@@ -231,3 +231,23 @@ def test_the_cursor_comes_back(terminal: tuple[int, Console]) -> None:
     text = os.read(leader, 65536).decode()
     assert text.endswith("\033[?25h")
     assert re.search(r"✔ container shop-web-1  started", text)
+
+
+def test_build_output_in_a_pipe_is_printed_as_it_comes() -> None:
+    made = console()
+    shown = PlainProgress(made, "build")
+    shown.plan(plan(("build", "image shop-web")))
+    shown.detail({"event": "progress", "action": "build image shop-web", "text": "[1/2] RUN make"})
+    shown.detail({"event": "progress", "action": "build image shop-web", "line": "cc -o x\n"})
+    shown.detail({"event": "progress", "action": "nothing", "line": "x"})
+    assert made.err.text() == "image shop-web: [1/2] RUN make\nimage shop-web | cc -o x\n"  # type: ignore[attr-defined]
+    assert shown.output_of("build image shop-web") == []
+
+
+def test_build_output_on_a_terminal_is_kept_for_a_failure(clock: Clock) -> None:
+    shown = live(clock)
+    Board.plan(shown.board, plan(("build", "image shop-web")))
+    for number in range(100):
+        shown.detail({"event": "progress", "action": "build image shop-web", "line": f"line {number}"})
+    assert shown.output_of("build image shop-web") == [f"line {number}" for number in range(50, 100)]
+    assert shown.output_of("nothing") == []

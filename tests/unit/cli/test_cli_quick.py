@@ -147,6 +147,8 @@ def test_completion_is_left_to_typer(monkeypatch: pytest.MonkeyPatch) -> None:
         ("logs -n some", "neither a number nor 'all'"),
         ("logs --since whenever", "neither a time nor a duration"),
         ("ps --format yaml", "json"),
+        ("up -d -f other.yaml", "stackup -f ... up"),
+        ("ps --profile=x", "stackup --profile ... ps"),
     ],
 )
 def test_usage_errors_say_what_is_wrong(line: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:

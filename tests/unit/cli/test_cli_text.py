@@ -234,6 +234,7 @@ def test_plan_colours_change_nothing_but_colour() -> None:
 
     coloured = plan_text(plan().to_dict(), colour=True)
     assert "\033[32mcreate\033[0m" in coloured
+    assert re.search(r"\033\[2m +after 1\033", coloured)
     assert re.sub(r"\033\[\d*m", "", coloured) == plan().text()
 
 
