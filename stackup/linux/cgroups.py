@@ -67,9 +67,9 @@ class Hierarchies:
         """On v2: the controllers that limits need, in every group above ``group``. Does what it can, once."""
         parents = ["", *_prefixes(group)[:-1]]
         for parent in parents:
-            if not self.v2 or parent in self._enabled:
-                continue
             directory = f"{self.v2}/{parent}" if parent else self.v2
+            if not self.v2 or (parent in self._enabled and os.path.isdir(directory)):
+                continue
             os.makedirs(directory, 0o755, exist_ok=True)
             there = read_file(f"{directory}/cgroup.controllers").split()
             enabled = read_file(f"{directory}/cgroup.subtree_control").split()

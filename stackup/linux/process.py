@@ -37,6 +37,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
 _KEYCTL_JOIN_SESSION_KEYRING = 1
 _CLOSE_RANGE_CLOEXEC = 4
+_INFINITY = (1 << 64) - 1
 
 
 def clone3(flags: int, cgroup_fd: int = -1) -> tuple[int, int]:
@@ -126,8 +127,8 @@ def set_domainname(name: str) -> None:
 
 
 def set_rlimit(name: str, soft: int, hard: int) -> None:
-    """``name`` as in RLIMIT_NOFILE. Values of 2**63 and more are infinity."""
+    """``name`` as in RLIMIT_NOFILE; 2**64 - 1 is infinity."""
     which = getattr(resource, name, None)
     if which is None:
         raise OSError(22, f"{name} is not known here")
-    resource.setrlimit(which, tuple(-1 if value >= 1 << 63 else value for value in (soft, hard)))  # type: ignore[arg-type]
+    call("prlimit64", 0, which, buffer(pack("QQ", soft & _INFINITY, hard & _INFINITY)), None)

@@ -59,7 +59,7 @@ def spawn_launcher(
     ours: list[int] = []
     try:
         if supervisor_argv is not None:
-            lock = _try_lock(str(paths.launcher_lock))
+            lock = _try_lock(paths)
             if lock < 0:
                 return 0
             ours.append(lock)
@@ -75,8 +75,10 @@ def spawn_launcher(
         arguments = [
             project,
             project_cgroup(project, root),
-            str(paths.run / "rootfs"),
+            # Private launchers may run beside the project's own one.
+            str(paths.run / ("rootfs" if supervisor_argv is not None else f"rootfs-{os.urandom(4).hex()}")),
             str(paths.control_socket) if supervisor_argv is not None else "",
+            str(paths.launcher_lock),
             str(paths.supervisor_log),
             str(_CONTROL_FD if _CONTROL_FD in passed else -1),
             str(_CHANNEL_FD if _CHANNEL_FD in passed else -1),
@@ -111,14 +113,25 @@ def listen(path: str) -> int:
         os.close(dirfd)
 
 
-def _try_lock(path: str) -> int:
-    fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+def _try_lock(paths: ProjectPaths) -> int:
+    """-1 when a launcher has it. One that ends removes file and directory: then the next try makes new ones."""
+    while True:
+        try:
+            fd = os.open(paths.launcher_lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:
+            paths.run.mkdir(parents=True, exist_ok=True)
+            continue
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            return -1
+        try:
+            if os.path.samestat(os.stat(paths.launcher_lock), os.fstat(fd)):
+                return fd
+        except FileNotFoundError:
+            pass
         os.close(fd)
-        return -1
-    return fd
 
 
 def _spawn(arguments: list[str], passed: dict[int, int], log: str, environment: dict[str, str]) -> int:

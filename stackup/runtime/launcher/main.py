@@ -26,12 +26,22 @@ _TERM_PATIENCE = 5.0
 class Settings:
     """The argument vector after the boot code, in this order; ``supervisor`` takes the rest. -1: no such descriptor."""
 
-    __slots__ = ("cgroup", "channel_fd", "control_fd", "control_path", "log", "mount_point", "project", "supervisor")
+    __slots__ = (
+        "cgroup",
+        "channel_fd",
+        "control_fd",
+        "control_path",
+        "lock_path",
+        "log",
+        "mount_point",
+        "project",
+        "supervisor",
+    )
 
     def __init__(self, argv: list[str]) -> None:
-        self.project, self.cgroup, self.mount_point, self.control_path, self.log = argv[:5]
-        self.control_fd, self.channel_fd = int(argv[5]), int(argv[6])
-        self.supervisor = argv[7:]
+        self.project, self.cgroup, self.mount_point, self.control_path, self.lock_path, self.log = argv[:6]
+        self.control_fd, self.channel_fd = int(argv[6]), int(argv[7])
+        self.supervisor = argv[8:]
 
 
 class Launcher:
@@ -168,16 +178,25 @@ class Launcher:
 
     def _leave(self) -> None:
         """What would otherwise stay behind: the socket, and the cgroup that we sit in."""
-        if self._quitting and self._settings.control_path:
-            try:
-                os.unlink(self._settings.control_path)
-            except OSError as error:
-                print(f"cannot remove {self._settings.control_path}: {error}", flush=True)
         if self._group:
             cgroups.move_self(self._hierarchies, "")
             cgroups.remove_tree(self._hierarchies, self._group)
-            if self._quitting:
-                cgroups.remove_if_empty(self._hierarchies, self._settings.cgroup)
+        if self._quitting:
+            cgroups.remove_if_empty(self._hierarchies, self._settings.cgroup)
+            self._remove_files()
+
+    def _remove_files(self) -> None:
+        """The lock last: from then on another launcher may start and make the same files anew."""
+        settings = self._settings
+        removals = [(os.rmdir, settings.mount_point)]
+        if settings.control_path:
+            run = os.path.dirname(settings.mount_point)
+            removals = [(os.unlink, settings.control_path), *removals, (os.unlink, settings.lock_path), (os.rmdir, run)]
+        for remove, path in removals:
+            try:
+                remove(path)
+            except OSError:  # gone already, or somebody has put something there
+                continue
 
 
 def main() -> None:
