@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from stackup.base.errors import StackupError
+from stackup.base.errors import ContainerFault, StackupError
 
 if TYPE_CHECKING:
     from stackup.cli.client import Client
@@ -38,3 +39,11 @@ def ask(session: Session, client: Client, verb: str, args: dict[str, Any]) -> An
     for error in grouped(errors):
         raise error
     return result
+
+
+def exit_code(errors: Sequence[StackupError], code: int) -> int:
+    """As a shell ends: 127 for a command that is not there, 126 for one that cannot be executed."""
+    for error in errors:
+        if isinstance(error, ContainerFault):
+            return {errno.ENOENT: 127, errno.EACCES: 126, errno.ENOEXEC: 126}.get(error.errno, code)
+    return code

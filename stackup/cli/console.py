@@ -17,7 +17,7 @@ from typing import Any
 
 from stackup.base.errors import StackupError
 from stackup.cli import report
-from stackup.cli.asking import grouped
+from stackup.cli.asking import exit_code, grouped
 from stackup.cli.client import Client, Event
 from stackup.cli.session import Session
 
@@ -47,7 +47,7 @@ def interactive(session: Session, client: Client, args: dict[str, Any]) -> int:
         client.close()
     for error in grouped(ending.errors):
         report.show(error, session.console)
-    return ending.code
+    return exit_code(ending.errors, ending.code)
 
 
 class Ending:

@@ -102,14 +102,13 @@ class Row(NamedTuple):
 
 def cells(row: Row, *, whole: bool = False) -> tuple[str, ...]:
     command = row.command if whole else shorten(row.command, COMMAND_WIDTH)
-    status = f"{row.status()} ({row.notice})" if row.notice else row.status()
     return (
         row.name,
         row.image,
         f'"{command}"',
         row.service,
         f"{_since(row.created_ns)} ago",
-        status,
+        row.status(),
         ", ".join(str(port) for port in row.ports),
     )
 
@@ -129,6 +128,7 @@ def as_docker_json(row: Row, project: str) -> str:
             "Labels": ",".join(f"{key}={value}" for key, value in sorted(labels.items())),
             "Name": row.name,
             "Names": row.name,
+            "Notice": row.notice,
             "Networks": ",".join(row.networks),
             "Ports": ", ".join(str(port) for port in row.ports),
             "Project": project,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stackup.base.errors import HostUnfit
+from stackup.cli.asking import exit_code
 from stackup.cli.client import Client
 from stackup.cli.options import argument, switch, value, values
 from stackup.cli.session import Session
@@ -66,10 +67,11 @@ def plain(session: Session, client: Client, args: dict[str, Any]) -> int:
     nothing = os.open(os.devnull, os.O_RDWR) if args["detach"] else -1
     try:
         fds = (nothing,) * 3 if args["detach"] else (0, 1, 2)
-        return Follower(session, client, "exec", cancellable=False).run("exec", args, fds=fds).exit_code
+        outcome = Follower(session, client, "exec", cancellable=False).run("exec", args, fds=fds)
     finally:
         if nothing >= 0:
             os.close(nothing)
+    return exit_code(outcome.errors, outcome.exit_code)
 
 
 def _with_value(item: str, session: Session) -> str:

@@ -45,6 +45,9 @@ def run(session: Session, request: Request) -> int:
             out.print(as_docker_json(row, session.project))
     else:
         out.out.write(table(HEADER, (cells(row, whole=request.no_trunc) for row in chosen)))
+        for row in chosen:
+            if row.notice:
+                out.say(f"{row.name}: {row.notice}")
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pty
 import select
@@ -19,7 +20,7 @@ from typing import Any
 import pytest
 from cli_support import Event, Link, err, session, supervisor
 
-from stackup.base.errors import HostUnfit
+from stackup.base.errors import ContainerFault, HostUnfit
 from stackup.base.paths import Layout
 from stackup.cli import console
 from stackup.cli.verbs import exec_
@@ -67,6 +68,17 @@ def test_detached_gets_no_terminal_of_ours(layout: Layout) -> None:
     with supervisor(layout, script):
         assert exec_.run(session(layout), exec_.Request("web", ("sleep", "1"), detach=True)) == 0
     assert numbers == [True, True, True]
+
+
+@pytest.mark.parametrize(("number", "code"), [(errno.ENOENT, 127), (errno.EACCES, 126), (errno.EPERM, 1)])
+def test_a_command_that_cannot_run_ends_as_in_a_shell(layout: Layout, number: int, code: int) -> None:
+    error = ContainerFault("cannot run 'nope'", errno=number).to_dict()
+
+    def script(request: Event, link: Link) -> None:
+        link.send({"event": "error", "error": error}, {"event": "done", "exit": 1})
+
+    with supervisor(layout, script):
+        assert exec_.run(session(layout), exec_.Request("web", ("nope",))) == code
 
 
 class Terminal:

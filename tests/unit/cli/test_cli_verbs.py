@@ -91,6 +91,14 @@ def test_ps_as_json_is_a_line_a_container(layout: Layout) -> None:
     assert [json.loads(line)["Service"] for line in out(of).splitlines()] == ["job", "web"]
 
 
+def test_ps_says_what_is_wrong_below_the_table(layout: Layout) -> None:
+    of = session(layout)
+    with supervisor(layout, says(result([{**ROW, "notice": "output waits"}]))):
+        run(of, "ps")
+    assert "output waits" not in out(of)
+    assert err(of) == "shop-web-1: output waits\n"
+
+
 def test_ps_of_a_service_that_is_not_there(layout: Layout) -> None:
     with supervisor(layout, says(result([ROW]))), pytest.raises(UsageError):
         run(session(layout), "ps", services=("nope",))
