@@ -134,7 +134,7 @@ class Creator:
             labels=labels_of(stack, service, image, number, digest),
             supervision=supervision_of(service, image.config),
             overlays=tuple(asdict(item) for item in overlays),
-            endpoints=self._endpoints(service),
+            endpoints=self._endpoints(stack, service),
             ports=tuple(_ports(service)),
             volumes={volume.target: volume.name for volume in volumes},
             anonymous_volumes=tuple(volume.name for volume in volumes if volume.anonymous),
@@ -149,7 +149,7 @@ class Creator:
             naming=naming_of(stack, service),
         )
 
-    def _endpoints(self, service: Service) -> tuple[EndpointRecord, ...]:
+    def _endpoints(self, stack: Stack, service: Service) -> tuple[EndpointRecord, ...]:
         found = []
         for key, endpoint in service.networks.items():
             wanted = {}
@@ -165,7 +165,7 @@ class Creator:
                 }
             elif service.mac_address:
                 wanted = {"mac": service.mac_address}
-            found.append(EndpointRecord(key, self._world.desk.network_id(key), wanted))
+            found.append(EndpointRecord(key, self._world.desk.network_id(key), stack.networks[key].name, wanted))
         return tuple(found)
 
     def _make(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
@@ -137,8 +138,24 @@ class Inquiries:
         if args.get("detach"):
             self._world.execs.forget(started.exec_id)
             return 0
-        end = await self._world.execs.wait(started.exec_id)
+        passing = asyncio.get_running_loop().create_task(self._pass_interrupts(started.exec_id, session))
+        try:
+            end = await self._world.execs.wait(started.exec_id)
+        finally:
+            passing.cancel()
         return 1 if end.status is None else end.status
+
+    async def _pass_interrupts(self, exec_id: str, session: Session) -> None:
+        """What happens to the user happens to the command: Ctrl-C, a second one, and going away."""
+        hung_up = asyncio.get_running_loop().create_task(session.closed.wait())
+        for event, number in ((session.cancelled, signal.SIGINT), (session.killed, signal.SIGKILL)):
+            waiting = asyncio.get_running_loop().create_task(event.wait())
+            await asyncio.wait([waiting, hung_up], return_when=asyncio.FIRST_COMPLETED)
+            if not waiting.done():
+                waiting.cancel()
+                await self._world.launcher.signal(exec_id, signal.SIGHUP)
+                return
+            await self._world.launcher.signal(exec_id, number)
 
     def _chosen(self, services: Sequence[str]) -> list[Container]:
         containers = list(self._world.containers.values())

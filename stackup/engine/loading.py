@@ -39,6 +39,7 @@ class Loader:
             env_files=tuple(files.get("env_files") or ()),
             profiles=tuple(files.get("profiles") or ()),
             environment=dict(env),
+            stdin=files.get("stdin"),
         )
         loaded = self._remembered(request)
         if loaded is None:
@@ -64,6 +65,7 @@ def _key(request: LoadRequest) -> tuple[Any, ...]:
         request.project_name,
         request.env_files,
         request.profiles,
+        request.stdin,
         compose,
     )
 

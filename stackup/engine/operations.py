@@ -276,6 +276,7 @@ def desired_of(verb: Verb, stack: Stack | None, args: Args) -> Desired:
         renew_anonymous_volumes=bool(args.get("renew_anon_volumes")),
         build=bool(args.get("build")),
         no_build=bool(args.get("no_build")),
+        pull=args.get("pull") or "",
         scale={name: int(number) for name, number in (args.get("scale") or {}).items()},
         wait=bool(args.get("wait")),
         wait_timeout=args.get("wait_timeout"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 import socket
 from collections.abc import Awaitable, Callable, Mapping
@@ -47,7 +46,7 @@ class Project:
             "events": inquiries.events,
         }
         self._active = 0
-        self._calm = asyncio.Event()
+        self._answered = False
 
     @classmethod
     async def open(
@@ -90,6 +89,7 @@ class Project:
             return await handler(Asked(verb, args, files, cwd, env), session)
         finally:
             self._active -= 1
+            self._answered = True
             self.world.any_change.notify()
 
     @property
@@ -105,7 +105,7 @@ class Project:
         """Returns when no container lives and nobody has asked for anything for a while; at once when all is gone."""
         while True:
             await self.world.any_change.until(lambda: not self.needed)
-            patience = 0.0 if self.deserted else IDLE_SECONDS
+            patience = 0.0 if self.deserted and self._answered else IDLE_SECONDS
             if not await self.world.any_change.until(lambda: self.needed, timeout=patience):
                 return
 

@@ -292,7 +292,7 @@ def signal_number(name: str) -> int:
 
 
 def is_deaf(pid: int, number: int) -> bool:
-    """Whether signal ``number`` has no effect on ``pid``: it is the first of its pid namespace and does not catch it."""
+    """Whether signal ``number`` has no effect on ``pid``: it is first in its pid namespace and does not catch it."""
     try:
         with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
             fields = dict(line.split(":", 1) for line in file)

@@ -24,7 +24,7 @@ def row(record: ContainerRecord, notice: str = "") -> dict[str, Any]:
         "image_id": definition.image_id,
         "command": definition.command,
         "labels": definition.labels,
-        "networks": [endpoint.network for endpoint in definition.endpoints],
+        "networks": [endpoint.name for endpoint in definition.endpoints],
         "created_ns": definition.created_ns,
         "started_ns": state.started_ns,
         "finished_ns": state.finished_ns,
