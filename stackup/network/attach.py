@@ -9,7 +9,7 @@ from stackup.base import names
 from stackup.base.errors import HostUnfit, StackFileError
 from stackup.network import links
 from stackup.network.address import choose_address, inside, mac_of, mirrored
-from stackup.network.leases import Book, Books
+from stackup.network.leases import Book, Books, Lease
 from stackup.network.links import Rtnl
 from stackup.network.types import Attachment, NetworkState, Wanted
 
@@ -25,6 +25,7 @@ class Places:
         self._project = project
         self._id = project_id
         self._attached: dict[str, dict[str, Attachment]] = {}  # container id -> bridge -> attachment
+        self._settled: set[tuple[str, bool, bool]] = set()  # link name, hairpin, isolated
 
     @property
     def group(self) -> int:
@@ -40,12 +41,13 @@ class Places:
         *,
         interface: str,
         default_route: bool,
+        names_known: Sequence[str] = (),
     ) -> Attachment:
         book = self._books.read(state.bridge)
         if book is None:
             book = Book(state.to_dict())
             self._books.write(state.bridge, book)
-        number = self._lease(state, book, container_id, wanted)
+        number = self._lease(state, book, container_id, wanted, names_known)
         addresses = []
         if state.subnet:
             addresses.append(f"{number}/{ip_network(state.subnet).prefixlen}")
@@ -73,7 +75,11 @@ class Places:
         return attachment
 
     def attach_all(
-        self, container_id: str, incarnation: int, places: Sequence[tuple[NetworkState, Wanted]]
+        self,
+        container_id: str,
+        incarnation: int,
+        places: Sequence[tuple[NetworkState, Wanted]],
+        names_known: Sequence[str] = (),
     ) -> tuple[Attachment, ...]:
         ordered = sorted(places, key=lambda place: (-place[1].priority, place[0].name))
         open_ones = [place for place in ordered if not place[0].internal]
@@ -88,6 +94,7 @@ class Places:
                 wanted,
                 interface=wanted.interface or next(free),
                 default_route=door is not None and state is door[0],
+                names_known=names_known,
             )
             for state, wanted in ordered
         )
@@ -117,7 +124,7 @@ class Places:
             for item in by_bridge.get(state.bridge, ()):
                 number = item.address or _number_of(state, item.address6)
                 if not book.of(item.container_id):
-                    book.addresses[number] = (self._project, item.container_id)
+                    book.addresses[number] = Lease(self._project, item.container_id, item.aliases)
             self._books.write(state.bridge, book)
 
     def forget_project(self) -> None:
@@ -125,7 +132,7 @@ class Places:
         self._attached.clear()
         for bridge in self._books.bridges():
             book = self._books.read(bridge)
-            mine = [item for item, (project, _) in book.addresses.items() if project == self._project] if book else []
+            mine = [item for item, lease in book.addresses.items() if lease.project == self._project] if book else []
             for item in mine:
                 self._books.free(bridge, item)
 
@@ -136,20 +143,21 @@ class Places:
         bridge-nf-call-iptables makes bridged packets pass the NAT rules. Isolation on ``silent`` bridges.
         """
         places = [item for found in self._attached.values() for item in found.values()]
-        wanted = {item.host_name: item for item in places if item.address in published or item.bridge in silent}
-        present = [link for link in rtnl.links() if link.name in wanted] if wanted else []
+        wanted = {item.host_name: (item.address in published, item.bridge in silent) for item in places}
+        missing = {name for name, flags in wanted.items() if any(flags) and (name, *flags) not in self._settled}
+        present = [link for link in rtnl.links() if link.name in missing] if missing else []
         rtnl.send(
             *(
-                links.set_port(
-                    link.index,
-                    hairpin=wanted[link.name].address in published,
-                    isolated=wanted[link.name].bridge in silent,
-                )
+                links.set_port(link.index, hairpin=wanted[link.name][0], isolated=wanted[link.name][1])
                 for link in present
             )
         )
+        self._settled = {item for item in self._settled if item[0] in wanted}
+        self._settled |= {(link.name, *wanted[link.name]) for link in present}
 
-    def _lease(self, state: NetworkState, book: Book, container_id: str, wanted: Wanted) -> str:
+    def _lease(
+        self, state: NetworkState, book: Book, container_id: str, wanted: Wanted, names_known: Sequence[str]
+    ) -> str:
         present = book.of(container_id)
         asked = wanted.address if state.subnet else ""
         if present and (not asked or asked == present):
@@ -171,7 +179,8 @@ class Places:
                     hint="give the network a larger subnet",
                 )
             number = found
-        self._books.lease(state.bridge, number, self._project, container_id, asked=bool(asked))
+        lease = Lease(self._project, container_id, (*names_known, *wanted.aliases))
+        self._books.lease(state.bridge, number, lease, asked=bool(asked))
         return number
 
     def _address6(self, state: NetworkState, number: str, wanted: Wanted) -> str:
@@ -189,9 +198,10 @@ def _number_of(state: NetworkState, address6: str) -> str:
 def _check_asked(state: NetworkState, asked: str, used: Collection[str], book: Book) -> None:
     _check_inside(state, asked, state.subnet)
     if asked in book.addresses:
-        project, holder = book.addresses[asked]
+        holder = book.addresses[asked]
         raise StackFileError(
-            f"cannot attach a container to network {state.name}: {asked} is container {holder[:12]}'s (stack {project})"
+            f"cannot attach a container to network {state.name}: {asked} is container "
+            f"{holder.container_id[:12]}'s (stack {holder.project})"
         )
     if asked == state.gateway:
         raise StackFileError(

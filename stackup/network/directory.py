@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from types import MappingProxyType
@@ -33,8 +33,9 @@ class View:
 class Zone:
     """The names of one network."""
 
-    def __init__(self, name: str, subnets: Iterable[str] = ()) -> None:
+    def __init__(self, name: str, subnets: Iterable[str] = (), bridge: str = "") -> None:
         self.name = name.lower()
+        self.bridge = bridge
         self.subnets: tuple[Network, ...] = tuple(ip_network(item) for item in subnets if item)
         self._names: dict[str, dict[str, tuple[str, ...]]] = {}  # name -> container id -> addresses
         self._reverse: dict[str, tuple[str, str]] = {}  # address -> (container id, container name)
@@ -81,12 +82,14 @@ class Zone:
 class Directory:
     """All zones of a project. Names of networks that a view does not hold are invisible to it."""
 
-    def __init__(self) -> None:
+    def __init__(self, elsewhere: Callable[[str, str], tuple[str, ...] | None] | None = None) -> None:
+        """``elsewhere`` answers for containers of other stacks, given a network's bridge and a name."""
         self._zones: dict[str, Zone] = {}
+        self._elsewhere = elsewhere
 
-    def add_network(self, network_id: str, name: str, subnets: Sequence[str] = ()) -> None:
+    def add_network(self, network_id: str, name: str, subnets: Sequence[str] = (), bridge: str = "") -> None:
         if network_id not in self._zones:
-            self._zones[network_id] = Zone(name, subnets)
+            self._zones[network_id] = Zone(name, subnets, bridge)
 
     def drop_network(self, network_id: str) -> None:
         self._zones.pop(network_id, None)
@@ -103,12 +106,18 @@ class Directory:
         """Addresses in the first network of the view that knows the name, bare or as ``name.network``."""
         name = view.links.get(name, name).lower()
         for zone in self._of(view):
-            found = zone.lookup(name)
+            found = self._in_zone(zone, name)
             if found is None and name.endswith(f".{zone.name}"):
-                found = zone.lookup(name[: -len(zone.name) - 1])
+                found = self._in_zone(zone, name[: -len(zone.name) - 1])
             if found is not None:
                 return found
         return None
+
+    def _in_zone(self, zone: Zone, name: str) -> tuple[str, ...] | None:
+        found = zone.lookup(name)
+        if found is None and zone.bridge and self._elsewhere is not None:
+            return self._elsewhere(zone.bridge, name)
+        return found
 
     def name_of(self, view: View, address: IPv4Address | IPv6Address) -> str | None:
         return next((found for zone in self._of(view) if (found := zone.name_of(str(address)))), None)

@@ -17,6 +17,7 @@ from typing import Any
 from stackup.network import dnswire
 from stackup.network.directory import Directory, Endpoint, View
 from stackup.network.dnswire import FormatError, Question
+from stackup.network.neighbours import Neighbours
 from stackup.network.upstream import Upstream
 
 TTL = 5  # seconds; a recreated container may have another address
@@ -31,14 +32,20 @@ Reply = Callable[[bytes], None]
 class DnsServer:
     """Belongs to the loop it was made for; every method is called from there. Never blocks it."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, upstream: Upstream | None = None) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        upstream: Upstream | None = None,
+        neighbours: Neighbours | None = None,
+    ) -> None:
         self._loop = loop
         self._upstream = upstream or Upstream()
         self._served: dict[str, _Container] = {}
-        self.directory = Directory()
+        self.directory = Directory(neighbours.lookup if neighbours else None)
 
-    def add_network(self, network_id: str, name: str, subnets: tuple[str, ...] = ()) -> None:
-        self.directory.add_network(network_id, name, subnets)
+    def add_network(self, network_id: str, name: str, subnets: tuple[str, ...] = (), bridge: str = "") -> None:
+        """``bridge`` lets names of other stacks' containers in that network be found too."""
+        self.directory.add_network(network_id, name, subnets, bridge)
 
     def drop_network(self, network_id: str) -> None:
         self.directory.drop_network(network_id)

@@ -14,9 +14,6 @@ table exclusively; then the bridge joins its zone ``trusted``.
 from __future__ import annotations
 
 import re
-import shlex
-import shutil
-import subprocess
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,7 +117,7 @@ def _rule(rule: dict[str, Any]) -> Rule:
 
 def _by_other_means(chain: Chain, bridges: Collection[str], error: NftError) -> None:
     """The chain cannot be changed: let firewalld do it, when it is its owner, or say what stands in the way."""
-    tool = shutil.which("firewall-cmd")
+    tool = _find("firewall-cmd")
     if chain.table != "firewalld" or tool is None:
         raise HostUnfit(
             f"cannot let containers through the firewall chain {chain.place}: {str(error).splitlines()[0]}",
@@ -137,7 +134,7 @@ def _sync_legacy(tool: str, names: str, tag: str, bridges: Collection[str]) -> l
     """Nothing is run unless the kernel has a legacy filter table: listing one would make it."""
     if not _legacy_in_use(names):
         return []
-    path = shutil.which(tool) or shutil.which(tool.replace("-legacy", ""))
+    path = _find(tool) or _older(tool.replace("-legacy", ""))
     if path is None:
         raise HostUnfit(
             "cannot let containers through the firewall: the kernel holds legacy iptables rules, but there is no "
@@ -157,7 +154,7 @@ def _sync_legacy(tool: str, names: str, tag: str, bridges: Collection[str]) -> l
     commands += [f"-D FORWARD -{direction} {bridge} {comment}" for direction, bridge in stale]
     if not commands:
         return []
-    restore = shutil.which(f"{tool}-restore") or f"{path}-restore"
+    restore = _find(f"{tool}-restore") or f"{path}-restore"
     _tool([restore, "-w", "--noflush"], "\n".join(["*filter", *commands, "COMMIT", ""]))
     return [f"{len(commands)} rules in {tool} FORWARD"]
 
@@ -171,10 +168,25 @@ def _legacy_in_use(names: str) -> bool:
 
 def _legacy_rule(line: str) -> tuple[str, str, str] | None:
     match = _LEGACY_RULE.match(line)
-    return (match[1], match[2], shlex.split(match[3])[0]) if match and match[1] else None
+    return (match[1], match[2], match[3].strip('"')) if match and match[1] else None
+
+
+def _older(tool: str) -> str | None:
+    """The plain tool, where it still is the legacy one."""
+    path = _find(tool)
+    return path if path and "nf_tables" not in _tool([path, "--version"]) else None
+
+
+def _find(tool: str) -> str | None:
+    """Also where sbin is not in the PATH of whoever started this."""
+    import shutil  # here and below: few machines need a tool, and every start would pay for the imports
+
+    return shutil.which(tool) or shutil.which(tool, path="/usr/sbin:/sbin")
 
 
 def _tool(command: Sequence[str], text: str = "") -> str:
+    import subprocess
+
     try:
         done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=_TOOL_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:

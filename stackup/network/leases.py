@@ -35,27 +35,36 @@ def host_lock(layout: Layout) -> Iterator[None]:
             os.close(fd)
 
 
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Who has an address. ``names`` are what other stacks in the same network may call it."""
+
+    project: str
+    container_id: str
+    names: tuple[str, ...] = ()
+
+
 @dataclass(slots=True)
 class Book:
-    """The addresses of one network: ``addresses`` maps IPv4 (or, without IPv4, a number) to (project, container id).
+    """The addresses of one network, by IPv4 address (or, without IPv4, by number).
 
     ``last`` is the one chosen most recently; ``state`` is the network itself, so that other stacks find it by name.
     """
 
     state: dict[str, Any]
-    addresses: dict[str, tuple[str, str]] = field(default_factory=dict)
+    addresses: dict[str, Lease] = field(default_factory=dict)
     last: str = ""
 
     def of(self, container_id: str) -> str:
-        return next((item for item, (_, holder) in self.addresses.items() if holder == container_id), "")
+        return next((item for item, lease in self.addresses.items() if lease.container_id == container_id), "")
 
 
 class Books:
-    """The lease files of one state root. Every method expects the caller to hold ``host_lock``.
+    """The lease files of one state root. Every method but ``read`` expects the caller to hold ``host_lock``.
 
-    A file is a journal: the network as one JSON line, then "+ ADDRESS PROJECT CONTAINER" for a chosen address, "=" for
-    one that was asked for, "- ADDRESS" for one given back. Appending a line costs a fraction of replacing a file, and a
-    line cut short by a crash is known by its missing end.
+    A file is a journal: the network as one JSON line, then "+ ADDRESS PROJECT CONTAINER NAME,NAME" for a chosen
+    address, "=" for one that was asked for, "- ADDRESS" for one given back. Appending a line costs a fraction of
+    replacing a file, and a line cut short by a crash is known by its missing end.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -64,14 +73,14 @@ class Books:
     def read(self, bridge: str) -> Book | None:
         """None when there is no file, or none that can be read."""
         try:
-            head, *lines = self._path(bridge).read_text().split("\n")
+            head, *lines = self.path(bridge).read_text().split("\n")
             book = Book(json.loads(head))
         except (FileNotFoundError, ValueError):
             return None
         for line in lines[:-1]:
             words = line.split(" ")
-            if len(words) == 4 and words[0] in "+=":
-                book.addresses[words[1]] = (words[2], words[3])
+            if len(words) == 5 and words[0] in "+=":
+                book.addresses[words[1]] = Lease(words[2], words[3], tuple(filter(None, words[4].split(","))))
                 book.last = words[1] if words[0] == "+" else book.last
             elif len(words) == 2 and words[0] == "-":
                 book.addresses.pop(words[1], None)
@@ -80,17 +89,17 @@ class Books:
     def write(self, bridge: str, book: Book) -> None:
         """The whole file anew."""
         lines = [json.dumps(book.state, separators=(",", ":"))]
-        lines += [f"= {address} {project} {holder}" for address, (project, holder) in book.addresses.items()]
-        write_atomic(self._path(bridge), "\n".join([*lines, ""]))
+        lines += [_line(address, lease, asked=True) for address, lease in book.addresses.items()]
+        write_atomic(self.path(bridge), "\n".join([*lines, ""]))
 
-    def lease(self, bridge: str, address: str, project: str, container_id: str, *, asked: bool) -> None:
-        self._append(bridge, f"{'=' if asked else '+'} {address} {project} {container_id}")
+    def lease(self, bridge: str, address: str, lease: Lease, *, asked: bool) -> None:
+        self._append(bridge, _line(address, lease, asked=asked))
 
     def free(self, bridge: str, address: str) -> None:
         self._append(bridge, f"- {address}")
 
     def drop(self, bridge: str) -> None:
-        self._path(bridge).unlink(missing_ok=True)
+        self.path(bridge).unlink(missing_ok=True)
 
     def bridges(self) -> list[str]:
         return sorted(path.name.removesuffix(_SUFFIX) for path in self._directory.glob(f"*{_SUFFIX}"))
@@ -104,8 +113,13 @@ class Books:
         return None
 
     def _append(self, bridge: str, line: str) -> None:
-        with self._path(bridge).open("a") as file:
+        with self.path(bridge).open("a") as file:
             file.write(line + "\n")
 
-    def _path(self, bridge: str) -> Path:
+    def path(self, bridge: str) -> Path:
         return self._directory / f"{bridge}{_SUFFIX}"
+
+
+def _line(address: str, lease: Lease, *, asked: bool) -> str:
+    names = ",".join(name for name in lease.names if not set(name) & set(" ,\n"))
+    return f"{'=' if asked else '+'} {address} {lease.project} {lease.container_id} {names}"

@@ -24,6 +24,7 @@ from stackup.network.address import DEFAULT_POOLS, Pool, mac_of
 from stackup.network.attach import Places
 from stackup.network.leases import Book, Books, host_lock
 from stackup.network.links import Link, LinkError, Rtnl
+from stackup.network.neighbours import Neighbours
 from stackup.network.request import Options, Subnets, Taken, choose_subnets, read_options, rechosen
 from stackup.network.resolv import host_resolver
 from stackup.network.sysctl import Forwarding
@@ -91,6 +92,10 @@ class NetworkManager:
         with self._session(f"look for network {name}"):
             return self._books.find(name)
 
+    def neighbours(self) -> Neighbours:
+        """The names of other stacks' containers in networks shared with them, for the responder."""
+        return Neighbours(self._books, self._project)
+
     # containers
 
     def attach(
@@ -110,12 +115,17 @@ class NetworkManager:
             )
 
     def attach_all(
-        self, container_id: str, incarnation: int, places: Sequence[tuple[NetworkState, Wanted]]
+        self,
+        container_id: str,
+        incarnation: int,
+        places: Sequence[tuple[NetworkState, Wanted]],
+        names_known: Sequence[str] = (),
     ) -> tuple[Attachment, ...]:
         """``attach`` for every network of a container: interfaces in order of priority, then of network name, and one
-        default route, through the network of the highest gw_priority (ties: first name) that is not internal."""
+        default route, through the network of the highest gw_priority (ties: first name) that is not internal.
+        ``names_known`` are what the container is called besides its aliases, for other stacks in the same networks."""
         with self._session("attach a container to its networks", kernel=False):
-            return self._places.attach_all(container_id, incarnation, places)
+            return self._places.attach_all(container_id, incarnation, places, names_known)
 
     def release(self, container_id: str) -> None:
         """Gives the container's addresses back, and forgets connections to them. Nothing happens if it has none."""
@@ -278,7 +288,7 @@ class NetworkManager:
 
     def _refuse_if_used(self, state: NetworkState) -> None:
         book = self._books.read(state.bridge)
-        others = sorted({holder[0] for holder in book.addresses.values()} - {self._project}) if book else []
+        others = sorted({lease.project for lease in book.addresses.values()} - {self._project}) if book else []
         if others:
             raise PlanRefused(
                 f"cannot remove network {state.name}: containers of {', '.join(others)} are attached to it",

@@ -180,7 +180,9 @@ def test_a_network_of_another_stack(manager: NetworkManager, layout: Layout) -> 
     state = manager.create("default", network())
     shared = other.create("shared", network(external=True))
     assert (shared.bridge, shared.owner, shared.external) == (state.bridge, "shop", True)
-    other.attach(shared, "c9", 1)
+    (place,) = other.attach_all("c9", 1, [(shared, Wanted(aliases=("blog",)))], ("blog-web-1",))
+    assert manager.neighbours().lookup(state.bridge, "blog-web-1") == (place.address,)
+    assert other.neighbours().lookup(state.bridge, "blog-web-1") is None
     with pytest.raises(PlanRefused, match="containers of blog are attached"):
         manager.remove(state)
     other.purge()

@@ -23,6 +23,7 @@ from stackup.network.manager import NetworkManager
 from stackup.network.ports import reserve
 from stackup.network.relay import Relay
 from stackup.network.types import PortBinding, PublishedPort
+from stackup.network.watch import FirewallWatch
 from tests.kernel.network_lab import Box, ask, get, sh
 
 pytestmark = pytest.mark.root
@@ -183,3 +184,14 @@ def test_the_holder_of_a_port_is_named(manager: NetworkManager) -> None:
                 reserve(PortBinding(80, "8081"))
         finally:
             other.kill()
+
+
+def test_changes_of_the_firewall_are_noticed() -> None:
+    async def run() -> None:
+        heard = asyncio.Event()
+        watch = FirewallWatch(asyncio.get_running_loop(), heard.set)
+        await asyncio.to_thread(sh, "nft add table ip somebody; nft delete table ip somebody")
+        await asyncio.wait_for(heard.wait(), 3)
+        watch.close()
+
+    asyncio.run(run())

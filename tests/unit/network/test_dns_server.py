@@ -63,6 +63,16 @@ def test_a_container_that_is_gone_is_not_found() -> None:
     assert names.lookup(view, "web") is None
 
 
+def test_other_stacks_are_asked_last() -> None:
+    names = Directory(lambda bridge, name: ("172.17.0.99",) if (bridge, name) == ("skb1", "proxy") else None)
+    names.add_network("net", "shop_default", bridge="skb1")
+    names.register(WEB)
+    view = View(("net",))
+    assert names.lookup(view, "proxy") == names.lookup(view, "proxy.shop_default") == ("172.17.0.99",)
+    assert names.lookup(view, "www") == WEB.addresses
+    assert names.lookup(view, "nobody") is None
+
+
 class Asker:
     """A container, seen from inside: sockets where the responder listens."""
 

@@ -1,0 +1,46 @@
+"""Noticing that somebody changed the firewall: the kernel tells whoever listens about every nf_tables transaction.
+
+``systemctl reload nftables``, a Docker engine that starts, ``iptables -F``: each takes or blocks what containers need.
+The legacy iptables interface tells nobody, so a check now and then is due as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+
+_NETLINK_NETFILTER = 12
+_GROUP_NFTABLES = 7
+SETTLE_SECONDS = 0.3
+
+
+class FirewallWatch:
+    """Calls ``changed`` on the loop, once things have been quiet for SETTLE_SECONDS. Our own changes count as well:
+    what is called should be cheap when nothing is wrong, as ``NetworkManager.verify`` is."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, changed: Callable[[], object]) -> None:
+        self._loop = loop
+        self._changed = changed
+        self._timer: asyncio.TimerHandle | None = None
+        self._socket = socket.socket(
+            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, _NETLINK_NETFILTER
+        )
+        self._socket.bind((0, 1 << (_GROUP_NFTABLES - 1)))
+        loop.add_reader(self._socket, self._heard)
+
+    def close(self) -> None:
+        self._loop.remove_reader(self._socket)
+        self._socket.close()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _heard(self) -> None:
+        try:
+            while True:
+                self._socket.recv(1 << 16)
+        except OSError:
+            pass  # all read, or more than the buffer holds: something changed, and that is all that matters
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(SETTLE_SECONDS, self._changed)
