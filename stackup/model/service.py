@@ -106,7 +106,7 @@ class Port(Strict):
 
 
 class BindOptions(Strict):
-    create_host_path: bool = Field(default=True, description="Make a directory where the host has nothing")
+    create_host_path: bool = Field(default=False, description="Make a directory where the host has nothing")
     propagation: str | None = None
     recursive: str | None = None
     selinux: str | None = None

@@ -26,6 +26,7 @@ from stackup.stackfile.problems import Problems
 from stackup.stackfile.request import Loaded, LoadRequest
 from stackup.stackfile.required import check_required
 from stackup.stackfile.sources import Sources
+from stackup.stackfile.support import check_support
 from stackup.stackfile.template import TemplateError, substitute
 from stackup.stackfile.yamltree import read_documents
 
@@ -152,6 +153,8 @@ class _Load:
             Checker(tree, enabled, disabled, self.problems).check()
             check_resources(tree, self.problems)
             check_cycles(enabled, self.problems)
+            if self.request.run:
+                check_support(enabled, without_unused(tree, enabled), self.problems)
         services = tree.get("services")
         if services is not None:
             tree = tree.with_value({**tree.value, "services": services.with_value({**enabled, **disabled})})

@@ -18,6 +18,7 @@ class LoadRequest:
 
     ``files`` are the ``-f`` options (``-`` is ``stdin``), ``environment`` is the caller's. The switches below
     ``stdin`` are those of ``config --no-...``: with ``interpolate`` off the answer has no ``stack``, only ``tree``.
+    ``run`` off means that the stack is only looked at: attributes that stackup does not carry out are no matter then.
     """
 
     cwd: Path
@@ -34,6 +35,7 @@ class LoadRequest:
     check_consistency: bool = True
     normalize: bool = True
     all_resources: bool = False
+    run: bool = True
 
 
 @dataclass(frozen=True, slots=True)

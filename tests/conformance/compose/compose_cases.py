@@ -55,7 +55,7 @@ def _judge(case: dict[str, Any], profiles: tuple[str, ...], expect: dict[str, An
             target.write_bytes(text.encode("utf-8", "surrogateescape"))
         environment = {"PATH": os.environ["PATH"], "HOME": "/home/u", **case["env"]}
         try:
-            loaded = load(LoadRequest(root, tuple(case["args"]), profiles=profiles, environment=environment))
+            loaded = load(LoadRequest(root, tuple(case["args"]), profiles=profiles, environment=environment, run=False))
         except StackupError as error:
             if expect["accept"]:
                 return Outcome(name, "wrongly-refused", f"{error.where}: {error.message}")
