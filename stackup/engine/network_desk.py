@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from ipaddress import ip_interface
 from typing import Any
 
-from stackup.base.errors import Bug
+from stackup.base.errors import Bug, StackupError
 from stackup.base.paths import Layout
 from stackup.engine.container import Container
 from stackup.engine.records import Definition, PortRecord
@@ -26,6 +27,7 @@ from stackup.network.ports import Reservation, reserve
 from stackup.network.relay import Relay
 from stackup.network.resolv import host_resolver, upstreams
 from stackup.network.types import Attachment, NetworkState, PortBinding, PublishedPort, Wanted
+from stackup.network.watch import FirewallWatch
 from stackup.planner.hashing import config_hash, network_config
 from stackup.runtime.bundle import Veth
 from stackup.runtime.client import LauncherClient
@@ -41,7 +43,7 @@ class NetworkDesk:
         loop = asyncio.get_running_loop()
         self._manager = NetworkManager(layout, project)
         self._launcher = launcher
-        self._dns = DnsServer(loop)
+        self._dns = DnsServer(loop, neighbours=self._manager.neighbours())
         self._relay = Relay(loop)
         self._states: dict[str, NetworkState] = {}
         self._attachments: dict[str, tuple[Attachment, ...]] = {}
@@ -49,6 +51,8 @@ class NetworkDesk:
         self._published: dict[str, list[PublishedPort]] = {}
         self._shown: set[PublishedPort] = set()
         self._publishing = asyncio.Lock()
+        self._watch = FirewallWatch(loop, self._firewall_changed)
+        self._check: asyncio.Task[None] | None = None
 
     # networks
 
@@ -80,7 +84,7 @@ class NetworkDesk:
 
     def _know(self, state: NetworkState) -> None:
         self._states[state.key] = state
-        self._dns.add_network(state.id, state.name, (state.subnet, state.subnet6))
+        self._dns.add_network(state.id, state.name, (state.subnet, state.subnet6), state.bridge)
 
     # a container's start
 
@@ -110,7 +114,8 @@ class NetworkDesk:
             (self._state(item.network), Wanted(**dict(item.wanted, aliases=tuple(item.wanted.get("aliases", ())))))
             for item in endpoints
         ]
-        found = await asyncio.to_thread(self._manager.attach_all, container.id, incarnation, places)
+        known = (container.name, container.service)
+        found = await asyncio.to_thread(self._manager.attach_all, container.id, incarnation, places, known)
         self._attachments[container.id] = found
         self._register(container, found)
         return tuple(item.to_dict() for item in found)
@@ -185,7 +190,7 @@ class NetworkDesk:
         ]
         self._published[container.id] = ports
         for port, reservation in zip(ports, self._reservations.get(container.id, ()), strict=False):
-            if reservation.relayed and not address6:
+            if reservation.relayed:  # with IPv6 in the container, only ::1 still comes this way
                 self._relay.serve(port, reservation.relayed)
 
     # a container's end
@@ -258,7 +263,20 @@ class NetworkDesk:
         self._reservations[container.id] = found
         self._note_ports(container)
 
+    def _firewall_changed(self) -> None:
+        if self._states and (self._check is None or self._check.done()):
+            self._check = asyncio.create_task(self._verify())
+
+    async def _verify(self) -> None:
+        """Puts back what somebody else flushed."""
+        try:
+            for text in await asyncio.to_thread(self._manager.verify):
+                print(f"the firewall was changed by somebody else; put back: {text}", file=sys.stderr, flush=True)
+        except StackupError as error:
+            print(error.message, file=sys.stderr, flush=True)
+
     async def close(self) -> None:
+        self._watch.close()
         self._relay.close()
         self._dns.close()
 

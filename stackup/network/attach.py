@@ -86,7 +86,7 @@ class Places:
         door = min(open_ones, key=lambda place: (-place[1].gw_priority, place[0].name), default=None)
         taken = {wanted.interface for _, wanted in ordered}
         free = (name for name in (f"eth{number}" for number in range(len(ordered) * 2)) if name not in taken)
-        return tuple(
+        found = [
             self.attach(
                 state,
                 container_id,
@@ -97,7 +97,8 @@ class Places:
                 names_known=names_known,
             )
             for state, wanted in ordered
-        )
+        ]
+        return tuple(sorted(found, key=lambda item: not item.gateways))
 
     def release(self, container_id: str) -> tuple[str, ...]:
         """The IPv4 addresses that became free."""

@@ -122,7 +122,8 @@ class NetworkManager:
         names_known: Sequence[str] = (),
     ) -> tuple[Attachment, ...]:
         """``attach`` for every network of a container: interfaces in order of priority, then of network name, and one
-        default route, through the network of the highest gw_priority (ties: first name) that is not internal.
+        default route, through the network of the highest gw_priority (ties: first name) that is not internal. That
+        one comes first in the answer, whatever its interface is called: it is where published ports lead.
         ``names_known`` are what the container is called besides its aliases, for other stacks in the same networks."""
         with self._session("attach a container to its networks", kernel=False):
             return self._places.attach_all(container_id, incarnation, places, names_known)

@@ -16,8 +16,8 @@ SETTLE_SECONDS = 0.3
 
 
 class FirewallWatch:
-    """Calls ``changed`` on the loop, once things have been quiet for SETTLE_SECONDS. Our own changes count as well:
-    what is called should be cheap when nothing is wrong, as ``NetworkManager.verify`` is."""
+    """Calls ``changed`` on the loop, SETTLE_SECONDS after the first of some changes. Our own count as well: what is
+    called should be cheap when nothing is wrong, as ``NetworkManager.verify`` is."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, changed: Callable[[], object]) -> None:
         self._loop = loop
@@ -41,6 +41,9 @@ class FirewallWatch:
                 self._socket.recv(1 << 16)
         except OSError:
             pass  # all read, or more than the buffer holds: something changed, and that is all that matters
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._loop.call_later(SETTLE_SECONDS, self._changed)
+        if self._timer is None:
+            self._timer = self._loop.call_later(SETTLE_SECONDS, self._tell)
+
+    def _tell(self) -> None:
+        self._timer = None
+        self._changed()

@@ -163,8 +163,8 @@ def test_several_networks_one_door(manager: NetworkManager) -> None:
     states = {key: manager.create(key, network(key, internal=key == "a")) for key in "abc"}
     found = manager.attach_all("c1", 1, [(states[key], Wanted()) for key in "cab"])
     assert [(item.network, item.container_name, bool(item.gateway)) for item in found] == [
-        ("a", "eth0", False),
         ("b", "eth1", True),
+        ("a", "eth0", False),
         ("c", "eth2", False),
     ]
     found = manager.attach_all(

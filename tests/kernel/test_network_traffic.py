@@ -95,7 +95,7 @@ def lab(request: pytest.FixtureRequest, state_root: Path) -> Iterator[Lab]:
                 "both": manager.attach_all("both", 1, [(front, Wanted()), (back, Wanted())]),
                 "stranger": other.attach_all("stranger", 1, [(elsewhere, Wanted())]),
             }
-            addresses = {name: items[-1].address for name, items in places.items()}
+            addresses = {name: items[0].address for name, items in places.items()}
             web.attach(*places["web"]).serve("web").serve("web", 53, udp=True)
             db.attach(*places["db"]).serve("db")
             both.attach(*places["both"])
