@@ -39,7 +39,7 @@ def project_name(session: Session) -> str:
     if note and _holds(note, session.environment):
         return str(note["project"])
     try:
-        loaded = _load(session)
+        loaded = _load(session, run=False)
     except StackFileError as error:
         if note and not error.hint:
             error.hint = f"the project can still be addressed by name: stackup -p {note['project']} ..."

@@ -52,6 +52,7 @@ def run(session: Session, request: Request) -> int:
         resolve_environment=not request.no_env_resolution,
         check_consistency=not request.no_consistency,
         normalize=not request.no_normalize,
+        run=False,
     )
     text = render(session, loaded, request)
     if request.quiet:
