@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 A, PTR, AAAA, OPT, ANY = 1, 12, 28, 41, 255
@@ -91,6 +92,7 @@ def failure(data: bytes, rcode: int) -> bytes:
     return HEADER.pack(number, _RESPONSE | _RECURSION | (flags & 0x7900) | rcode, 0, 0, 0, 0)
 
 
+@lru_cache(4096)
 def address_record(address: str, ttl: int) -> bytes:
     packed = ip_address(address).packed
     return _TO_QUESTION + _FIXED.pack(A if len(packed) == 4 else AAAA, IN, ttl, len(packed)) + packed
