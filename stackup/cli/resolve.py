@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from stackup.base.errors import StackFileError, UsageError
 from stackup.base.files import write_atomic
 from stackup.base.names import is_project_name, normalize_project_name
+from stackup.cli import peek
 
 if TYPE_CHECKING:
     from stackup.cli.session import Session
@@ -38,6 +39,10 @@ def project_name(session: Session) -> str:
     note = _read_note(session) if session.stdin is None else None
     if note and _holds(note, session.environment):
         return str(note["project"])
+    if note is None and not session.options.project_directory and not session.options.env_file:
+        seen = peek.project_name(session.cwd, session.options.file, session.environment)
+        if seen is not None:
+            return seen
     try:
         loaded = _load(session, run=False)
     except StackFileError as error:

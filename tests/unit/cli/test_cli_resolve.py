@@ -44,9 +44,18 @@ def write(directory: Path, head: str) -> None:
 
 @pytest.fixture
 def reader(project: Path, monkeypatch: pytest.MonkeyPatch) -> Reader:
+    """With ``peek`` out of the way: these tests are about the notes."""
     made = Reader()
     monkeypatch.setattr(resolve, "_load", made)
+    monkeypatch.setattr(resolve.peek, "project_name", lambda *_: None)
     return made
+
+
+def test_a_plain_file_is_not_read_at_all(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Reader()
+    monkeypatch.setattr(resolve, "_load", made)
+    assert name(project) == "shop"
+    assert made.calls == 0
 
 
 def name(project: Path, *, cwd: Path | None = None, **environment: str) -> str:
