@@ -25,9 +25,9 @@ class Reader:
         self.calls = 0
         self.load = resolve._load
 
-    def __call__(self, of: Session) -> Any:
+    def __call__(self, of: Session, **switches: bool) -> Any:
         self.calls += 1
-        return self.load(of)
+        return self.load(of, **switches)
 
 
 @pytest.fixture
