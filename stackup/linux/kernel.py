@@ -67,7 +67,6 @@ class Kernel:
     fchown = staticmethod(os.fchown)
     fchmod = staticmethod(os.fchmod)
     symlink = staticmethod(os.symlink)
-    real_path = staticmethod(os.path.realpath)
     access = staticmethod(os.access)
     # terminals and network
     open_terminal = staticmethod(terminal.open_terminal)
@@ -91,6 +90,11 @@ class Kernel:
             os.close(fd)
 
     @staticmethod
+    def real_path(path: str) -> str:
+        """``path`` without symlinks, as far as it exists."""
+        return os.path.realpath(path)
+
+    @staticmethod
     def file_kind(fd: int) -> tuple[int, int, int]:
         """(device of the file system, S_IFMT bits, device number of a node)."""
         found = os.fstat(fd)
@@ -112,6 +116,17 @@ class Kernel:
             return
         os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
         os.mknod(path, S_IFREG | 0o644)
+
+    @staticmethod
+    def forget_volatile(work: str) -> None:
+        """An upper layer that was mounted "volatile" before is marked, so that nobody mounts it again unasked."""
+        mark = f"{work}/work/incompat/volatile"
+        try:
+            os.unlink(f"{mark}/dirty")
+            os.rmdir(mark)
+            os.rmdir(os.path.dirname(mark))
+        except FileNotFoundError:
+            return
 
     @staticmethod
     def listen_dns(port: int) -> tuple[Socket, Socket]:

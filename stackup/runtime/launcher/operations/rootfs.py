@@ -67,6 +67,8 @@ class MountOverlay(Operation):
             tree = stage.kernel.clone_tree(self.lowers[0])
             stage.kernel.attach(tree, self.place, mounts.RDONLY)
             return
+        if self.upper and self.volatile:
+            stage.kernel.forget_volatile(self.work)
         if features.usable(features.OVERLAY_FSCONFIG):
             try:
                 stage.kernel.attach(stage.kernel.filesystem("overlay", self._options()), self.place, 0)
