@@ -29,6 +29,8 @@ def main(project: str) -> int:
     """Runs until the project needs no supervisor. Descriptors come from the launcher by environment variables."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A thread that computes (reading a stack file) would hold up the loop for the default 5 ms at each system call.
+    sys.setswitchinterval(0.0005)
     layout = Layout.from_environment()
     channel = socket.socket(fileno=int(os.environ.pop("STACKUP_LAUNCHER_FD")))
     listener = socket.socket(fileno=int(os.environ.pop("STACKUP_CONTROL_FD")))

@@ -3,41 +3,55 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from typing import Any
 
 from stackup.base.errors import ContainerFault
 from stackup.base.files import write_atomic
 from stackup.engine.container import Container
+from stackup.engine.records import Definition
 from stackup.engine.world import World
 from stackup.images.image import prepare
 from stackup.linux.overlay import Overlay
 from stackup.network.resolv import hosts_file
-from stackup.oci.codec import encode
-from stackup.oci.runtime import Namespace, Spec
-from stackup.runtime.bundle import Launch, write_bundle
+from stackup.oci.runtime import Spec
+from stackup.runtime.bundle import CONFIG, Launch, write_config, write_launch
 
-TEMPLATE = "template.json"
+TEMPLATE = "template.json"  # config.json as it was rendered, where every start has to complete it
 NAMESPACE_FILES = {"network": "net", "pid": "pid", "ipc": "ipc", "uts": "uts"}
 
 
-def write_template(world: World, container_id: str, spec: Spec) -> None:
-    """Keeps the rendered spec; namespaces shared with other containers are filled in at every start."""
-    bundle = world.container_paths(container_id).bundle
+def write_spec(world: World, definition: Definition, spec: Spec) -> None:
+    """Keeps the rendered spec: as config.json where nothing in it changes from start to start, else as a template."""
+    bundle = world.container_paths(definition.id).bundle
     bundle.mkdir(parents=True, exist_ok=True)
-    write_atomic(bundle / TEMPLATE, json.dumps(encode(spec), separators=(",", ":")), mode=0o600)
+    config = spec.to_json()
+    if definition.namespaces_of:
+        write_atomic(bundle / TEMPLATE, json.dumps(config, separators=(",", ":")), mode=0o600)
+    else:
+        write_config(bundle, config)
 
 
-def write_launch(world: World, container: Container) -> None:
-    """Writes config.json, launch.json and /etc/hosts for the incarnation that is about to start."""
+def has_spec(world: World, container: Container) -> bool:
+    """False when the container's creation was cut short."""
+    bundle = world.container_paths(container.id).bundle
+    return (bundle / CONFIG).exists() or (bundle / TEMPLATE).exists()
+
+
+def write_incarnation(world: World, container: Container, incarnation: int) -> None:
+    """Writes what is new for the start that is about to happen: launch.json, /etc/hosts, shared namespaces."""
     definition = container.definition
     paths = world.container_paths(container.id)
-    spec = Spec.from_json(json.loads((paths.bundle / TEMPLATE).read_bytes()))
+    if definition.namespaces_of:
+        config = json.loads((paths.bundle / TEMPLATE).read_bytes())
+        write_config(paths.bundle, _with_shared_namespaces(world, container, config))
     overlays = tuple(Overlay(**{**item, "lowers": tuple(item["lowers"])}) for item in definition.overlays)
-    prepare(overlays)
+    lowers = tuple(item.lowers for item in overlays)
+    prepare(overlays, checked=lowers in world.fit)
+    world.fit.add(lowers)
     paths.run.mkdir(parents=True, exist_ok=True)
     launch = Launch(
         container_id=definition.id,
-        incarnation=container.state.incarnation,
+        incarnation=incarnation,
         cgroup=definition.cgroup,
         exit_file=str(paths.exit_file),
         overlays=overlays,
@@ -51,7 +65,7 @@ def write_launch(world: World, container: Container) -> None:
         init=definition.init,
     )
     _write_hosts(world, container)
-    write_bundle(paths.bundle, _with_shared_namespaces(world, container, spec), launch)
+    write_launch(paths.bundle, launch)
 
 
 def _write_hosts(world: World, container: Container) -> None:
@@ -69,14 +83,14 @@ def _write_hosts(world: World, container: Container) -> None:
     (world.container_paths(container.id).files / "hosts").write_text(text)
 
 
-def _with_shared_namespaces(world: World, container: Container, spec: Spec) -> Spec:
+def _with_shared_namespaces(world: World, container: Container, config: dict[str, Any]) -> dict[str, Any]:
     shared = container.definition.namespaces_of
-    if not shared or spec.linux is None:
-        return spec
-    paths = {kind: _namespace_path(world, container, kind, owner) for kind, owner in shared.items()}
-    kept = tuple(item for item in spec.linux.namespaces if item.type not in paths)
-    joined = tuple(Namespace(kind, path) for kind, path in sorted(paths.items()))
-    return replace(spec, linux=replace(spec.linux, namespaces=kept + joined))
+    joined = [
+        {"type": kind, "path": _namespace_path(world, container, kind, owner)} for kind, owner in sorted(shared.items())
+    ]
+    linux = config["linux"]
+    kept = [item for item in linux["namespaces"] if item["type"] not in shared]
+    return {**config, "linux": {**linux, "namespaces": [*kept, *joined]}}
 
 
 def _namespace_path(world: World, container: Container, kind: str, owner_id: str) -> str:

@@ -10,13 +10,16 @@ import asyncio
 import signal
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stackup.base.clock import boot_id, now_ns
 from stackup.engine.logwriter import LogWriter
 from stackup.engine.records import Definition, PortRecord, Records, State
 from stackup.engine.supervision import RestartDecision
 from stackup.model.observed import Phase
+
+if TYPE_CHECKING:
+    from stackup.oci.runtime import Spec
 
 ALIVE = frozenset({Phase.RUNNING, Phase.STOPPING})
 
@@ -34,6 +37,7 @@ class Container:
         self.pidfd = -1
         self.watching: asyncio.Task[None] | None = None  # probes its health
         self.aftermath: asyncio.Task[None] | None = None  # tidies up after an exit, then restarts where that is due
+        self.spec: tuple[int, Spec] | None = None  # incarnation and what it was started from, once somebody asked
         self.early_exit: Any = None  # an exit that was told before the start's answer was handled
         self._records = records
         self._publish = publish

@@ -9,12 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from pathlib import Path
 
 from stackup.base import names
 from stackup.base.clock import now_ns
 from stackup.base.errors import HostUnfit, ImageError
-from stackup.engine.bundles import write_template
+from stackup.engine.bundles import write_spec
 from stackup.engine.container import Container
 from stackup.engine.devices import host_devices
 from stackup.engine.grants import write_grants
@@ -38,7 +37,6 @@ from stackup.model.observed import Phase
 from stackup.model.stack import Service, Stack, Volume
 from stackup.oci.runtime import Spec
 from stackup.planner.hashing import config_hash, service_config, volume_config
-from stackup.runtime.seccomp import compiled_filter
 from stackup.spec import RenderContext, capability_names, command_of, render, security_options
 
 
@@ -64,7 +62,7 @@ class Creator:
         Raises StackupError; nothing of the container is left then.
         """
         world = self._world
-        image = await asyncio.to_thread(self._image, stack, service)
+        image = await self._image(stack, service)
         await self._join_external_networks(stack, service)
         volumes = plan_volumes(stack, service, image.config, inherit.definition if inherit else None)
         definition = self._define(stack, service, image, number, name, volumes, created)
@@ -72,7 +70,10 @@ class Creator:
         world.records.add_container(definition, container.state)
         world.containers[container.id] = container
         try:
-            await asyncio.to_thread(self._make, stack, service, image, definition, volumes)
+            if volumes:  # filling one may take long
+                await asyncio.to_thread(self._make, stack, service, image, definition, volumes)
+            else:  # a few milliseconds, most of it Python: a thread would only make the loop wait for the interpreter
+                self._make(stack, service, image, definition, volumes)
         except BaseException:
             await self._undo(container)
             raise
@@ -84,12 +85,12 @@ class Creator:
 
         await Runner(self._world).remove(container, volumes=True)
 
-    def _image(self, stack: Stack, service: Service) -> Image:
+    async def _image(self, stack: Stack, service: Service) -> Image:
         reference = service_image(stack, service.name)
         image = self._world.image(reference)
         if image is None:
             raise ImageError(f"cannot create a container of service {service.name}: image {reference} is not here")
-        self._world.materialize(image)
+        await self._world.materialize(image)
         return image
 
     async def _join_external_networks(self, stack: Stack, service: Service) -> None:
@@ -117,8 +118,7 @@ class Creator:
         capabilities = capability_names(service)
         filter_path = ""
         if options.seccomp != "unconfined":
-            profile = None if options.seccomp == "default" else Path(options.seccomp)
-            filter_path = str(compiled_filter(world.layout, capabilities, profile))
+            filter_path = world.seccomp_filter(capabilities, "" if options.seccomp == "default" else options.seccomp)
         overlays = image.overlays(world.container_paths(container_id).writable)
         return Definition(
             id=container_id,
@@ -197,7 +197,7 @@ class Creator:
             devices=host_devices(service),
         )
         spec = render(service, context)
-        write_template(world, definition.id, _with_special_mounts(spec, volumes))
+        write_spec(world, definition, _with_special_mounts(spec, volumes))
 
     async def create_volume(self, name: str, volume: Volume, *, project: str, key: str) -> None:
         """A named volume. Raises HostUnfit for a driver that does not exist here."""

@@ -105,7 +105,7 @@ class NetworkDesk:
                 await self._launcher.store(_port_name(definition.id, number, item.host_port, family), sock.fileno())
         return tuple(_bound(port, item.host_port) for port, item in zip(definition.ports, taken, strict=True))
 
-    async def attach(self, container: Container, incarnation: int) -> tuple[Record, ...]:
+    def attach(self, container: Container, incarnation: int) -> tuple[Record, ...]:
         """Leases addresses, names the links, and makes the container's names known."""
         endpoints = container.definition.endpoints
         if not endpoints:
@@ -115,7 +115,7 @@ class NetworkDesk:
             for item in endpoints
         ]
         known = (container.name, container.service)
-        found = await asyncio.to_thread(self._manager.attach_all, container.id, incarnation, places, known)
+        found = self._manager.attach_all(container.id, incarnation, places, known)
         self._attachments[container.id] = found
         self._register(container, found)
         return tuple(item.to_dict() for item in found)

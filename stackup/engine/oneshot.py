@@ -13,7 +13,7 @@ from stackup.engine.container import Container
 from stackup.engine.world import World
 from stackup.images.lookup import User, resolve_user
 from stackup.linux.overlay import Overlay
-from stackup.oci.runtime import Process
+from stackup.oci.runtime import Process, Spec
 from stackup.runtime.bundle import read_bundle
 from stackup.runtime.client import ExecStarted
 from stackup.spec import render_exec
@@ -36,7 +36,7 @@ async def start_inside(
     """Starts ``command`` beside the container's own process. Raises ContainerFault."""
     if not container.alive:
         raise ContainerFault(f"cannot execute in container {container.name}: it is not running")
-    spec, launch = read_bundle(world.container_paths(container.id).bundle)
+    spec = current_spec(world, container)
     process: Process = render_exec(
         spec,
         command,
@@ -46,8 +46,16 @@ async def start_inside(
         tty=tty,
         privileged=privileged,
     )
-    seccomp_filter = "" if privileged else launch.seccomp_filter
+    seccomp_filter = "" if privileged else container.definition.seccomp_filter
     return await world.launcher.exec(container.id, process, stdio=stdio, tty=tty, seccomp_filter=seccomp_filter)
+
+
+def current_spec(world: World, container: Container) -> Spec:
+    """What the container was started from; read once an incarnation, since probes ask often."""
+    if container.spec is None or container.spec[0] != container.state.incarnation:
+        spec, _ = read_bundle(world.container_paths(container.id).bundle)
+        container.spec = (container.state.incarnation, spec)
+    return container.spec[1]
 
 
 def find_user(container: Container, text: str) -> User:

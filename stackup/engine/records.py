@@ -28,8 +28,10 @@ CREATE TABLE IF NOT EXISTS networks (key TEXT PRIMARY KEY, data TEXT NOT NULL);
 
 @dataclass(frozen=True, slots=True)
 class EndpointRecord:
-    """A container's place in one network. ``network`` is the key in the stack file, ``name`` the full name; ``wanted`` is
-    ``network.types.Wanted`` as a dictionary: what the stack file asks for."""
+    """A container's place in one network. ``network`` is the key in the stack file, ``name`` the full name.
+
+    ``wanted`` is ``network.types.Wanted`` as a dictionary: what the stack file asks for.
+    """
 
     network: str
     network_id: str

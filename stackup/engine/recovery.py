@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from stackup.base.clock import now_ns
 from stackup.base.errors import StackupError
-from stackup.engine.bundles import TEMPLATE
+from stackup.engine.bundles import has_spec
 from stackup.engine.container import Container
 from stackup.engine.runner import Runner
 from stackup.engine.world import World
@@ -51,12 +51,8 @@ async def _resume(world: World, runner: Runner, container: Container, running: R
             await _take_over(world, runner, container, found)
     elif container.phase is Phase.RESTARTING:
         container.aftermath = asyncio.get_running_loop().create_task(runner.restart_when_due(container))
-    elif container.phase is Phase.REMOVING or not _created(world, container):
+    elif container.phase is Phase.REMOVING or not has_spec(world, container):
         await runner.remove(container, volumes=False)
-
-
-def _created(world: World, container: Container) -> bool:
-    return (world.container_paths(container.id).bundle / TEMPLATE).exists()
 
 
 def _after_reboot(world: World, container: Container) -> None:

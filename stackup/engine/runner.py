@@ -15,7 +15,7 @@ from typing import Any
 
 from stackup.base.clock import now_ns
 from stackup.base.errors import ContainerFault, StackupError
-from stackup.engine.bundles import write_launch
+from stackup.engine.bundles import write_incarnation
 from stackup.engine.container import Container
 from stackup.engine.logreader import STREAMS
 from stackup.engine.logwriter import LogWriter
@@ -53,9 +53,9 @@ class Runner:
         world = self._world
         try:
             ports = await world.desk.reserve(container.definition)
-            attachments = await world.desk.attach(container, container.state.incarnation + 1)
+            attachments = world.desk.attach(container, container.state.incarnation + 1)
+            write_incarnation(world, container, container.state.incarnation + 1)
             container.starting(ports, attachments)
-            write_launch(world, container)
             if not container.definition.tty:
                 self._open_output(container)
             started = await world.launcher.start(world.container_paths(container.id).bundle)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from stackup.engine.follow import Follower
 from stackup.engine.records import Records
 from stackup.engine.signals import Changes
 from stackup.model.observed import Phase
+from stackup.runtime.seccomp import compiled_filter
 
 if TYPE_CHECKING:
     from stackup.engine.network_desk import NetworkDesk
@@ -48,8 +48,12 @@ class World:
     execs: Execs = field(default_factory=Execs)
     starts: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(STARTS_IN_FLIGHT))
 
-    _materializing: threading.Lock = field(default_factory=threading.Lock)
-    _materialized: set[str] = field(default_factory=set)
+    fit: set[tuple[tuple[str, ...], ...]] = field(default_factory=set)  # stacks of lowers that overlayfs accepts here
+    _materializing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _materialized: set[tuple[str, str]] = field(default_factory=set)
+    _resolved: dict[str, Image | None] = field(default_factory=dict)
+    _index_mark: tuple[int, int, int] = (0, 0, 0)
+    _filters: dict[tuple[tuple[str, ...], str], str] = field(default_factory=dict)
 
     def container_paths(self, container_id: str) -> ContainerPaths:
         return self.paths.container(container_id)
@@ -58,18 +62,39 @@ class World:
         return self.paths.container(container_id).logs
 
     def image(self, reference: str) -> Image | None:
-        return self.images.resolve(reference)
+        """Remembered until the store's index changes; the machine's own userland may change at any time."""
+        mark = _mark(self.layout.images / "index.json")
+        if mark != self._index_mark:
+            self._index_mark = mark
+            self._resolved.clear()
+        if reference in self._resolved:
+            return self._resolved[reference]
+        image = self.images.resolve(reference)
+        if image is None or not image.host:
+            self._resolved[reference] = image
+        return image
 
     def image_id(self, reference: str) -> str | None:
         image = self.image(reference)
         return image.id if image else None
 
-    def materialize(self, image: Image) -> None:
-        """Unpacks what is not unpacked yet; asks once for each image, since that takes a lock."""
-        with self._materializing:
-            if image.id not in self._materialized:
-                self.images.materialize(image)
-                self._materialized.add(image.id)
+    async def materialize(self, image: Image) -> None:
+        """Unpacks what is not unpacked yet; asks once for each image (and state of the machine, for ``host``)."""
+        key = (image.id, image.host_state)
+        if key in self._materialized:
+            return
+        async with self._materializing:
+            if key not in self._materialized:
+                await asyncio.to_thread(self.images.materialize, image)
+                self._materialized.add(key)
+
+    def seccomp_filter(self, capabilities: tuple[str, ...], profile: str) -> str:
+        """Path of the compiled filter; ``profile`` empty is the default one."""
+        key = (capabilities, profile)
+        if profile or key not in self._filters:
+            path = compiled_filter(self.layout, capabilities, Path(profile) if profile else None)
+            self._filters[key] = str(path)
+        return self._filters[key]
 
     def of_service(self, service: str) -> list[Container]:
         found = [item for item in self.containers.values() if item.service == service]
@@ -114,3 +139,11 @@ class World:
     def output(self, container_id: str) -> None:
         for follower in self.followers:
             follower.touched(container_id)
+
+
+def _mark(path: Path) -> tuple[int, int, int]:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return (0, 0, 0)
+    return found.st_mtime_ns, found.st_size, found.st_ino

@@ -67,11 +67,12 @@ def _part(layer: Path, target: str) -> Path | None:
     return path
 
 
-def prepare(overlays: tuple[Overlay, ...]) -> None:
+def prepare(overlays: tuple[Overlay, ...], *, checked: bool = False) -> None:
     """Makes the upper and work directories, fit for mounting. Not while they are mounted.
 
     Raises HostUnfit where the kernel would refuse: state on overlayfs or a network file system, no overlayfs at all,
-    an upper directory inside one of its lowers.
+    an upper directory inside one of its lowers. ``checked``: the same lowers with a neighbouring upper directory have
+    passed already, so only the directories are made.
     """
     fitness.check_kernel()
     for overlay in overlays:
@@ -79,12 +80,14 @@ def prepare(overlays: tuple[Overlay, ...]) -> None:
             if not os.path.isdir(lower):
                 raise ImageError(f"cannot prepare a root file system: layer {lower} is not there")
         if overlay.upper:
+            os.makedirs(os.path.dirname(overlay.upper), exist_ok=True)
+            if not checked:
+                _check_upper(overlay)
             _prepare_upper(overlay)
 
 
-def _prepare_upper(overlay: Overlay) -> None:
-    upper, work = Path(overlay.upper), Path(overlay.work)
-    upper.parent.mkdir(parents=True, exist_ok=True)
+def _check_upper(overlay: Overlay) -> None:
+    upper = Path(overlay.upper)
     fitness.check_storage(upper.parent)
     for lower in overlay.lowers:
         if fitness.inside(upper, Path(lower)):
@@ -93,6 +96,10 @@ def _prepare_upper(overlay: Overlay) -> None:
                 "the container's root file system",
                 hint="Set STACKUP_ROOT to a directory elsewhere, e.g. STACKUP_ROOT=/var/lib/stackup.",
             )
+
+
+def _prepare_upper(overlay: Overlay) -> None:
+    upper, work = Path(overlay.upper), Path(overlay.work)
     if not upper.is_dir():
         # The merged root shows the upper's own attributes, so they must be those of what it covers.
         lower_stat = os.stat(overlay.lowers[0])

@@ -64,9 +64,21 @@ class Launch:
 
 def write_bundle(bundle_dir: Path, spec: Spec, launch: Launch) -> None:
     """Writes both files, each whole or absent. Makes the directory and the (empty) ``rootfs`` mount point."""
-    (bundle_dir / spec.root.path).mkdir(parents=True, exist_ok=True)
-    write_atomic(bundle_dir / CONFIG, json.dumps(spec.to_json(), separators=(",", ":")), mode=0o600)
-    write_atomic(bundle_dir / LAUNCH, json.dumps(asdict(launch), separators=(",", ":")), mode=0o600)
+    write_config(bundle_dir, spec.to_json())
+    write_launch(bundle_dir, launch)
+
+
+def write_config(bundle_dir: Path, config: dict[str, Any]) -> None:
+    """config.json from its JSON form, and the (empty) ``rootfs`` mount point."""
+    (bundle_dir / config["root"]["path"]).mkdir(parents=True, exist_ok=True)
+    write_atomic(bundle_dir / CONFIG, json.dumps(config, separators=(",", ":")), mode=0o600)
+
+
+def write_launch(bundle_dir: Path, launch: Launch) -> None:
+    data = {name: getattr(launch, name) for name in Launch.__slots__}
+    data["overlays"] = [asdict(item) for item in launch.overlays]
+    data["veths"] = [asdict(item) for item in launch.veths]
+    write_atomic(bundle_dir / LAUNCH, json.dumps(data, separators=(",", ":")), mode=0o600)
 
 
 def read_bundle(bundle_dir: Path) -> tuple[Spec, Launch]:
