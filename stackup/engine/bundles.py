@@ -8,6 +8,7 @@ from typing import Any
 from stackup.base.errors import ContainerFault
 from stackup.base.files import write_atomic
 from stackup.engine.container import Container
+from stackup.engine.naming import write_shared
 from stackup.engine.records import Definition
 from stackup.engine.world import World
 from stackup.images.image import prepare
@@ -80,7 +81,7 @@ def _write_hosts(world: World, container: Container) -> None:
         extra=definition.naming.extra_hosts,
         gateway=world.desk.gateway(container),
     )
-    (world.container_paths(container.id).files / "hosts").write_text(text)
+    write_shared(world.container_paths(container.id).files / "hosts", text)
 
 
 def _with_shared_namespaces(world: World, container: Container, config: dict[str, Any]) -> dict[str, Any]:

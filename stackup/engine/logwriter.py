@@ -25,8 +25,7 @@ class LogWriter:
     def __init__(
         self, fifo: Path, directory: Path, stream: str, on_data: Callable[[], None], *, source: int = -1
     ) -> None:
-        """``source``: an open descriptor to read instead of ``fifo`` (a console); it is owned from now on."""
-        directory.mkdir(parents=True, exist_ok=True)
+        """``directory`` exists. ``source``: an open descriptor to read instead of ``fifo`` (a console); it is owned from now on."""
         self._on_data = on_data
         self._source = source if source >= 0 else os.open(fifo, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         self._console = source >= 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +64,14 @@ def write_etc_files(directory: Path, service: Service, definition: Definition) -
     )
     files = {"hosts": hosts, "hostname": f"{definition.hostname}\n", "resolv.conf": resolv}
     for name, text in files.items():
-        (directory / name).write_text(text)
-        (directory / name).chmod(0o644)
+        write_shared(directory / name, text)
     return EtcFiles(*(str(directory / name) for name in files))
+
+
+def write_shared(path: Path, text: str) -> None:
+    """In place, since the file may be bound into a running container; readable for every user in there."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+    try:
+        os.write(fd, text.encode("utf-8", "surrogateescape"))
+    finally:
+        os.close(fd)

@@ -64,13 +64,13 @@ class Launch:
 
 def write_bundle(bundle_dir: Path, spec: Spec, launch: Launch) -> None:
     """Writes both files, each whole or absent. Makes the directory and the (empty) ``rootfs`` mount point."""
+    (bundle_dir / spec.root.path).mkdir(parents=True, exist_ok=True)
     write_config(bundle_dir, spec.to_json())
     write_launch(bundle_dir, launch)
 
 
 def write_config(bundle_dir: Path, config: dict[str, Any]) -> None:
-    """config.json from its JSON form, and the (empty) ``rootfs`` mount point."""
-    (bundle_dir / config["root"]["path"]).mkdir(parents=True, exist_ok=True)
+    """config.json from its JSON form. (Only runtimes that mount nothing themselves need a ``rootfs`` beside it.)"""
     write_atomic(bundle_dir / CONFIG, json.dumps(config, separators=(",", ":")), mode=0o600)
 
 

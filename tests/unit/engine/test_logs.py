@@ -86,6 +86,7 @@ def run_writer(tmp_path: Path, *chunks: bytes) -> None:
         fifo = tmp_path / "fifo"
         if not fifo.exists():
             os.mkfifo(fifo)
+            (tmp_path / "logs").mkdir()
         holder = os.open(fifo, os.O_RDWR | os.O_NONBLOCK)
         writer = LogWriter(fifo, tmp_path / "logs", "stdout", lambda: None)
         for chunk in chunks:
