@@ -52,7 +52,7 @@ class Chain:
 
 def sync(nft: Nft, tag: str, bridges: Collection[str], *, ipv6: bool) -> list[str]:
     """Makes the accept rules marked ``tag`` exactly those that ``bridges`` need; answers what was changed, in words."""
-    changed = _sync_nft(nft, tag, bridges)
+    changed = _sync_nft(nft, tag, bridges, ipv6=ipv6)
     changed += _sync_legacy("iptables-legacy", "/proc/net/ip_tables_names", tag, bridges)
     if ipv6 or not bridges:
         changed += _sync_legacy("ip6tables-legacy", "/proc/net/ip6_tables_names", tag, bridges)
@@ -63,10 +63,10 @@ def _wanted(bridges: Collection[str]) -> set[tuple[str, str]]:
     return {(direction, bridge) for bridge in bridges for direction in ("iifname", "oifname")}
 
 
-def _sync_nft(nft: Nft, tag: str, bridges: Collection[str]) -> list[str]:
+def _sync_nft(nft: Nft, tag: str, bridges: Collection[str], *, ipv6: bool) -> list[str]:
     changed = []
     for chain in _chains(nft, tag):
-        wanted = _wanted(bridges) if chain.refuses else set()
+        wanted = _wanted(bridges) if chain.refuses and (ipv6 or chain.family != "ip6") else set()
         present = {(rule.direction, rule.bridge) for rule in chain.ours}
         commands = [
             f'insert rule {chain.place} {direction} "{bridge}" counter accept comment "{tag}"'

@@ -82,10 +82,9 @@ class NetworkManager:
             self._refuse_if_used(state)
             found = rtnl.links()
             mine = [link for link in found if link.name == state.bridge and self._is_mine(link)]
-            rtnl.send(*(links.delete_link(link.index) for link in mine))
+            self._delete(rtnl, mine, found)
             self._books.drop(state.bridge)
             self._table.drop(state)  # after the bridge: until then, the table keeps late packets on this machine
-            self._restore_forwarding(rtnl, mine)
 
     def find(self, name: str) -> NetworkState | None:
         """The existing network of that full name, of any stack under this state root."""
@@ -163,10 +162,13 @@ class NetworkManager:
             found = rtnl.links()
             known = {state.bridge for state in states}
             strays = [link for link in found if self._is_mine(link) and _is_bridge(link) and link.name not in known]
-            rtnl.send(*(links.delete_link(link.index) for link in strays))
+            self._delete(rtnl, strays, found)
             for stray in strays:
                 self._books.drop(stray.name)
             current = tuple(self._recovered(rtnl, state, found) for state in states)
+            own = [state for state in current if not state.external and not state.internal]
+            if own:
+                sysctl.enable_forwarding(ipv6=any(state.subnet6 for state in own))
             self._places.recover(current, attachments)
             self._table.reset(current, ports)
             return current
@@ -186,18 +188,16 @@ class NetworkManager:
     def purge(self) -> None:
         """Removes everything of this project that the kernel and the lease files still hold, without any record."""
         with self._session("purge networks") as rtnl:
-            found = [link for link in rtnl.links() if self._is_mine(link)]
+            found = rtnl.links()
             if any(link.group == self._places.group for link in found):
                 rtnl.send(links.delete_group(self._places.group))
-            bridges = [link for link in found if _is_bridge(link)]
-            rtnl.send(*(links.delete_link(link.index) for link in bridges))
+            self._delete(rtnl, [link for link in found if self._is_mine(link) and _is_bridge(link)], found)
             for bridge in self._books.bridges():
                 book = self._books.read(bridge)
                 if book is None or book.state.get("owner") == self._project:
                     self._books.drop(bridge)
             self._places.forget_project()
             self._table.reset((), ())
-            self._restore_forwarding(rtnl, bridges)
 
     # steps
 
@@ -258,8 +258,8 @@ class NetworkManager:
         except BaseException:
             self._table.forget(state)
             self._books.drop(state.bridge)
-            rtnl.send(links.delete_link(_index(state.bridge)))
-            self._restore_forwarding(rtnl, [Link(0, state.bridge, "bridge", alias, 0, 0, False)])
+            made = Link(_index(state.bridge), state.bridge, "bridge", alias, 0, 0, False)
+            self._delete(rtnl, [made], [*found, made])
             raise
         return state
 
@@ -270,7 +270,7 @@ class NetworkManager:
             return
         if not self._is_mine(link):
             raise PlanRefused(f"cannot create network {name}: a link {bridge} exists and is not this stack's")
-        rtnl.send(links.delete_link(link.index))
+        self._delete(rtnl, [link], found)
 
     def _taken(self, rtnl: Rtnl, found: Sequence[Link], without: str) -> Taken:
         by_index = {link.index: link.name for link in found}
@@ -307,11 +307,15 @@ class NetworkManager:
     def _is_mine(self, link: Link) -> bool:
         return link.alias.startswith(f"{ALIAS} {self._id} ")
 
-    def _restore_forwarding(self, rtnl: Rtnl, removed: Sequence[Link]) -> None:
-        """After the last bridge of all stacks: ip_forward as it was, unless something else here forwards by now."""
-        remaining = [link for link in rtnl.links() if _is_bridge(link)]
-        if removed and not remaining:
-            sysctl.restore_forwarding(_forwarding_of(removed[0]))
+    def _delete(self, rtnl: Rtnl, bridges: Sequence[Link], found: Sequence[Link]) -> None:
+        """Deletes ``bridges`` out of ``found``. With the last one of all, ip_forward is put back as it was: before it
+        goes, because its ifalias is the only memory of that. While anything else here bridges, it stays on."""
+        if not bridges:
+            return
+        gone = {link.index for link in bridges}
+        if all(link.index in gone for link in found if _is_bridge(link)):
+            sysctl.restore_forwarding(_forwarding_of(bridges[0]))
+        rtnl.send(*(links.delete_link(link.index) for link in bridges))
 
 
 def _own(state: NetworkState) -> list[str]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -301,3 +304,32 @@ def test_errors_name_the_step(manager: NetworkManager) -> None:
     with links.Rtnl() as rtnl, pytest.raises(links.LinkError) as caught:
         rtnl.send(links.set_up(424242))
     assert caught.value.step == "bring the bridge up"
+
+
+def test_killed_at_any_moment(manager: NetworkManager, layout: Layout) -> None:
+    """Whatever a process had half made when it was killed: its successor makes it anew, and purge takes all away."""
+    code = f"""
+from types import SimpleNamespace
+from stackup.base.paths import Layout
+from stackup.network.manager import NetworkManager
+from stackup.network.types import PublishedPort
+manager = NetworkManager(Layout.at({layout.root!r}), "shop")
+network = SimpleNamespace(name="shop_default", driver=None, driver_opts={{}}, ipam=SimpleNamespace(config=()),
+                          external=False, internal=False, enable_ipv4=None, enable_ipv6=None)
+print(flush=True)
+while True:
+    state = manager.create("default", network)
+    place = manager.attach(state, "c", 1)
+    manager.publish([PublishedPort("tcp", "", 80, 80, place.address)])
+    manager.remove(state)
+"""
+    chance = random.Random(7)
+    for _ in range(4):
+        with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            time.sleep(chance.uniform(0, 0.12))
+            process.kill()
+    state = manager.create("default", network())
+    assert list(bridges()) == [state.bridge]
+    assert manager.attach(state, "c1", 1).address == "172.17.0.2"

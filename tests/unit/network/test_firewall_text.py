@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import pytest
+
+from stackup.base.errors import HostUnfit
+from stackup.linux.nftables import Nft
 from stackup.network.firewall import ports_text, removal_text, table_text
 from stackup.network.foreign import _legacy_rule
 from stackup.network.types import Attachment, NetworkState, PortBinding, PublishedPort
@@ -77,3 +81,10 @@ def test_values_survive_records() -> None:
     assert PublishedPort.from_dict(WEB.to_dict()) == WEB
     assert str(PortBinding(80, "8080", host_ip="::1")) == "[::1]:8080:80/tcp"
     assert str(PortBinding(80)) == "80/tcp"
+
+
+def test_a_missing_library_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stackup.linux.nftables.LIBRARY", "libnothing.so.1")
+    with pytest.raises(HostUnfit, match=r"libnothing.so.1 is missing") as caught:
+        Nft()
+    assert "apt-get install libnftables1" in caught.value.hint
