@@ -4,6 +4,7 @@ Called by ``build`` and ``engine``. May write below ``Layout.images``, ``layers`
 (it computes ``linux.overlay.Overlay`` values, ``runtime`` mounts them) and never talks to a registry.
 """
 
+from stackup.images import usage
 from stackup.images.copyout import copy_out
 from stackup.images.image import Image, prepare
 from stackup.images.lookup import User, read_file, resolve_user
@@ -21,4 +22,5 @@ __all__ = [
     "prepare",
     "read_file",
     "resolve_user",
+    "usage",
 ]

@@ -33,15 +33,17 @@ _KINDS = {tarstream.CHAR: stat.S_IFCHR, tarstream.BLOCK_DEVICE: stat.S_IFBLK, ta
 Parts = tuple[bytes, ...]
 
 
-def unpack_layer(read: Callable[[int], bytes], target: Path, *, limit: int | None = None) -> int:
+def unpack_layer(
+    read: Callable[[int], bytes], target: Path, *, limit: int | None = None, whiteouts: bool = True
+) -> int:
     """Unpacks the uncompressed tar stream behind ``read`` into the existing directory ``target``.
 
     Answers the number of content bytes. ``limit`` bounds that number (decompression bombs). Raises ImageError; what
     was unpacked by then stays, for the caller to delete. Without root, owners, devices and file capabilities are left
-    out.
+    out. With ``whiteouts`` False, names that begin with ``.wh.`` mean nothing special.
     """
     stream = TarStream(read)
-    unpacker = _Unpacker(target, stream, limit)
+    unpacker = _Unpacker(target, stream, limit, whiteouts)
     entry: Entry | None = None
     try:
         for entry in stream:
@@ -76,9 +78,10 @@ def split_path(path: bytes) -> Parts:
 
 
 class _Unpacker:
-    def __init__(self, target: Path, stream: TarStream, limit: int | None) -> None:
+    def __init__(self, target: Path, stream: TarStream, limit: int | None, whiteouts: bool) -> None:
         self.stream = stream
         self.limit = limit
+        self.whiteouts = whiteouts
         self.written = 0
         self.privileged = os.geteuid() == 0
         self.directories: dict[Parts, Entry] = {}  # their modes and times come last: unpacking changes both
@@ -175,7 +178,7 @@ class _Unpacker:
             return
         above, parent = self.directory(parts[:-1], entry)
         name = parts[-1]
-        if name.startswith(_WHITEOUT):
+        if self.whiteouts and name.startswith(_WHITEOUT):
             self._whiteout(parent, name, entry)
         elif entry.kind == tarstream.DIRECTORY:
             self._directory((*above, name), parent, name, entry)

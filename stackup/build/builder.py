@@ -1,0 +1,326 @@
+"""Builds an image: reads the Dockerfile, builds the stages that the target needs, in order, and stores the result."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from stackup.base import names
+from stackup.base.errors import ImageError, Position, StackFileError, StackupError
+from stackup.base.paths import Layout
+from stackup.base.workroom import Workroom
+from stackup.build import buildnet
+from stackup.build.cache import Done, StepCache, step_key
+from stackup.build.dockerfile import Dockerfile, Instruction, parse_dockerfile
+from stackup.build.filesystem import Steps
+from stackup.build.ignore import IgnoreError, IgnoreRules
+from stackup.build.metadata import HANDLERS, Scope
+from stackup.build.progress import Built, OnProgress, Output, StepCached, StepDone, StepStarted, Warned
+from stackup.build.request import BuildRequest
+from stackup.build.sandbox import Sandbox
+from stackup.build.sources import Source
+from stackup.build.stages import SCRATCH, BuildPlan, Stage, find_stage, plan_stages
+from stackup.build.state import State
+from stackup.build.words import WordError
+from stackup.images import Image, ImageStore, usage
+from stackup.images.host import STATE_LABEL
+from stackup.images.lookup import Stack
+from stackup.images.store import host_platform, parse_reference
+from stackup.oci import image as oci
+from stackup.runtime.cgroups import remove_cgroups
+
+_CHANGES_FILES = ("RUN", "COPY", "ADD", "WORKDIR")
+_INLINE = "dockerfile_inline"
+_EPOCH = "SOURCE_DATE_EPOCH"
+
+
+def build_image(request: BuildRequest, layout: Layout, on_progress: OnProgress | None = None) -> Image:
+    """Builds and names the image; answers it. Blocks; not to be called inside a running event loop.
+
+    Raises StackFileError (the Dockerfile or what it names), ImageError (a command failed, a base is missing),
+    HostUnfit. On any error, and when the process dies, nothing half-made is visible.
+    """
+    say = on_progress or (lambda _event: None)
+    store = ImageStore(layout)
+    context = _context(request)
+    text, name = _dockerfile_text(request, context)
+    dockerfile = parse_dockerfile(text, name)
+    for warning in dockerfile.warnings:
+        say(Warned(warning))
+    plan = plan_stages(dockerfile, target=request.target, arguments=request.args, predefined=_platform_arguments())
+    for tag in request.tags:
+        parse_reference(tag)
+    with usage.bringing_in(layout), _room(layout) as (room, owner):
+        builder = _Builder(replace(request, context=str(context)), layout, store, dockerfile, plan, say, room, owner)
+        try:
+            return builder.build()
+        finally:
+            builder.sandbox.close()
+
+
+def sweep(layout: Layout) -> None:
+    """Collects what killed builds left: files, control groups, networks. Never disturbs live ones."""
+    workroom = Workroom(layout.build_cache / ".work")
+    if not workroom.path.is_dir():
+        return
+    before = {path.name for path in workroom.path.iterdir() if not path.name.startswith(".")}
+    workroom.sweep()
+    for name in before - {path.name for path in workroom.path.iterdir()}:
+        owner = _owner(name)
+        remove_cgroups(names.project_cgroup(owner, layout.root))
+        buildnet.purge(layout, owner)
+
+
+def _owner(room_name: str) -> str:
+    """A dot keeps it apart from every project name."""
+    return f"build.{room_name}"
+
+
+@contextmanager
+def _room(layout: Layout) -> Iterator[tuple[Path, str]]:
+    sweep(layout)
+    layout.build_cache.mkdir(parents=True, exist_ok=True)
+    with Workroom(layout.build_cache / ".work").directory() as room:
+        yield room, _owner(room.name)
+
+
+def _context(request: BuildRequest) -> Path:
+    if "://" in request.context or request.context.startswith("git@"):
+        raise StackFileError(f"cannot build from {request.context}: only directories are supported as context")
+    path = Path(request.context).absolute()
+    if not path.is_dir():
+        reason = "it is not a directory" if path.exists() else "no such directory"
+        raise StackFileError(f"cannot build from {path}: {reason}", hint="the `context` of `build` names a directory")
+    return path
+
+
+def _dockerfile_text(request: BuildRequest, context: Path) -> tuple[str, str]:
+    if request.inline:
+        return request.inline, _INLINE
+    path = context / (request.dockerfile or "Dockerfile")
+    try:
+        return path.read_text(encoding="utf-8", errors="surrogateescape"), str(path)
+    except FileNotFoundError:
+        raise StackFileError(
+            f"cannot build: there is no {path}", hint="name it with `dockerfile:` in the stack file, or -f"
+        ) from None
+    except OSError as error:
+        raise StackFileError(f"cannot read {path}: {error.strerror}") from None
+
+
+def _ignore_rules(request: BuildRequest, context: Path) -> IgnoreRules:
+    """``NAME.dockerignore`` beside the Dockerfile wins over ``.dockerignore`` in the context."""
+    candidates = [context / ".dockerignore"]
+    if not request.inline:
+        own = context / (request.dockerfile or "Dockerfile")
+        candidates.insert(0, own.with_name(own.name + ".dockerignore"))
+    for path in candidates:
+        if path.is_file():
+            try:
+                return IgnoreRules(path.read_text(encoding="utf-8", errors="surrogateescape"))
+            except IgnoreError as error:
+                raise StackFileError(f"cannot use {path}: {error}", where=Position(str(path))) from None
+    return IgnoreRules()
+
+
+def _platform_arguments() -> dict[str, str]:
+    here = host_platform()
+    found = {}
+    for prefix in ("TARGET", "BUILD"):
+        found[f"{prefix}PLATFORM"] = str(here)
+        found[f"{prefix}OS"] = here.os
+        found[f"{prefix}ARCH"] = here.architecture
+        found[f"{prefix}VARIANT"] = here.variant
+    return found
+
+
+@dataclass
+class _Builder:
+    request: BuildRequest
+    layout: Layout
+    store: ImageStore
+    dockerfile: Dockerfile
+    plan: BuildPlan
+    say: OnProgress
+    room: Path
+    owner: str
+    states: dict[int, State] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.cache = StepCache(self.layout, self.store)
+        self.sandbox = Sandbox(self.layout, self.room, self.owner)
+        self.context = Source.directory(
+            Path(self.request.context), _ignore_rules(self.request, Path(self.request.context))
+        )
+        self.current = self.plan.stages[0]
+        self.steps = Steps(
+            store=self.store,
+            cache=self.cache,
+            sandbox=self.sandbox,
+            room=self.room,
+            request=self.request,
+            find_source=self._find_source,
+            on_line=lambda stream, line: self.say(Output(stream, line)),
+            epoch=self._epoch(),
+        )
+
+    def _epoch(self) -> int | None:
+        text = self.request.args.get(_EPOCH, "")
+        if text and not text.isdigit():
+            raise StackFileError(f"cannot use {_EPOCH}={text}: it is not a number of seconds")
+        return int(text) if text else None
+
+    def build(self) -> Image:
+        self.cache.forget_old()
+        for number in self.plan.needed:
+            self.states[number] = self._stage(self.plan.stages[number])
+        return self._store(self.states[self.plan.needed[-1]])
+
+    # Stages
+
+    def _stage(self, stage: Stage) -> State:
+        self.current = stage
+        state = self._base(stage)
+        triggers = self._triggers(state, stage)
+        if triggers:
+            state = replace(state, config=replace(state.config, on_build=()))
+        instructions = (*triggers, *stage.instructions)
+        scope = Scope({**_known_arguments(), **self.request.args}, self.plan.arguments, self.dockerfile.escape)
+        for number, item in enumerate(instructions, 1):
+            state = self._instruction(state, item, scope, (stage.label, number, len(instructions)))
+        return state
+
+    def _triggers(self, state: State, stage: Stage) -> tuple[Instruction, ...]:
+        """The base image's ONBUILD instructions."""
+        if not state.config.on_build or stage.base_stage is not None:
+            return ()
+        text = "\n".join(state.config.on_build)
+        found = parse_dockerfile(text, f"ONBUILD of {stage.base}")
+        return tuple(replace(item, position=stage.position) for item in found.instructions)
+
+    def _instruction(self, state: State, item: Instruction, scope: Scope, place: tuple[str, int, int]) -> State:
+        started = time.monotonic()
+        self.say(StepStarted(*place, item.text, item.position.line))
+        try:
+            cached = False
+            before = len(state.layers)
+            if item.keyword in HANDLERS:
+                state = HANDLERS[item.keyword](state, item, scope)
+            if item.keyword in _CHANGES_FILES:
+                state, cached = self.steps.run(state, item, scope)
+        except (WordError, ValueError) as error:
+            raise StackFileError(
+                f"cannot {item.keyword}: {error}", where=item.position, snippet=item.original
+            ) from None
+        except OSError as error:
+            raise ImageError(
+                f"cannot {item.keyword}: {error.strerror or error}{f': {error.filename}' if error.filename else ''}",
+                where=item.position,
+            ) from error
+        except StackupError as error:
+            error.where = error.where or item.position
+            raise
+        if cached:
+            self.say(StepCached(*place, item.text, item.position.line))
+        else:
+            size = sum(layer.size for layer in state.layers[before:])
+            self.say(StepDone(*place, round((time.monotonic() - started) * 1000), size))
+        return state
+
+    def _base(self, stage: Stage) -> State:
+        if stage.platform and stage.platform.split("/")[:2] != str(host_platform()).split("/")[:2]:
+            raise StackFileError(
+                f"cannot build for {stage.platform}: only {host_platform()} can be built here", where=stage.position
+            )
+        if stage.base_stage is not None:
+            return replace(self.states[stage.base_stage], own_command=False)
+        if stage.base == SCRATCH:
+            return State(empty=str(self.store.layers.empty))
+        named = self.request.additional_contexts.get(stage.base, "")
+        image = self._image(named.removeprefix("docker-image://") if named else stage.base, stage.position)
+        return self._on(image)
+
+    def _image(self, reference: str, where: Position) -> Image:
+        try:
+            image = self.store.resolve(reference)
+        except ImageError as error:
+            error.where = error.where or where
+            raise
+        if image is None:
+            raise ImageError(
+                f"cannot build FROM {reference}: no such image here",
+                where=where,
+                hint=f"import it: stackup import ROOTFS.tar {reference}; or build FROM host",
+            )
+        return image
+
+    def _on(self, image: Image) -> State:
+        """A stage that begins with an image."""
+        config = image.config
+        if image.host:
+            labels = {key: value for key, value in config.labels.items() if key != STATE_LABEL}
+            config = replace(config, labels=labels)
+        history: tuple[oci.History, ...] = ()
+        if image.digest:
+            descriptor = oci.Descriptor(oci.MANIFEST, image.digest, 0)
+            history = self.store.config_file(self.store.manifest(descriptor)).history
+        base = f"host:{self.store.host.state().packages}" if image.host else ""
+        return State.on(replace(image, config=config), history, base)
+
+    # Where COPY --from takes from
+
+    def _find_source(self, reference: str) -> Source:
+        if not reference:
+            return self.context
+        stage = find_stage(self.plan.stages, reference, self.current.number)
+        if stage is not None:
+            return self._of_state(self.states[stage.number])
+        named = self.request.additional_contexts.get(reference, "")
+        if named and "://" not in named:
+            path = Path(self.request.context, named)
+            if not path.is_dir():
+                raise StackFileError(f"cannot use context {reference}: {path} is not a directory")
+            return Source.directory(path)
+        image = self._image(named.removeprefix("docker-image://") or reference, self.current.position)
+        return self._of_state(self._on(image))
+
+    def _of_state(self, state: State) -> Source:
+        image = state.image
+        self.store.materialize(image)
+        return Source(Stack(image.overlays(None)), keep_owner=True)
+
+    # The result
+
+    def _store(self, state: State) -> Image:
+        labels = {**state.config.labels, **self.request.labels}
+        config = replace(state.config, labels=labels)
+        unnamed = tuple(replace(entry, created="") for entry in state.history)
+        document = oci.ConfigFile(host_platform(), config, history=unnamed)
+        layers = [layer.diff_id for layer in state.layers]
+        # An equal build keeps its time, and so its id: only new content makes a new image.
+        key = step_key("image", state.base, str(document.to_json()), *layers)
+        done = self.cache.find(key)
+        if done is None:
+            done = Done(None, self.steps.now())
+            self.cache.put(key, done, "image")
+        history = tuple(replace(entry, created=entry.created or done.created) for entry in state.history)
+        document = replace(document, history=history, created=done.created)
+        image = None
+        for tag in self.request.tags or ("",):
+            found = self.store.put_image(state.layers, document, tag, on_host=state.host)
+            image = image or found
+        assert image is not None
+        for layer in image.layers:
+            self.store.layers.ensure(
+                oci.Descriptor(layer.media_type, layer.digest, layer.size), layer.diff_id, self.store.blobs
+            )
+        self.say(Built(image.id, tuple(parse_reference(tag).familiar for tag in self.request.tags)))
+        return image
+
+
+def _known_arguments() -> Mapping[str, str]:
+    """What an ARG without default may name although nobody passed it."""
+    return _platform_arguments()

@@ -1,0 +1,93 @@
+"""Which step on which base made which layer: a small record per step, keyed by everything that decides its outcome.
+
+A record is written after its layer is stored, in one rename, so a killed build leaves no false one. Records that were
+not used for a month go; their layers go with the next collection of the image store.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from stackup.base.files import locked, write_atomic
+from stackup.base.paths import Layout
+from stackup.images import ImageStore, Layer
+
+_FORMAT = "1"  # part of every key: to be raised when a step would make something else than before
+_KEEP_SECONDS = 30 * 86400.0
+
+
+def step_key(*parts: str) -> str:
+    """A key from parts that may contain anything."""
+    state = hashlib.sha256(_FORMAT.encode())
+    for part in parts:
+        data = part.encode("utf-8", "surrogateescape")
+        state.update(b"%d:" % len(data) + data)
+    return state.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A step's outcome: its layer (None: it changed nothing) and when it was made (RFC 3339)."""
+
+    layer: Layer | None
+    created: str
+
+
+class StepCache:
+    def __init__(self, layout: Layout, store: ImageStore) -> None:
+        self._steps = layout.build_cache / "steps"
+        self._locks = layout.build_cache / "locks"
+        self._store = store
+
+    def _path(self, key: str) -> Path:
+        return self._steps / key[:2] / f"{key}.json"
+
+    def find(self, key: str) -> Done | None:
+        """What the step made before; None when it is not known, or its layer is gone."""
+        path = self._path(key)
+        try:
+            record = json.loads(path.read_bytes())
+            digest, created = str(record["layer"]), str(record["created"])
+            os.utime(path)
+        except (FileNotFoundError, ValueError, KeyError):
+            return None
+        if not digest:
+            return Done(None, created)
+        if not self._store.blobs.has(digest):
+            return None
+        path = self._store.layers.path(digest)
+        return Done(Layer(digest, digest, record["media_type"], int(record["size"]), path), created)
+
+    def put(self, key: str, done: Done, text: str) -> None:
+        path = self._path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        record = {
+            "layer": done.layer.digest if done.layer else "",
+            "size": done.layer.size if done.layer else 0,
+            "media_type": done.layer.media_type if done.layer else "",
+            "created": done.created,
+            "step": text,
+        }
+        write_atomic(path, json.dumps(record))
+
+    @contextmanager
+    def alone(self, key: str) -> Iterator[None]:
+        """Two builds that come to the same step do it once: the second waits and finds the record."""
+        with locked(self._locks / key[:16]):
+            yield
+
+    def forget_old(self) -> None:
+        before = time.time() - _KEEP_SECONDS
+        for path in self._steps.glob("*/*.json"):
+            try:
+                if path.stat().st_mtime < before:
+                    path.unlink()
+            except FileNotFoundError:
+                continue

@@ -1,0 +1,96 @@
+"""``.dockerignore``: which files of a context do not count. Pure.
+
+The rules are moby's (patternmatcher, frontend/dockerfile/dockerignore): patterns are relative to the context's root and
+never match deeper by themselves (``*.log`` is not ``sub/a.log``; ``**/*.log`` is), ``!`` lets something in again, the
+last match wins, and what lies below a matched directory is matched.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+
+
+class IgnoreError(ValueError):
+    """A pattern is malformed; the text names it."""
+
+
+class IgnoreRules:
+    def __init__(self, text: str = "") -> None:
+        self._rules = [_rule(line) for line in _patterns(text)]
+        self._has_exceptions = any(negated for negated, _ in self._rules)
+
+    def __bool__(self) -> bool:
+        return bool(self._rules)
+
+    def excludes(self, path: str) -> bool:
+        """``path`` relative to the context, without a leading slash."""
+        parents = [path]
+        while "/" in parents[-1]:
+            parents.append(parents[-1].rsplit("/", 1)[0])
+        matched = False
+        for negated, regex in self._rules:
+            if negated == matched and any(regex.match(item) for item in parents):
+                matched = not negated
+        return matched
+
+    def prunes(self, path: str) -> bool:
+        """Whether a directory can be left out without looking inside: no exception can let something of it in."""
+        return self.excludes(path) and not self._has_exceptions
+
+
+def _patterns(text: str) -> list[str]:
+    found = []
+    for number, line in enumerate(text.removeprefix("\ufeff").splitlines()):
+        if line.startswith("#"):
+            continue
+        pattern = line.strip()
+        if not pattern:
+            continue
+        negated = pattern.startswith("!")
+        pattern = pattern[1:].strip() if negated else pattern
+        if not pattern:
+            raise IgnoreError(f"line {number + 1}: a lone '!' excludes nothing")
+        # "/x" means the same as "x"; "./x/" as well.
+        pattern = posixpath.normpath(pattern).lstrip("/")
+        if pattern not in ("", "."):
+            found.append(f"!{pattern}" if negated else pattern)
+    return found
+
+
+def _rule(pattern: str) -> tuple[bool, re.Pattern[str]]:
+    negated = pattern.startswith("!")
+    try:
+        return negated, re.compile(to_regex(pattern.removeprefix("!")) + r"\Z", re.DOTALL)
+    except re.error as error:
+        raise IgnoreError(f"pattern '{pattern}' is malformed: {error}") from None
+
+
+def to_regex(pattern: str) -> str:
+    """``**`` any number of directories, ``*`` and ``?`` within one name, ``[...]`` a set, ``\\`` escapes."""
+    result, at = "", 0
+    while at < len(pattern):
+        char = pattern[at]
+        at += 1
+        if char == "*" and pattern[at : at + 1] == "*":
+            at += 1
+            if pattern[at : at + 1] == "/":
+                at += 1
+            result += ".*" if at >= len(pattern) else "(?:.*/)?"
+        elif char == "*":
+            result += "[^/]*"
+        elif char == "?":
+            result += "[^/]"
+        elif char == "[":
+            end = pattern.find("]", at + 1)
+            if end < 0:
+                raise IgnoreError(f"pattern '{pattern}' is malformed: '[' is not closed")
+            inner = pattern[at:end].replace("\\", "\\\\")
+            result += "[" + ("^" + inner[1:] if inner[:1] in ("^", "!") else inner) + "]"
+            at = end + 1
+        elif char == "\\" and at < len(pattern):
+            result += re.escape(pattern[at])
+            at += 1
+        else:
+            result += re.escape(char)
+    return result

@@ -1,0 +1,148 @@
+"""The instructions that change the image's configuration only. Each is a function from a state to the next."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from stackup.build import arguments
+from stackup.build.dockerfile import Instruction, json_list
+from stackup.build.stages import parse_arguments
+from stackup.build.state import State
+from stackup.build.words import expand, expand_words
+from stackup.oci.image import Healthcheck
+
+# Known without ARG; the first group never counts for the cache (BuildKit, "Predefined ARGs").
+PROXIES = tuple(
+    name
+    for base in ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
+    for name in (base, base.lower())
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What surrounds a stage: the user's arguments, those before the first FROM, the escape character."""
+
+    given: Mapping[str, str]
+    inherited: Mapping[str, str]
+    escape: str = "\\"
+
+
+def _env(state: State, item: Instruction, scope: Scope) -> State:
+    env = state.config.environment
+    for name, value in arguments.pairs(item.rest, state.variables, scope.escape):
+        env[name] = value
+    return state.configured(item.text, env=tuple(f"{name}={value}" for name, value in env.items()))
+
+
+def _label(state: State, item: Instruction, scope: Scope) -> State:
+    labels = {**state.config.labels, **dict(arguments.pairs(item.rest, state.variables, scope.escape))}
+    return state.configured(item.text, labels=labels)
+
+
+def _maintainer(state: State, item: Instruction, scope: Scope) -> State:
+    labels = {**state.config.labels, "org.opencontainers.image.authors": item.rest}
+    return state.configured(item.text, labels=labels)
+
+
+def _arg(state: State, item: Instruction, scope: Scope) -> State:
+    """The user's value, else the default, else that of the ARG before the first FROM."""
+    found = dict(state.arguments)
+    for name, default in parse_arguments(item):
+        value = scope.given.get(name)
+        if value is None and default is not None:
+            value = expand(default, {**found, **state.config.environment}, scope.escape)
+        if value is None:
+            value = scope.inherited.get(name)
+        found.pop(name, None)
+        if value is not None:
+            found[name] = value
+    return replace(state.configured(item.text), arguments=found)
+
+
+def _workdir(state: State, item: Instruction, scope: Scope) -> State:
+    """Only the configuration; the directory is made by ``filesystem``."""
+    path = posixpath.join(state.working_dir, expand(item.rest, state.variables, scope.escape))
+    return replace(state, config=replace(state.config, working_dir=posixpath.normpath("/" + path.lstrip("/"))))
+
+
+def _user(state: State, item: Instruction, scope: Scope) -> State:
+    return state.configured(item.text, user=expand(item.rest, state.variables, scope.escape))
+
+
+def _expose(state: State, item: Instruction, scope: Scope) -> State:
+    found = arguments.ports(item.rest, state.variables, scope.escape)
+    ports = dict.fromkeys((*state.config.exposed_ports, *found))
+    return state.configured(item.text, exposed_ports=tuple(ports))
+
+
+def _volume(state: State, item: Instruction, scope: Scope) -> State:
+    words = item.json if item.json is not None else tuple(expand_words(item.rest, state.variables, scope.escape))
+    paths = [expand(word, state.variables, scope.escape) for word in words] if item.json is not None else list(words)
+    if not all(paths):
+        raise ValueError("VOLUME names an empty path")
+    volumes = dict.fromkeys((*state.config.volumes, *paths))
+    return state.configured(item.text, volumes=tuple(volumes))
+
+
+def _command(item: Instruction, state: State) -> tuple[str, ...]:
+    """The exec form as it is, the shell form behind the shell."""
+    if item.json is not None:
+        return item.json
+    return (*state.shell, item.rest) if item.rest else ()
+
+
+def _cmd(state: State, item: Instruction, scope: Scope) -> State:
+    return replace(state.configured(item.text, cmd=_command(item, state)), own_command=True)
+
+
+def _entrypoint(state: State, item: Instruction, scope: Scope) -> State:
+    """A new entrypoint drops the base image's command, which was meant for the base's."""
+    changes: dict[str, object] = {"entrypoint": _command(item, state)}
+    if not state.own_command:
+        changes["cmd"] = None
+    return state.configured(item.text, **changes)
+
+
+def _shell(state: State, item: Instruction, scope: Scope) -> State:
+    if not item.json:
+        raise ValueError('SHELL must be a JSON list, such as SHELL ["/bin/bash", "-c"]')
+    return state.configured(item.text, shell=item.json)
+
+
+def _stopsignal(state: State, item: Instruction, scope: Scope) -> State:
+    return state.configured(item.text, stop_signal=expand(item.rest, state.variables, scope.escape))
+
+
+def _onbuild(state: State, item: Instruction, scope: Scope) -> State:
+    if item.rest.split()[0].upper() in ("ONBUILD", "FROM", "MAINTAINER"):
+        raise ValueError(f"{item.rest.split()[0].upper()} is not allowed behind ONBUILD")
+    return state.configured(item.text, on_build=(*state.config.on_build, item.rest))
+
+
+def _healthcheck(state: State, item: Instruction, scope: Scope) -> State:
+    kind, _, rest = item.rest.partition(" ")
+    if kind.upper() == "NONE":
+        return state.configured(item.text, healthcheck=Healthcheck(("NONE",)))
+    if kind.upper() != "CMD" or not rest.strip():
+        raise ValueError(f"HEALTHCHECK must be HEALTHCHECK [flags] CMD command, or NONE, not '{kind}'")
+    behind = replace(item, rest=rest.strip(), json=json_list(rest.strip()))
+    test = ("CMD", *behind.json) if behind.json is not None else ("CMD-SHELL", behind.rest)
+    names = ("interval", "timeout", "start-period", "start-interval")
+    times = {name.replace("-", "_"): arguments.duration(item.flag(name)) for name in names if item.flag(name)}
+    retries = item.flag("retries")
+    if retries and not retries.isdigit():
+        raise ValueError(f"--retries={retries} is not a number")
+    check = Healthcheck(test, retries=int(retries or 0), **times)
+    return state.configured(item.text, healthcheck=check)
+
+
+Handler = Callable[[State, Instruction, Scope], State]
+
+HANDLERS: Mapping[str, Handler] = {
+    "ARG": _arg, "CMD": _cmd, "ENTRYPOINT": _entrypoint, "ENV": _env, "EXPOSE": _expose, "HEALTHCHECK": _healthcheck,
+    "LABEL": _label, "MAINTAINER": _maintainer, "ONBUILD": _onbuild, "SHELL": _shell, "STOPSIGNAL": _stopsignal,
+    "USER": _user, "VOLUME": _volume, "WORKDIR": _workdir,
+}  # fmt: skip

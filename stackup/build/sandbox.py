@@ -1,0 +1,245 @@
+"""Runs one command in a container of its own, isolated like a service's, through a private launcher.
+
+The launcher is started at the first RUN and ends with the build, or with the process that builds: whatever it started
+is killed then. Used from one thread; ``Sandbox`` owns an event loop that turns only while a command runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import os
+import socket
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from stackup.base import names
+from stackup.base.errors import ContainerFault
+from stackup.base.paths import Layout, ProjectPaths
+from stackup.build.buildnet import BuildNetwork, address_of, veth
+from stackup.images import resolve_user
+from stackup.linux.overlay import Overlay
+from stackup.model.stack import Service
+from stackup.network.resolv import host_resolver, hosts_file, plain_resolv_conf, resolv_conf
+from stackup.network.types import Attachment
+from stackup.oci.image import ImageConfig
+from stackup.oci.runtime import Mount
+from stackup.runtime.boot import spawn_launcher
+from stackup.runtime.bundle import Launch, write_bundle
+from stackup.runtime.cgroups import remove_cgroups
+from stackup.runtime.client import Exit, LauncherClient
+from stackup.runtime.seccomp import compiled_filter
+from stackup.spec import RenderContext, capability_names, render
+
+_HOSTNAME = "buildsandbox"  # the same for every build: what a command writes must not depend on it
+_DRAIN_SECONDS = 5.0
+_LONGEST_LINE = 64 << 10
+_HOST_HOSTS = Path("/etc/hosts")
+
+OnLine = Callable[[str, str], None]  # stream, line
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """``user``: as in an image's configuration. ``network``: "default", "host" or "none"."""
+
+    argv: tuple[str, ...]
+    environment: Mapping[str, str]
+    user: str = ""
+    working_dir: str = "/"
+    network: str = "default"
+    extra_hosts: Mapping[str, tuple[str, ...]] | None = None
+    shm_size: int = 0
+    mounts: tuple[Mount, ...] = ()
+
+
+class Sandbox:
+    """``room``: a directory that lives as long as the build. ``owner``: its name in cgroups and networks."""
+
+    def __init__(self, layout: Layout, room: Path, owner: str) -> None:
+        self._layout = layout
+        self._room = room
+        self._owner = owner
+        self._runner: asyncio.Runner | None = None
+        self._client: LauncherClient | None = None
+        self._launcher_pid = 0
+        self._network = BuildNetwork(layout, owner)
+        self._exits: dict[str, asyncio.Future[Exit]] = {}
+
+    def run(self, overlays: tuple[Overlay, ...], command: Command, on_line: OnLine) -> int:
+        """The command's exit code. Raises ContainerFault when it could not be started."""
+        if self._runner is None:
+            self._runner = asyncio.Runner()
+        return self._runner.run(self._run(overlays, command, on_line))
+
+    def close(self) -> None:
+        """Ends the launcher and takes everything away. May be called at any point, also after an error."""
+        if self._runner is None:
+            return
+        runner, self._runner = self._runner, None
+        try:
+            runner.run(self._close())
+        finally:
+            runner.close()
+
+    async def _close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+        if self._launcher_pid:
+            pid, self._launcher_pid = self._launcher_pid, 0
+            with suppress(ChildProcessError):
+                await asyncio.to_thread(os.waitpid, pid, 0)
+            remove_cgroups(names.project_cgroup(self._owner, self._layout.root))
+        await self._network.close()
+
+    async def _launcher(self) -> LauncherClient:
+        if self._client is None:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            with theirs:
+                paths = ProjectPaths(self._room / "launcher", self._room / "launcher")
+                self._launcher_pid = spawn_launcher(paths, self._owner, self._layout.root, None, theirs)
+            self._client = LauncherClient(ours, on_exit=self._exited, on_lost=self._lost)
+        return self._client
+
+    def _exited(self, end: Exit) -> None:
+        future = self._exits.get(end.id)
+        if future is not None and not future.done():
+            future.set_result(end)
+
+    def _lost(self) -> None:
+        for future in self._exits.values():
+            if not future.done():
+                future.set_exception(ContainerFault("cannot run the command: its launcher has gone", step="launcher"))
+
+    async def _run(self, overlays: tuple[Overlay, ...], command: Command, on_line: OnLine) -> int:
+        client = await self._launcher()
+        container_id = names.new_container_id()
+        attachment = await self._network.attach(container_id) if command.network == "default" else None
+        self._exits[container_id] = asyncio.get_running_loop().create_future()
+        try:
+            bundle = self._write_bundle(container_id, overlays, command, attachment)
+            return await self._follow(client, container_id, bundle, _uid_gid(overlays, command), on_line)
+        finally:
+            del self._exits[container_id]
+            if attachment is not None:
+                await self._network.detach(container_id)
+
+    async def _follow(
+        self, client: LauncherClient, container_id: str, bundle: Path, owner: tuple[int, int], on_line: OnLine
+    ) -> int:
+        null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+        out_read, out_write = os.pipe()
+        error_read, error_write = os.pipe()
+        readers = [
+            asyncio.create_task(_read_lines(out_read, lambda line: on_line("stdout", line))),
+            asyncio.create_task(_read_lines(error_read, lambda line: on_line("stderr", line))),
+        ]
+        try:
+            for fd in (out_write, error_write):
+                os.fchown(fd, *owner)  # so that the command may open /dev/stdout anew
+            try:
+                started = await client.start(bundle, stdio=(null, out_write, error_write))
+            finally:
+                for fd in (null, out_write, error_write):
+                    os.close(fd)
+            os.close(started.pidfd)
+            self._network.serve(container_id, started.dns_udp, started.dns_tcp)
+            end = await self._exits[container_id]
+            await asyncio.wait(readers, timeout=_DRAIN_SECONDS)
+            await client.drained(container_id)
+        finally:
+            for reader in readers:
+                reader.cancel()
+            await asyncio.gather(*readers, return_exceptions=True)
+        if end.status is None:
+            raise ContainerFault("cannot tell how the command ended: its launcher has gone", step="exit")
+        if end.oom:
+            on_line("stderr", "(killed: out of memory)")
+        return end.status
+
+    def _write_bundle(
+        self, container_id: str, overlays: tuple[Overlay, ...], command: Command, attachment: Attachment | None
+    ) -> Path:
+        service = Service(
+            name="build",
+            command=command.argv,
+            network_mode="host" if command.network == "host" else None,
+            shm_size=command.shm_size or None,
+        )
+        cgroup = names.container_cgroup(self._owner, container_id, self._layout.root)
+        files = self._room / "files"
+        _write_etc_files(files, command, attachment)
+        context = RenderContext(
+            container_id=container_id,
+            image=ImageConfig(
+                env=tuple(f"{name}={value}" for name, value in command.environment.items()),
+                working_dir=command.working_dir,
+            ),
+            user=resolve_user(overlays, command.user),
+            hostname=_HOSTNAME,
+            cgroup_path=f"/{cgroup}",
+            hosts_file=str(files / "hosts"),
+            hostname_file=str(files / "hostname"),
+            resolv_conf_file=str(files / "resolv.conf"),
+        )
+        launch = Launch(
+            container_id=container_id,
+            incarnation=1,
+            cgroup=cgroup,
+            exit_file=str(self._room / "exit.json"),
+            overlays=overlays,
+            veths=(veth(attachment),) if attachment else (),
+            dns=attachment is not None,
+            seccomp_filter=str(compiled_filter(self._layout, capability_names(service))),
+        )
+        bundle = self._room / "bundle"
+        spec = render(service, context)
+        write_bundle(bundle, replace(spec, mounts=(*spec.mounts, *command.mounts)), launch)
+        return bundle
+
+
+def _uid_gid(overlays: tuple[Overlay, ...], command: Command) -> tuple[int, int]:
+    user = resolve_user(overlays, command.user)
+    return user.uid, user.gid
+
+
+def _write_etc_files(directory: Path, command: Command, attachment: Attachment | None) -> None:
+    directory.mkdir(exist_ok=True)
+    host = host_resolver()
+    own = (address_of(attachment),) if attachment else ()
+    gateway = attachment.gateway if attachment else "127.0.0.1"
+    hosts = hosts_file(_HOSTNAME, own, extra=command.extra_hosts or {}, gateway=gateway)
+    if command.network == "host" and not command.extra_hosts and _HOST_HOSTS.exists():
+        hosts = _HOST_HOSTS.read_text(encoding="utf-8", errors="replace")
+    texts = {
+        "hosts": hosts,
+        "hostname": f"{_HOSTNAME}\n",
+        "resolv.conf": resolv_conf(host) if attachment else plain_resolv_conf(host),
+    }
+    for name, text in texts.items():
+        (directory / name).write_text(text, encoding="utf-8")
+        (directory / name).chmod(0o644)
+
+
+async def _read_lines(fd: int, on_line: Callable[[str], None]) -> None:
+    """Hands out lines without their ends, also a last one without; what a carriage return overwrites is left out."""
+    reader = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(fd, "rb", 0))
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    pending = ""
+    try:
+        while data := await reader.read(65536):
+            *lines, pending = (pending + decoder.decode(data)).split("\n")
+            for line in lines:
+                on_line(line.rstrip("\r").rpartition("\r")[2])
+            if len(pending) > _LONGEST_LINE:
+                on_line(pending)
+                pending = ""
+    finally:
+        if pending:
+            on_line(pending)
+        transport.close()

@@ -1,0 +1,140 @@
+"""Where COPY and ADD take files from: the context, another stage, an image. Looks and hashes; writes nothing.
+
+Links are resolved inside the source, never outside: an absolute one starts at the source's own root.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import posixpath
+import re
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from stackup.build.ignore import IgnoreRules, to_regex
+from stackup.images.lookup import Place, Stack
+from stackup.linux.overlay import Overlay
+
+_WILD = re.compile(r"[*?\[]")
+
+
+class Source:
+    """``rules`` hide files of a context. ``keep_owner``: files of stages keep theirs, files of a context become
+    root's."""
+
+    def __init__(self, stack: Stack, *, rules: IgnoreRules | None = None, keep_owner: bool) -> None:
+        self.stack = stack
+        self.rules = rules or IgnoreRules()
+        self.keep_owner = keep_owner
+
+    @classmethod
+    def directory(cls, path: Path, rules: IgnoreRules | None = None) -> Source:
+        return cls(Stack((Overlay("/", (str(path),)),)), rules=rules, keep_owner=False)
+
+    def hidden(self, path: str) -> bool:
+        relative = path.strip("/")
+        return bool(relative) and bool(self.rules) and self.rules.excludes(relative)
+
+    def find(self, path: str) -> Place | None:
+        """What ``path`` is, links followed; None when it is not there or hidden."""
+        place = self.stack.find(posixpath.normpath("/" + path))
+        if not place.paths:
+            return None
+        if place.is_directory:
+            return None if place.path != "/" and self.rules.prunes(place.path.strip("/")) else place
+        return None if self.hidden(place.path) else place
+
+    def names(self, place: Place) -> list[str]:
+        return self.stack.names(place)
+
+    def matches(self, pattern: str) -> list[str]:
+        """Paths that a COPY argument means, sorted; wildcards never cross a slash. Without wildcards: itself."""
+        clean = posixpath.normpath("/" + pattern)
+        if not _WILD.search(clean):
+            return [clean] if self.find(clean) else []
+        found = ["/"]
+        for part in clean.strip("/").split("/"):
+            found = [item for base in found for item in self._expand(base, part)]
+        return [path for path in found if self.find(path)]
+
+    def _expand(self, base: str, part: str) -> Iterator[str]:
+        if not _WILD.search(part):
+            yield posixpath.join(base, part.replace("\\", ""))
+            return
+        place = self.find(base)
+        if place is None or not place.is_directory:
+            return
+        regex = re.compile(to_regex(part.replace("**", "*")) + r"\Z", re.DOTALL)
+        for name in self.names(place):
+            if regex.match(name):
+                yield posixpath.join(base, name)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing to copy. ``name`` is relative to the destination, "" for the destination itself; ``path`` on this
+    machine. A directory comes before what is in it."""
+
+    name: str
+    path: str
+    info: os.stat_result
+
+    @property
+    def is_directory(self) -> bool:
+        return stat.S_ISDIR(self.info.st_mode)
+
+
+def collect(source: Source, path: str, name: str) -> Iterator[Item]:
+    """Everything at ``path`` of the source, to become ``name``; a directory's content becomes content of ``name``."""
+    place = source.find(path)
+    if place is None:
+        return
+    yield Item(name, place.paths[0], os.stat(place.paths[0]))
+    if place.is_directory:
+        yield from _below(source, place, name)
+
+
+def _below(source: Source, place: Place, name: str) -> Iterator[Item]:
+    for child_name in source.names(place):
+        child = source.stack.find(posixpath.join(place.path, child_name), follow=False)
+        if not child.paths:
+            continue
+        inner = f"{name}/{child_name}" if name else child_name
+        relative = child.path.strip("/")
+        if source.rules and source.rules.excludes(relative):
+            if child.is_directory and not source.rules.prunes(relative):
+                # Something below may be let in again; the directory itself then exists only for its sake.
+                kept = list(_below(source, child, inner))
+                if kept:
+                    yield Item(inner, child.paths[0], os.lstat(child.paths[0]))
+                    yield from kept
+            continue
+        yield Item(inner, child.paths[0], os.lstat(child.paths[0]))
+        if child.is_directory:
+            yield from _below(source, child, inner)
+
+
+def digest(items: list[Item], *, owners: bool) -> str:
+    """Identity of what is copied: names, kinds, modes, contents, links, with ``owners`` also uid and gid; not times."""
+    state = hashlib.sha256()
+    for item in items:
+        info = item.info
+        owner = f"{info.st_uid}:{info.st_gid}" if owners else ""
+        head = f"{item.name}\0{info.st_mode:o}\0{owner}\0"
+        state.update(head.encode("utf-8", "surrogateescape"))
+        if stat.S_ISREG(info.st_mode):
+            state.update(_file_digest(item.path))
+        elif stat.S_ISLNK(info.st_mode):
+            state.update(os.fsencode(os.readlink(item.path)))
+        elif not item.is_directory:
+            state.update(str(info.st_rdev).encode())
+        state.update(b"\0")
+    return state.hexdigest()
+
+
+def _file_digest(path: str) -> bytes:
+    with open(path, "rb", buffering=0) as file:
+        return hashlib.file_digest(file, "sha256").digest()

@@ -1,0 +1,167 @@
+"""From instructions to stages: bases, names, global arguments, and which stages the target needs. Pure."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from stackup.base.errors import Position, StackFileError
+from stackup.build.dockerfile import Dockerfile, Instruction
+from stackup.build.words import WordError, expand, split_quoted
+
+SCRATCH = "scratch"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """``base`` is an image reference, "scratch", or with ``base_stage`` the number of an earlier stage."""
+
+    number: int
+    name: str
+    base: str
+    base_stage: int | None
+    platform: str
+    position: Position
+    instructions: tuple[Instruction, ...]
+
+    @property
+    def label(self) -> str:
+        return self.name or f"stage-{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class BuildPlan:
+    """``needed``: numbers of the stages to build, in order, the target last. ``arguments``: what ARG before the first
+    FROM made, which a stage can take over by naming it."""
+
+    stages: tuple[Stage, ...]
+    needed: tuple[int, ...]
+    arguments: Mapping[str, str]
+
+
+def plan_stages(
+    dockerfile: Dockerfile, *, target: str, arguments: Mapping[str, str], predefined: Mapping[str, str]
+) -> BuildPlan:
+    """``arguments`` are the user's (``--build-arg``), ``predefined`` the platform's (TARGETARCH ...).
+
+    Raises StackFileError: no FROM, unknown target, a stage that copies from itself or a later one.
+    """
+    given = dict(predefined)
+    first = next((at for at, item in enumerate(dockerfile.instructions) if item.keyword == "FROM"), None)
+    if first is None:
+        where = dockerfile.instructions[0].position
+        raise StackFileError("cannot build: the Dockerfile has no FROM", where=where, hint="begin it with FROM host")
+    for item in dockerfile.instructions[:first]:
+        if item.keyword != "ARG":
+            raise StackFileError(f"cannot build: {item.keyword} stands before the first FROM", where=item.position)
+        for name, default in parse_arguments(item):
+            if name in arguments:
+                given[name] = arguments[name]
+            elif default is not None:
+                given[name] = _expanded(default, given, item, dockerfile.escape)
+    stages: list[Stage] = []
+    for at, item in enumerate(dockerfile.instructions):
+        if item.keyword == "FROM":
+            following = dockerfile.instructions[at + 1 :]
+            end = next((index for index, other in enumerate(following) if other.keyword == "FROM"), len(following))
+            stages.append(_stage(item, following[:end], stages, given, dockerfile.escape))
+    wanted = _find_target(stages, target)
+    return BuildPlan(tuple(stages), _needed(stages, wanted), given)
+
+
+def parse_arguments(item: Instruction) -> list[tuple[str, str | None]]:
+    """``ARG A B=default``: names with their unexpanded defaults."""
+    found: list[tuple[str, str | None]] = []
+    for word in split_quoted(item.rest):
+        name, sign, value = word.partition("=")
+        found.append((name, value if sign else None))
+    return found
+
+
+def _expanded(text: str, variables: Mapping[str, str], item: Instruction, escape: str) -> str:
+    try:
+        return expand(text, variables, escape)
+    except WordError as error:
+        raise StackFileError(
+            f"cannot read {item.keyword}: {error}", where=item.position, snippet=item.original
+        ) from None
+
+
+def _stage(
+    item: Instruction,
+    instructions: tuple[Instruction, ...],
+    earlier: list[Stage],
+    arguments: Mapping[str, str],
+    escape: str,
+) -> Stage:
+    words = item.words
+    if len(words) not in (1, 3) or (len(words) == 3 and words[1].upper() != "AS"):
+        raise StackFileError("cannot read FROM: it must be FROM image [AS name]", where=item.position,
+                             snippet=item.original)  # fmt: skip
+    base = _expanded(words[0], arguments, item, escape)
+    if not base:
+        raise StackFileError(
+            f"cannot build FROM {words[0]}: the base name is empty",
+            where=item.position,
+            snippet=item.original,
+            hint="give the ARG before the first FROM a default, or pass it with --build-arg",
+        )
+    name = words[2].lower() if len(words) == 3 else ""
+    base_stage = next((stage.number for stage in earlier if stage.name == base.lower()), None)
+    platform = _expanded(item.flag("platform"), arguments, item, escape)
+    return Stage(len(earlier), name, base, base_stage, platform, item.position, instructions)
+
+
+def find_stage(stages: list[Stage] | tuple[Stage, ...], reference: str, before: int) -> Stage | None:
+    """The stage that ``--from=reference`` means, by name or number, among those before number ``before``."""
+    for stage in reversed(stages[:before]):
+        if stage.name and stage.name == reference.lower():
+            return stage
+    if reference.isdigit() and int(reference) < before:
+        return stages[int(reference)]
+    return None
+
+
+def _find_target(stages: list[Stage], target: str) -> Stage:
+    if not target:
+        return stages[-1]
+    found = find_stage(stages, target, len(stages))
+    if found:
+        return found
+    names = [stage.name for stage in stages if stage.name]
+    close = difflib.get_close_matches(target.lower(), names, 1)
+    raise StackFileError(
+        f"cannot build target '{target}': the Dockerfile has no such stage",
+        hint=f"did you mean {close[0]}?" if close else f"its stages are {', '.join(names) or 'without names'}",
+        where=Position(stages[0].position.file),
+    )
+
+
+def _needed(stages: list[Stage], target: Stage) -> tuple[int, ...]:
+    found: set[int] = set()
+    todo = [target]
+    while todo:
+        stage = todo.pop()
+        if stage.number in found:
+            continue
+        found.add(stage.number)
+        if stage.base_stage is not None:
+            todo.append(stages[stage.base_stage])
+        for item in stage.instructions:
+            reference = item.flag("from")
+            source = find_stage(stages, reference, stage.number) if reference else None
+            if source:
+                todo.append(source)
+            elif reference and (reference.lower() == stage.name or _is_later(stages, reference, stage)):
+                raise StackFileError(
+                    f"cannot copy from {reference}: the stage is not built before this one",
+                    where=item.position,
+                    snippet=item.original,
+                )
+    return tuple(sorted(found))
+
+
+def _is_later(stages: list[Stage], reference: str, stage: Stage) -> bool:
+    named = any(other.name == reference.lower() for other in stages[stage.number :])
+    return named or (reference.isdigit() and stage.number <= int(reference) < len(stages))

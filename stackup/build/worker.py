@@ -1,0 +1,62 @@
+"""``python -m stackup.build.worker``: one BuildRequest as a JSON line on standard input, events as JSON lines out.
+
+Events: ``progress`` (see ``build.progress``), then ``error`` with the error as a dictionary, or ``done`` with the
+image's id and references. SIGTERM ends the build cleanly.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import traceback
+from types import FrameType
+from typing import Any
+
+from stackup.base.errors import Bug, StackupError
+from stackup.base.paths import Layout
+from stackup.build import BuildRequest, build_image
+from stackup.build.progress import Event
+
+
+class _Terminated(BaseException):
+    """SIGTERM came: unwind, so that everything is taken away."""
+
+
+def _terminate(_signum: int, _frame: FrameType | None) -> None:
+    raise _Terminated
+
+
+def main() -> int:
+    # Standard output belongs to the events; whatever else prints goes to standard error.
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="replace")
+    os.dup2(2, 1)
+    signal.signal(signal.SIGTERM, _terminate)
+
+    def tell(event: dict[str, Any]) -> None:
+        out.write(json.dumps(event) + "\n")
+        out.flush()
+
+    def progress(event: Event) -> None:
+        tell(event.to_json())
+
+    try:
+        request = BuildRequest.from_json(json.loads(sys.stdin.readline()))
+        image = build_image(request, Layout.from_environment(), progress)
+        tell({"event": "done", "image": image.id, "reference": image.reference})
+        return 0
+    except StackupError as error:
+        tell({"event": "error", "error": error.to_dict()})
+    except (_Terminated, KeyboardInterrupt):
+        return 130
+    except BrokenPipeError:
+        return 1
+    except Exception as error:  # noqa: BLE001 - the other side must hear of it, whatever it is
+        bug = Bug(f"cannot build: {type(error).__name__}: {error}", snippet=traceback.format_exc())
+        tell({"event": "error", "error": bug.to_dict()})
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,128 @@
+"""Puts files into the upper directories of a step, as a process inside would: through the image's links, copying up
+directories, never outside. No mount is needed for it.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from stackup.base.errors import ImageError
+from stackup.build.sources import Item
+from stackup.images.copyout import copy_attributes, copy_leaf
+from stackup.images.lookup import Stack
+from stackup.linux.overlay import Overlay
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """What --chown and --chmod, or the rules for contexts, put in place of the source's own."""
+
+    owner: tuple[int, int] | None = None
+    mode: int | None = None
+
+
+class LayerWriter:
+    """``overlays`` are prepared: their upper directories exist."""
+
+    def __init__(self, overlays: tuple[Overlay, ...]) -> None:
+        self.view = Stack(overlays)
+        self._uppers = sorted(((item.target, item.upper) for item in overlays), key=lambda pair: -len(pair[0]))
+
+    def _upper(self, path: str) -> Path:
+        """Where a path without links lies in the upper directories."""
+        for target, upper in self._uppers:
+            if path == target or path.startswith(target.rstrip("/") + "/"):
+                return Path(upper + "/" + path[len(target.rstrip("/")) :].strip("/"))
+        raise AssertionError("there is no overlay at /")
+
+    def real(self, path: str) -> str:
+        """``path`` with the image's links resolved as far as it exists."""
+        return posixpath.normpath(self.view.find(posixpath.normpath("/" + path)).path)
+
+    def directory(self, path: str, owner: tuple[int, int] = (0, 0), mode: int = 0o755) -> str:
+        """Makes the directory and its parents; answers its path without links. ``owner`` is for new ones only."""
+        real = self.real(path)
+        names = [name for name in real.split("/") if name]
+        for count in range(1, len(names) + 1):
+            self._one_directory("/" + "/".join(names[:count]), owner, mode)
+        return real
+
+    def _one_directory(self, path: str, owner: tuple[int, int], mode: int) -> bool:
+        """True when it is new."""
+        place = self.view.find(path, follow=False)
+        upper = self._upper(path)
+        if place.paths and not place.is_directory:
+            raise ImageError(f"cannot make directory {path} in the image: there is a file of that name")
+        if upper.is_dir() and not upper.is_symlink():
+            return False
+        upper.mkdir()
+        if place.paths:
+            copy_attributes(place.paths[0], upper)
+            return False
+        os.chown(upper, *owner)
+        os.chmod(upper, mode)
+        return True
+
+    def put(self, items: list[Item], destination: str, override: Override) -> None:
+        """Copies collected items so that "" becomes ``destination``. An existing directory keeps its attributes when it
+        is the destination itself; below, the source's win (as in BuildKit)."""
+        owner = override.owner or (0, 0)
+        if items and not items[0].is_directory and not items[0].name:
+            self._file(items[0], self._file_target(destination, owner), override)
+            return
+        base, new = self._destination(destination, owner)
+        for item in items:
+            if item.is_directory:
+                self._directory_item(item, base, override, keep=not item.name and not new)
+            else:
+                self._file(item, posixpath.join(base, item.name), override)
+        self._times(items, base)
+
+    def _file_target(self, destination: str, owner: tuple[int, int]) -> str:
+        real = self.real(destination)
+        self.directory(posixpath.dirname(real), owner)
+        return real
+
+    def _destination(self, destination: str, owner: tuple[int, int]) -> tuple[str, bool]:
+        """The directory to fill, and whether it is new and to become like the source (not when named with a slash)."""
+        if destination.endswith("/"):
+            return self.directory(destination, owner), False
+        real = self.real(destination)
+        self.directory(posixpath.dirname(real), owner)
+        return real, self._one_directory(real, owner, 0o755)
+
+    def _directory_item(self, item: Item, base: str, override: Override, *, keep: bool) -> None:
+        path = posixpath.join(base, item.name) if item.name else base
+        self._one_directory(path, (0, 0), 0o755)
+        if not keep:
+            self._attributes(item, self._upper(path), override)
+
+    def _file(self, item: Item, path: str, override: Override) -> None:
+        place = self.view.find(path, follow=False)
+        if place.is_directory:
+            raise ImageError(f"cannot copy a file to {path}: it is a directory in the image")
+        target = self._upper(path)
+        if os.path.lexists(target):
+            target.unlink()
+        copy_leaf(item.path, target, item.info)
+        if os.path.lexists(target):
+            self._attributes(item, target, override)
+
+    def _attributes(self, item: Item, target: Path, override: Override) -> None:
+        info = item.info
+        link = stat.S_ISLNK(info.st_mode)
+        os.chown(target, *(override.owner or (info.st_uid, info.st_gid)), follow_symlinks=False)
+        if not link:  # after chown, which drops setuid bits
+            os.chmod(target, stat.S_IMODE(info.st_mode) if override.mode is None else override.mode)
+        os.utime(target, ns=(info.st_mtime_ns, info.st_mtime_ns), follow_symlinks=False)
+
+    def _times(self, items: list[Item], base: str) -> None:
+        """Directories last and deepest first: filling them changed their times."""
+        for item in reversed(items):
+            if item.is_directory and item.name:
+                when = item.info.st_mtime_ns
+                os.utime(self._upper(posixpath.join(base, item.name)), ns=(when, when))
