@@ -19,7 +19,7 @@ from pathlib import Path
 from tests.support.isolation import namespace
 from tests.support.waiting import eventually
 
-KEPT = ("images", "layers", "host", "build", "volumes", "cache")
+KEPT = {"images": 2, "layers": 1, "host": 1, "build": 2, "volumes": 1, "cache": 2}  # how deep files are stackup's own
 HALF_MADE = re.compile(r"^\.?tmp|\.tmp$|\.partial$")
 NAMESPACES = ("net", "mnt", "pid", "uts", "ipc", "cgroup")
 VOLATILE_SYSCTLS = re.compile(r"nf_conntrack_count|netdev_rss_key|/(conf|neigh)/(?!all/|default/|lo/|eth0/)")
@@ -238,10 +238,10 @@ def files(root: Path) -> Iterator[Path]:
         if Path(directory) == root / "run/projects":
             yield from (Path(directory, name) for name in names)
         for entry in entries:
-            if not entry.endswith(".lock") and not entry.startswith("leases"):
+            if not entry.endswith(".lock") and entry != "lock" and not entry.startswith("leases"):
                 yield Path(directory, entry)
-    for name in KEPT:
-        yield from (path for path in below(root / "lib" / name, 2) if HALF_MADE.search(path.name))
+    for name, depth in KEPT.items():
+        yield from (path for path in below(root / "lib" / name, depth) if HALF_MADE.search(path.name))
 
 
 def below(directory: Path, depth: int) -> Iterator[Path]:
