@@ -54,6 +54,7 @@ class ObservedContainer:
     networks: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # network key -> network id
     volumes: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # target -> volume name
     namespaces_of: tuple[str, ...] = ()  # ids of containers whose namespaces it shares
+    stale_namespaces: bool = False  # a container of ``namespaces_of`` has ended or started again since this one started
     anonymous_volumes: tuple[str, ...] = ()  # names; also in ``volumes``
     oneoff: bool = False
 

@@ -12,7 +12,7 @@ from stackup.planner.difference import differences, summary
 from stackup.planner.hashing import config_hash, hashed, service_config
 from stackup.planner.images import Images
 from stackup.planner.order import COMPLETED, namespace_parents, volume_parents
-from stackup.planner.replicas import Fate, replicas
+from stackup.planner.replicas import Fate, Replica, replicas
 from stackup.planner.storage import Resource
 from stackup.planner.words import listed, short_id
 from stackup.planner.work import Work, follow_restarts
@@ -52,6 +52,9 @@ class Fates:
                 self._replicas(work, work.service)
         if self._desired.verb is Verb.UP:
             follow_restarts(self._works)
+        else:
+            for work in self._works.values():
+                work.replicas = [item for item in work.replicas if item.fate is not Fate.RESTART]
         for work in self._works.values():
             work.remove_first = self._removed_first(work)
 
@@ -75,9 +78,7 @@ class Fates:
             name_of=name_of,
         )
         if work.visiting:  # it is here for what it shares only: what was stopped stays stopped
-            work.replicas = [
-                replace(item, fate=Fate.KEEP) if item.fate is Fate.START else item for item in work.replicas
-            ]
+            work.replicas = [_left_alone(item) for item in work.replicas]
 
     def _wanted(self, work: Work, service: Service, containers: list[ObservedContainer]) -> int:
         if service.provider is not None:
@@ -163,6 +164,13 @@ def one_shots(stack: Stack) -> set[str]:
     services = (*stack.services.values(), *stack.disabled.values())
     needed = (item for service in services for item in service.depends_on.items())
     return {name for name, dependency in needed if dependency.condition == COMPLETED}
+
+
+def _left_alone(replica: Replica) -> Replica:
+    if replica.fate is Fate.START:
+        return replace(replica, fate=Fate.KEEP, reason="")
+    stopped = replica.container is not None and not replica.container.live
+    return replace(replica, idle=True) if replica.fate is Fate.REPLACE and stopped else replica
 
 
 def _image_changed(reasons: list[str]) -> bool:

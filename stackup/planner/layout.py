@@ -13,9 +13,9 @@ from stackup.planner.draft import Draft
 from stackup.planner.gates import Gates
 from stackup.planner.images import Images
 from stackup.planner.order import ServiceGraph, namespace_parents, volume_parents
-from stackup.planner.replicas import Fate, Replica
+from stackup.planner.replicas import ENDING, Fate, Replica
 from stackup.planner.storage import Resource
-from stackup.planner.work import ENDING, STARTING, Work, ends
+from stackup.planner.work import Work, ends
 
 
 class Layout:
@@ -73,7 +73,7 @@ class Layout:
                 self._draft.after(stop or remove, work.images)
             else:
                 self._draft.after(stop or remove, [create])
-        if start and replica.fate in STARTING:
+        if start and replica.begins:
             self._start(work, replica, [item for item in (create, stop, remove) if item])
 
     def _create(self, work: Work, replica: Replica) -> str:
@@ -176,10 +176,14 @@ class Layout:
         if not work.starts:
             return
         first = gates.before(work)
+        for name in self._graph.dependants.get(work.name, ()):
+            child = self._works.get(name)
+            if child is not None and any(edge.namespace and edge.service == work.name for edge in child.edges):
+                first += child.stops  # never is anybody left running in a namespace whose owner has started again
         ports = work.service.ports if work.service else ()
         for port in ports:
             first += self._ports.get((str(port.published), port.protocol), []) if port.published else []
-        for start, replica in zip(work.starts, (item for item in work.replicas if item.fate in STARTING), strict=True):
+        for start, replica in zip(work.starts, (item for item in work.replicas if item.begins), strict=True):
             self._draft.after(start, first)
             self._draft.after(start, self._removed.get(replica.name, ()))
 

@@ -18,9 +18,14 @@ class Fate(StrEnum):
     REMOVE = "remove"
 
 
+STARTING = frozenset({Fate.START, Fate.RESTART, Fate.REPLACE, Fate.CREATE})
+ENDING = frozenset({Fate.RESTART, Fate.REPLACE, Fate.REMOVE})
+
+
 @dataclass(frozen=True, slots=True)
 class Replica:
-    """``container`` is None for CREATE. ``number`` and ``name`` are those that it has afterwards."""
+    """``container`` is None for CREATE. ``number`` and ``name`` are those that it has afterwards. ``idle``: replaced,
+    but not started."""
 
     fate: Fate
     service: str
@@ -28,6 +33,11 @@ class Replica:
     name: str
     container: ObservedContainer | None = None
     reason: str = ""
+    idle: bool = False
+
+    @property
+    def begins(self) -> bool:
+        return self.fate in STARTING and not self.idle
 
 
 def replicas(
@@ -96,6 +106,10 @@ def _replacement(container: ObservedContainer, reason: str, name_of: Callable[[i
 
 def _survivor(container: ObservedContainer, one_shot: bool) -> Replica:
     running = container.phase in (Phase.STARTING, Phase.RUNNING, Phase.RESTARTING)
-    fate = Fate.KEEP if running or (one_shot and container.completed) else Fate.START
-    reason = "" if fate is Fate.KEEP else start_reason(container)
+    if running and container.stale_namespaces:
+        fate, reason = Fate.RESTART, "the container whose namespaces it shares has started again"
+    elif running or (one_shot and container.completed):
+        fate, reason = Fate.KEEP, ""
+    else:
+        fate, reason = Fate.START, start_reason(container)
     return Replica(fate, container.service, container.number, container.name, container, reason)

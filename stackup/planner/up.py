@@ -6,6 +6,7 @@ First every service's containers get their fate (``fates``), then the actions ar
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from stackup.base.errors import PlanRefused
 from stackup.model.observed import Observed, ObservedContainer
@@ -19,7 +20,7 @@ from stackup.planner.layout import Layout
 from stackup.planner.order import graph_of
 from stackup.planner.replicas import Fate, Replica
 from stackup.planner.selection import active_services, check_names, check_scale, namespace_children, selected
-from stackup.planner.storage import Resource, plan_networks, plan_volumes, used_networks, used_volumes
+from stackup.planner.storage import Resource, plan_networks, plan_volumes
 from stackup.planner.words import listed
 from stackup.planner.work import Work
 
@@ -32,28 +33,53 @@ def plan_up(desired: Desired, stack: Stack, observed: Observed) -> Plan:
     orphans = find_orphans(stack, observed)
     graph = graph_of(services, orphans)
     chosen = selected(desired, graph, services)
-    draft = Draft()
+    found = _resources(desired, stack, observed, services, [name for name in graph if name in chosen])
+    going = {item.id for item in orphans} if desired.remove_orphans else set()
+    _check_remade(observed, {*services}, going, found)
+    draft = found.draft
     images = Images(draft, desired, observed, services, [name for name in graph if name in chosen])
     for name in graph:
         if name in chosen:
             images.asked(name)
-    members = [services[name] for name in graph if name in chosen and services[name].provider is None]
-    networks = plan_networks(draft, stack, observed, members)
-    volumes = plan_volumes(draft, desired, stack, observed, members)
-    visiting = _users_of_remade(services, networks, volumes) - chosen
-    visiting |= namespace_children(services, chosen | visiting)
-    _check_remade(orphans if not desired.remove_orphans else [], networks, volumes)
     works = {}
     for name in graph:
-        if name in services and (name in chosen or name in visiting):
+        if name in chosen or name in found.visiting:
             targeted = not desired.services or name in desired.services
             works[name] = Work(name, services[name], graph.edges[name], targeted, name not in chosen)
-    fates = Fates(desired, stack, observed, works, networks, volumes, images)
-    fates.decide()
+    Fates(desired, stack, observed, works, found.networks, found.volumes, images).decide()
     _orphans(draft, desired, orphans, works)
-    layout = Layout(draft, desired, observed, graph, works, networks, volumes, images)
+    layout = Layout(draft, desired, observed, graph, works, found.networks, found.volumes, images)
     layout.add(start=desired.verb is Verb.UP)
     return draft.finish(observed.project)
+
+
+@dataclass(frozen=True, slots=True)
+class _Resources:
+    """What the services share. ``visiting``: services that were not chosen, but use something that is made anew, or
+    live in a namespace of one that is chosen."""
+
+    draft: Draft
+    networks: dict[str, Resource]
+    volumes: dict[str, Resource]
+    visiting: set[str]
+
+
+def _resources(
+    desired: Desired, stack: Stack, observed: Observed, services: Mapping[str, Service], chosen: list[str]
+) -> _Resources:
+    """Repeated while it finds further services: what those need must be there too."""
+    visiting: set[str] = namespace_children(services, set(chosen))
+    while True:
+        draft = Draft()
+        names = [*chosen, *(name for name in services if name in visiting)]
+        members = [services[name] for name in names if services[name].provider is None]
+        networks = plan_networks(draft, stack, observed, members)
+        volumes = plan_volumes(draft, desired, stack, observed, members)
+        found = {*visiting, *_users_of_remade(observed, networks, volumes)} & services.keys()
+        found = (found | namespace_children(services, {*chosen, *found})) - {*chosen}
+        if found == visiting:
+            return _Resources(draft, networks, volumes, visiting)
+        visiting = found
 
 
 def find_orphans(stack: Stack, observed: Observed) -> list[ObservedContainer]:
@@ -62,32 +88,30 @@ def find_orphans(stack: Stack, observed: Observed) -> list[ObservedContainer]:
     return [item for item in observed.containers if item.service not in known and not item.oneoff]
 
 
-def _users_of_remade(
-    services: Mapping[str, Service], networks: dict[str, Resource], volumes: dict[str, Resource]
-) -> set[str]:
-    pairs = [(networks, used_networks(services.values())), (volumes, used_volumes(services.values()))]
-    return {
-        name
-        for resources, used in pairs
-        for key, names in used.items()
-        if key in resources and resources[key].remade
-        for name in names
-    }
+def _used(container: ObservedContainer, networks: dict[str, Resource], volumes: dict[str, Resource]) -> list[Resource]:
+    """What of all that is made anew ``container`` uses."""
+    used = [networks[key] for key in container.networks if key in networks and networks[key].remade]
+    mounted = set(container.volumes.values())
+    return used + [item for item in volumes.values() if item.remade and item.name in mounted]
 
 
-def _check_remade(
-    orphans: list[ObservedContainer], networks: dict[str, Resource], volumes: dict[str, Resource]
-) -> None:
-    """Raises PlanRefused when something must be made anew that an orphan still uses."""
-    volume_names = {item.name: item for item in volumes.values() if item.remade}
-    for container in orphans:
-        used = [networks[key] for key in container.networks if key in networks and networks[key].remade]
-        used += [volume_names[name] for name in container.volumes.values() if name in volume_names]
+def _users_of_remade(observed: Observed, networks: dict[str, Resource], volumes: dict[str, Resource]) -> set[str]:
+    if not any(item.remade for item in (*networks.values(), *volumes.values())):
+        return set()
+    return {item.service for item in observed.containers if _used(item, networks, volumes)}
+
+
+def _check_remade(observed: Observed, services: set[str], going: set[str], found: _Resources) -> None:
+    """Raises PlanRefused when something must be made anew that a container outside the plan uses."""
+    for container in observed.containers:
+        if container.id in going or (container.service in services and not container.oneoff):
+            continue
+        used = _used(container, found.networks, found.volumes)
         if used:
             raise PlanRefused(
-                f"cannot make {used[0].name} anew: container {container.name} uses it, whose service "
-                f"{container.service} is not in the stack file",
-                hint="remove it with --remove-orphans",
+                f"cannot make {used[0].name} anew: container {container.name} uses it, "
+                "which is of no service that this stack file starts",
+                hint="stop and remove it first; --remove-orphans removes those whose service is gone from the file",
             )
 
 

@@ -10,9 +10,6 @@ from stackup.model.stack import Service
 from stackup.planner.order import COMPLETED, HEALTHY, Edge
 from stackup.planner.replicas import Fate, Replica
 
-STARTING = frozenset({Fate.START, Fate.RESTART, Fate.REPLACE, Fate.CREATE})
-ENDING = frozenset({Fate.RESTART, Fate.REPLACE, Fate.REMOVE})
-
 
 @dataclass(slots=True)
 class Work:
@@ -39,7 +36,7 @@ class Work:
     @property
     def begins(self) -> bool:
         """Something of it starts."""
-        return any(replica.fate in STARTING for replica in self.replicas)
+        return any(replica.begins for replica in self.replicas)
 
     @property
     def empty(self) -> bool:

@@ -462,9 +462,9 @@ def test_shared_namespace_restarts_with_its_owner() -> None:
         world.plan(stack),
         """
         shop: 3 actions
-           1  start  container shop-vpn-1  it exited with code 1
-           2  stop   container shop-app-1  lives in the namespaces of vpn, which starts again
-           3  start  container shop-app-1  lives in the namespaces of vpn, which starts again  after 1, 2
+           1  stop   container shop-app-1  lives in the namespaces of vpn, which starts again
+           2  start  container shop-vpn-1  it exited with code 1  after 1
+           3  start  container shop-app-1  lives in the namespaces of vpn, which starts again  after 2
         """,
     )
 
@@ -582,3 +582,25 @@ def test_started_dependency_below_an_unchanged_one() -> None:
            5  start   container shop-a-1  new       after 1, 4
         """,
     )
+
+
+def test_restarted_owner_of_a_namespace_takes_its_guests_along_later() -> None:
+    stack = make_stack({"vpn": {}, "app": {"network_mode": "service:vpn"}})
+    world = World().up(stack).change("app", stale_namespaces=True)
+    expect(
+        world.plan(stack),
+        """
+        shop: 2 actions
+           1  stop   container shop-app-1  the container whose namespaces it shares has started again
+           2  start  container shop-app-1  the container whose namespaces it shares has started again  after 1
+        """,
+    )
+
+
+def test_stopped_service_that_was_not_named_is_replaced_but_stays_stopped() -> None:
+    two = {"db": {}, "web": {}}
+    world = World().up(make_stack(two)).run(None, "stop", "web")
+    stack = make_stack(two, networks={"default": {"internal": True}})
+    plan = world.plan(stack, "up", "db")
+    assert "create shop-web-1" in [action.id for action in plan]
+    assert "start shop-web-1" not in [action.id for action in plan]

@@ -126,8 +126,8 @@ def test_pull_policy_build() -> None:
         World().plan(stack),
         """
         shop: 4 actions
-           1  build   image shop-app        pull_policy: build
-           2  create  network shop_default  app uses it
+           1  create  network shop_default  app uses it
+           2  build   image shop-app        pull_policy: build
            3  create  container shop-app-1  no container yet  after 1, 2
            4  start   container shop-app-1  new               after 3
         """,

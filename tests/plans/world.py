@@ -87,6 +87,8 @@ class World:
     containers: dict[str, ObservedContainer] = field(default_factory=dict)
     networks: dict[str, ObservedNetwork] = field(default_factory=dict)
     volumes: dict[str, ObservedVolume] = field(default_factory=dict)
+    starts: dict[str, int] = field(default_factory=dict)  # container id -> how often it was started
+    joined: dict[str, dict[str, int]] = field(default_factory=dict)  # id -> owner's id -> which start of it
     counter: int = 0
     builds: int = 0
 
@@ -99,6 +101,20 @@ class World:
             tuple(self.volumes.values()),
             {name: self.images.get(name) for name in references},
         )
+
+    def check(self, stack: Stack) -> None:
+        """The world is what the stack asks for: so many replicas, one of a name, each in the newest namespaces."""
+        names = [item.name for item in self.containers.values()]
+        assert len(set(names)) == len(names), names
+        for service in stack.services.values():
+            found = [item for item in self.containers.values() if item.service == service.name]
+            assert len(found) == service.replicas, f"{service.name}: {len(found)}"
+            assert all(item.live or item.completed for item in found)
+            digest = config_hash(service_config(stack, service))
+            assert all(item.config_hash == digest for item in found)
+            for item in found:
+                for owner, start in self.joined[item.id].items() if item.live else ():
+                    assert self.starts[owner] == start, f"{item.name} is in a namespace that is gone"
 
     def pull(self, stack: Stack) -> World:
         """Everything that the stack needs is here."""
@@ -229,6 +245,9 @@ class World:
     def _start(self, container_id: str, stack: Stack | None) -> None:
         item = self.containers[container_id]
         assert not item.live, f"{item.name} already runs"
+        self.starts[item.id] = self.starts.get(item.id, 0) + 1
+        self.joined[item.id] = {owner: self.starts.get(owner, 0) for owner in item.namespaces_of}
+        assert all(self.joined[item.id].values()), f"{item.name} starts before the owner of its namespaces"
         twins = [other.name for other in self.containers.values() if other.name == item.name and other.live]
         assert not twins, f"{item.name} runs already as another container"
         if item.service in self.ending:
