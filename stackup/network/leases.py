@@ -11,12 +11,12 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stackup.base.files import locked, write_atomic
+from stackup.base.files import write_atomic
 from stackup.base.paths import Layout
 from stackup.network.types import NetworkState
 
@@ -25,14 +25,17 @@ _SUFFIX = ".leases"
 
 @contextmanager
 def host_lock(layout: Layout) -> Iterator[None]:
-    """One holder at a time per network namespace and per state root. Held for milliseconds, never across a wait."""
-    with locked(layout.leases / "lock"):
-        fd = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        try:
+    """One holder at a time per network namespace and per state root. Held for milliseconds, never across a wait.
+
+    The locks are on things that are there anyway, the lease directory and the namespace: nothing is left of them.
+    """
+    layout.leases.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as held:
+        for path in (str(layout.leases), "/proc/thread-self/ns/net"):
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            held.callback(os.close, fd)
             fcntl.flock(fd, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(fd)
+        yield
 
 
 @dataclass(frozen=True, slots=True)
