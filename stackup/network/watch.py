@@ -26,23 +26,22 @@ class FirewallWatch:
         self._changed = changed
         self._timer: asyncio.TimerHandle | None = None
         self._idle = loop.call_later(QUIET_SECONDS, self._tell)
-        self._socket = socket.socket(
-            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, _NETLINK_NETFILTER
-        )
-        self._socket.bind((0, 1 << (_GROUP_NFTABLES - 1)))
-        loop.add_reader(self._socket, self._heard)
+        self._socket = _listen()
+        if self._socket is not None:
+            loop.add_reader(self._socket, self._heard, self._socket)
 
     def close(self) -> None:
-        self._loop.remove_reader(self._socket)
-        self._socket.close()
+        if self._socket is not None:
+            self._loop.remove_reader(self._socket)
+            self._socket.close()
         self._idle.cancel()
         if self._timer is not None:
             self._timer.cancel()
 
-    def _heard(self) -> None:
+    def _heard(self, sock: socket.socket) -> None:
         try:
             while True:
-                self._socket.recv(1 << 16)
+                sock.recv(1 << 16)
         except OSError:
             pass  # all read, or more than the buffer holds: something changed, and that is all that matters
         if self._timer is None:
@@ -53,3 +52,18 @@ class FirewallWatch:
         self._idle.cancel()
         self._idle = self._loop.call_later(QUIET_SECONDS, self._tell)
         self._changed()
+
+
+def _listen() -> socket.socket | None:
+    """None on a kernel without nf_tables, or without the right to listen: then looking now and then has to do."""
+    kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+    try:
+        sock = socket.socket(socket.AF_NETLINK, kind, _NETLINK_NETFILTER)
+    except OSError:
+        return None
+    try:
+        sock.bind((0, 1 << (_GROUP_NFTABLES - 1)))
+    except OSError:
+        sock.close()
+        return None
+    return sock
