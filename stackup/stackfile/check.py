@@ -21,13 +21,19 @@ def children(node: Node | None) -> Mapping[str, Node]:
 
 
 class Checker:
-    """One pass over the enabled services and the resources. ``disabled`` are services that no profile selects."""
+    """One pass over the enabled services and the resources. ``disabled`` are services that no profile selects.
 
-    def __init__(self, tree: Node, enabled: Fields, disabled: Fields, problems: Problems) -> None:
+    ``partial``: values that could not be read are missing from the tree, so nothing is concluded from their absence.
+    """
+
+    def __init__(
+        self, tree: Node, enabled: Fields, disabled: Fields, problems: Problems, *, partial: bool = False
+    ) -> None:
         self.tree = tree
         self.enabled = enabled
         self.disabled = disabled
         self.problems = problems
+        self.partial = partial
         self.resources = {
             section: children(tree.get(section)) for section in ("networks", "volumes", "secrets", "configs", "models")
         }
@@ -43,7 +49,7 @@ class Checker:
     def service(self, name: str, service: Node, names: dict[str, str]) -> None:
         path = f"services.{name}"
         fields = children(service)
-        if not (service.text("image") or "build" in fields or "provider" in fields):
+        if not self.partial and not (service.text("image") or "build" in fields or "provider" in fields):
             self.refuse(service, path, "it has neither an image nor a build", "add image: or build:", at_key=True)
         self.references(path, service)
         self.dependencies(name, path, service)
@@ -61,7 +67,8 @@ class Checker:
 
     def references(self, path: str, service: Node) -> None:
         for network, node in children(service.get("networks")).items():
-            self.defined("networks", network, node, path, at_key=bool(node.key_line))
+            if not service.text("network_mode"):
+                self.defined("networks", network, node, f"{path}.networks", at_key=bool(node.key_line))
         for index, mount in enumerate(_items(service, "volumes")):
             source = mount.get("source")
             if mount.text("type") == "volume" and source is not None and source.value:

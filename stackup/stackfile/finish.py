@@ -179,16 +179,20 @@ def _device_count(request: Node) -> Node:
 def _implied(fields: Fields) -> Iterable[tuple[str, Node, bool]]:
     """Services that must be there first although depends_on does not say so: (name, cause, restart with it)."""
     links = fields.get("links")
-    for link in links.value if links is not None else ():
+    for link in _texts(links):
         yield link.value.split(":")[0], link, True
     for mode in ("network_mode", "ipc", "pid", "uts", "cgroup"):
         node = fields.get(mode)
         if node is not None and type(node.value) is str and node.value.startswith("service:"):
             yield node.value.removeprefix("service:"), node, True
     sources = fields.get("volumes_from")
-    for source in sources.value if sources is not None else ():
+    for source in _texts(sources):
         if not source.value.startswith("container:"):
             yield source.value.split(":")[0], source, False
+
+
+def _texts(node: Node | None) -> list[Node]:
+    return [item for item in node.value if type(item.value) is str] if node is not None else []
 
 
 class Files:
@@ -206,7 +210,8 @@ class Files:
             own: Fields = dict(fields["environment"].value) if "environment" in fields else {}
             values: Fields = {}
             for index, entry in enumerate(env_files.value):
-                self.env_file(f"services.{name}.env_file.{index}", entry, own, values)
+                if type(entry.value) is dict:
+                    self.env_file(f"services.{name}.env_file.{index}", entry, own, values)
             for key, node in own.items():
                 if key in values:
                     node = node.with_value(node.value)
@@ -217,7 +222,8 @@ class Files:
         if label_files is not None:
             labels: Fields = {}
             for index, entry in enumerate(label_files.value):
-                self.label_file(f"services.{name}.label_file.{index}", entry, labels)
+                if type(entry.value) is str:
+                    self.label_file(f"services.{name}.label_file.{index}", entry, labels)
             labels.update(fields["labels"].value if "labels" in fields else {})
             fields["labels"] = fields.get("labels", label_files).with_value(labels)
         return service.with_value(fields)

@@ -46,6 +46,10 @@ class Reader:
         """Says that ``node`` is not what belongs at ``path``."""
         self.problems.add(node, f"cannot use {show(node)} for {path}: expected {expected}", hint=hint)
 
+    def misused(self, node: Node, path: str, reason: str, hint: str = "") -> None:
+        """Says what is wrong with the text of ``node``."""
+        self.problems.add(node, f"cannot use {show(node)} for {path}: {reason}", hint=hint)
+
     def refuse(self, node: Node, path: str, reason: str, hint: str = "", *, at_key: bool = False) -> None:
         self.problems.add(node, f"cannot use {path}: {reason}", hint=hint, at_key=at_key)
 
@@ -153,7 +157,8 @@ class ListOf(Form):
         for index, child in enumerate(value):
             if child.tag == RESET:
                 continue
-            items.extend(self.items(child, f"{path}.{index}", reader))
+            # What could not be read keeps its place, so that the others keep their numbers.
+            items.extend(self.items(child, f"{path}.{index}", reader) or [child.with_value(None)])
         if self.drop_empty:
             items = [item for item in items if item.value != ""]
         if self.key is not None:
@@ -190,6 +195,8 @@ class ListOf(Form):
     def check_unique(self, items: list[Node], path: str, reader: Reader) -> None:
         seen: dict[Any, Node] = {}
         for item in items:
+            if item.value is None:
+                continue
             if item.value in seen:
                 first = seen[item.value].line
                 reader.refuse(item, path, f"{show(item)} is listed twice; the first one is in line {first}")
@@ -300,8 +307,8 @@ class MapOf(Form):
                 result[name] = child
                 continue
             item = self.item.read(child, below, reader)
-            if item is not None:
-                result[name] = item
+            # What could not be read keeps its name, so that references to it are not called wrong as well.
+            result[name] = child.with_value({}) if item is None else item
         return node.with_value(result)
 
     def advice(self, node: Node) -> str:

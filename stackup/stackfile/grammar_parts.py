@@ -86,9 +86,7 @@ def grants(noun: str, default: str) -> ListOf:
 
 
 ULIMIT_NUMBER = Whole("a whole number (-1: unlimited)", -1)
-ULIMITS = MapOf(
-    UlimitForm(Record("a ulimit", {"soft": ULIMIT_NUMBER, "hard": ULIMIT_NUMBER}), ULIMIT_NUMBER), names=r"^[a-z]+$"
-)
+ULIMITS = MapOf(UlimitForm(Record("a ulimit", {"soft": ULIMIT_NUMBER, "hard": ULIMIT_NUMBER}), ULIMIT_NUMBER))
 
 
 class _Count(Whole):

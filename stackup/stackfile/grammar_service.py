@@ -191,7 +191,7 @@ SERVICE_FIELDS: dict[str, Form] = {
     "cgroup_parent": TEXT,
     "command": COMMAND,
     "configs": grants("config", ""),
-    "container_name": Text("a name of letters, digits, '_', '.' and '-'", pattern=r"[a-zA-Z0-9][a-zA-Z0-9_.-]+"),
+    "container_name": Text("two or more letters, digits, '_', '.' or '-'", pattern=r"[a-zA-Z0-9][a-zA-Z0-9_.-]+"),
     "cpu_count": NATURAL,
     "cpu_percent": NUMBER,
     "cpu_period": WHOLE,

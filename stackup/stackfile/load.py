@@ -62,6 +62,7 @@ class _Load:
         self.sources = Sources()
         self.environment = Environment(request.environment)
         self.home = home(self.environment)
+        self.partial = False  # something could not be read; the rest is checked all the same
 
     def run(self) -> Loaded:
         found = self.find()
@@ -70,11 +71,12 @@ class _Load:
         self.environment.put("COMPOSE_PROJECT_NAME", name)
         assembler = Assembler(self.request, self.sources, self.problems, self.home)
         tree = assembler.tree(found.files, found.directory, self.environment)
-        self.problems.settle()
         if tree is None:
+            self.problems.settle()
             raise StackFileError("cannot use the stack files: they are empty")
-        check_required(tree, self.problems)
-        self.problems.settle()
+        self.partial = bool(self.problems.errors)
+        if not self.partial:
+            check_required(tree, self.problems)
         tree = Finisher(self.request, found.directory, name, self.environment, self.problems).finish(tree)
         profiles = self.profiles()
         enabled, disabled = select(tree, profiles)
@@ -150,7 +152,7 @@ class _Load:
             for name, service in enabled.items():
                 enabled[name] = files.resolve(name, service)
         if self.request.check_consistency and self.request.interpolate:
-            Checker(tree, enabled, disabled, self.problems).check()
+            Checker(tree, enabled, disabled, self.problems, partial=self.partial).check()
             check_resources(tree, self.problems)
             check_cycles(enabled, self.problems)
             if self.request.run:

@@ -18,7 +18,7 @@ def expand_volume(node: Node, path: str, reader: Reader) -> Node | None:
     try:
         parts = parse_volume(node.value)
     except ValueError as error:
-        reader.wrong(node, path, f"a volume: {_VOLUME}", str(error))
+        reader.misused(node, path, str(error), f"a volume is written {_VOLUME}")
         return None
     fields = {name: node.under(value) for name, value in parts.items()}
     for name in ("bind", "volume"):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from stackup.stackfile.forms import ListOf, Reader, Record
 from stackup.stackfile.nodes import Node
 
-_PORT = "[[IP:]HOST:]CONTAINER[/PROTOCOL], such as 80, 8080:80, 127.0.0.1:8080:80/udp or 8000-8010:80"
+_PORT = "[[IP:]HOST:]CONTAINER[/PROTOCOL], such as 8080:80 or 127.0.0.1:8080:80/udp"
 _PROTOCOLS = ("tcp", "udp", "sctp")
 
 
@@ -38,7 +38,7 @@ class PortList(ListOf):
                 for port in parse_ports(value)
             ]
         except ValueError as error:
-            reader.wrong(child, path, f"a port: {_PORT}", str(error))
+            reader.misused(child, path, str(error), f"a port is written {_PORT}")
             return []
 
 

@@ -116,5 +116,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A hint naming the closest known word, or an empty string."""
     words = [item for item in known if item != word]
     lowered = {item.lower().replace("-", "_"): item for item in words}
-    match = difflib.get_close_matches(word.lower().replace("-", "_"), list(lowered), n=1, cutoff=0.65)
+    plain = word.lower().replace("-", "_")
+    match = difflib.get_close_matches(plain, list(lowered), n=1, cutoff=0.65)
+    if not match and len(plain) > 3:  # healthy for service_healthy
+        match = [item for item in lowered if plain in item][:1]
     return f"did you mean {lowered[match[0]]!r}?" if match else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from stackup.stackfile.forms import Form, Reader
@@ -16,7 +17,7 @@ class Text(Form):
     def __init__(
         self, expected: str = "a text", *, pattern: str = "", choices: tuple[str, ...] = (), empty: bool = True
     ) -> None:
-        self.expected = expected if not choices else f"one of {', '.join(choices)}"
+        self.expected = expected if not choices else " or ".join(filter(None, (", ".join(choices[:-1]), choices[-1])))
         self.pattern = re.compile(pattern) if pattern else None
         self.choices = choices
         self.empty = empty
@@ -69,6 +70,7 @@ class Scalar(NumberText):
         return super().read(node, path, reader)
 
 
+_LARGEST = 3e38  # Compose keeps fractions in 32 bits
 _TRUE = frozenset(("true", "1", "t", "y", "yes", "on"))
 _FALSE = frozenset(("false", "0", "f", "n", "no", "off"))
 
@@ -110,7 +112,7 @@ class Whole(Form):
             reader.wrong(node, path, self.expected)
             return None
         if (self.low is not None and value < self.low) or (self.high is not None and value > self.high):
-            bounds = f"at least {self.low}" if self.high is None else f"from {self.low} to {self.high}"
+            bounds = f"of at least {self.low}" if self.high is None else f"from {self.low} to {self.high}"
             reader.wrong(node, path, f"{self.expected} {bounds}")
             return None
         return node if value is node.value else node.with_value(value)
@@ -123,13 +125,15 @@ class Number(Form):
 
     def read(self, node: Node, path: str, reader: Reader) -> Node | None:
         value = node.value
-        if type(value) in (int, float) or reader.open_text(node):
-            return node
-        if type(value) is str:
+        if type(value) is str and not reader.open_text(node):
             try:
-                return node.with_value(float(value))
+                value = float(value)
             except ValueError:
-                pass
+                value = None
+        if reader.open_text(node):
+            return node
+        if type(value) in (int, float) and math.isfinite(value) and abs(value) < _LARGEST:
+            return node if value is node.value else node.with_value(value)
         reader.wrong(node, path, self.expected)
         return None
 
@@ -167,7 +171,7 @@ class Size(Form):
         value = node.value
         if reader.open_text(node):
             return node
-        if type(value) in (int, float) and self.number:
+        if type(value) in (int, float) and self.number and math.isfinite(value):
             return node.with_value(int(value))
         if type(value) is str:
             size = -1 if self.unlimited and value == "-1" else parse_size(value)

@@ -152,6 +152,14 @@ def _check_values(name: str, service: Node, problems: Problems) -> None:
         problems.add(restart, f"cannot use services.{name}.restart: there is no policy {restart.value!r}", hint=hint)
     volumes = service.get("volumes")
     for index, mount in enumerate(volumes.value if volumes is not None and type(volumes.value) is list else ()):
+        target = mount.text("target")
+        if target and not target.startswith("/"):
+            hint = "a letter before a colon is read as a Windows drive: give the volume a longer name"
+            problems.add(
+                mount,
+                f"cannot use services.{name}.volumes.{index}: the target {target!r} is no absolute path",
+                hint=hint if target[1:2] == ":" else "",
+            )
         if mount.text("type") in ("cluster", "npipe"):
             kind = mount.text("type")
             problems.add(

@@ -105,6 +105,8 @@ def differences(ours: Any, theirs: Any, path: str = "") -> list[str]:
         return found
     if isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
         return [
-            line for index, pair in enumerate(zip(ours, theirs, strict=True)) for line in differences(*pair, f"{path}.{index}")
+            line
+            for index, pair in enumerate(zip(ours, theirs, strict=True))
+            for line in differences(*pair, f"{path}.{index}")
         ]
     return [] if ours == theirs and type(ours) is type(theirs) else [f"{path}: {ours!r} instead of {theirs!r}"]
