@@ -88,7 +88,7 @@ class NetworkManager:
 
     def find(self, name: str) -> NetworkState | None:
         """The existing network of that full name, of any stack under this state root."""
-        with self._session(f"look for network {name}"):
+        with self._locked(f"look for network {name}"):
             return self._books.find(name)
 
     def neighbours(self) -> Neighbours:
@@ -108,7 +108,7 @@ class NetworkManager:
         default_route: bool = True,
     ) -> Attachment:
         """Leases an address and names the links. The same container gets the same address until ``release``."""
-        with self._session(f"attach a container to network {state.name}", kernel=False):
+        with self._locked(f"attach a container to network {state.name}"):
             return self._places.attach(
                 state, container_id, incarnation, wanted or Wanted(), interface=interface, default_route=default_route
             )
@@ -124,12 +124,12 @@ class NetworkManager:
         default route, through the network of the highest gw_priority (ties: first name) that is not internal. That
         one comes first in the answer, whatever its interface is called: it is where published ports lead.
         ``names_known`` are what the container is called besides its aliases, for other stacks in the same networks."""
-        with self._session("attach a container to its networks", kernel=False):
+        with self._locked("attach a container to its networks"):
             return self._places.attach_all(container_id, incarnation, places, names_known)
 
     def release(self, container_id: str) -> None:
         """Gives the container's addresses back, and forgets connections to them. Nothing happens if it has none."""
-        with self._session("release a container's addresses", kernel=False):
+        with self._locked("release a container's addresses"):
             addresses = self._places.release(container_id)
             if self._table.publishes_udp(addresses):
                 conntrack.forget(addresses)
@@ -176,7 +176,7 @@ class NetworkManager:
     def verify(self) -> list[str]:
         """Puts back what others flushed: our table, our rules in foreign chains. Answers what was missing, in words.
         Costs under a millisecond when nothing is; meant to be called now and then, and after firewall events."""
-        with self._session("check the firewall", kernel=False):
+        with self._locked("check the firewall"):
             return self._table.verify()
 
     def sweep(self) -> None:
@@ -202,19 +202,21 @@ class NetworkManager:
     # steps
 
     @contextmanager
-    def _session(self, verb: str, *, kernel: bool = True) -> Iterator[Rtnl]:
-        """The locks, a netlink socket, and the kernel's refusals turned into sentences."""
+    def _locked(self, verb: str) -> Iterator[None]:
+        """The locks, and the kernel's refusals turned into sentences."""
         with self._lock, host_lock(self._layout):
             try:
-                if not kernel:
-                    yield None  # type: ignore[misc]
-                    return
-                with Rtnl() as rtnl:
-                    yield rtnl
+                yield
             except LinkError as error:
                 raise _unfit(verb, error) from error
             except NftError as error:
                 raise HostUnfit(f"cannot {verb}: nftables refused: {str(error).splitlines()[0]}") from error
+
+    @contextmanager
+    def _session(self, verb: str) -> Iterator[Rtnl]:
+        """``_locked``, with a netlink socket."""
+        with self._locked(verb), Rtnl() as rtnl:
+            yield rtnl
 
     def _planned(self, key: str, network: Network, options: Options, chosen: Subnets, config_hash: str) -> NetworkState:
         return NetworkState(
