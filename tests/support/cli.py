@@ -43,6 +43,11 @@ class Done:
         assert self.code == 0, str(self)
         return self
 
+    def says_changes(self) -> Done:
+        """A plan with something in it: exit code 2, so that scripts can ask."""
+        assert self.code == 2, str(self)
+        return self
+
     def refused(self, *words: str, code: int | None = None) -> Done:
         """Ended with an error whose text has every one of ``words`` (regular expressions), and no traceback."""
         assert self.code != 0 if code is None else self.code == code, str(self)

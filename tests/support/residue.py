@@ -2,7 +2,7 @@
 
 ``Watch(root)`` remembers what is there, ``left()`` tells what has come since and belongs to the state root ``root``
 (or, for links, nft tables and sysctls, to this network namespace, which a test has to itself). Kept on purpose and so
-no residue: images, layers, the build cache, named volumes, caches and the lock files beside them.
+no residue: images, layers, the build cache, named volumes and caches.
 """
 
 from __future__ import annotations
@@ -232,14 +232,13 @@ def read_sysctls() -> dict[str, str]:
 
 
 def files(root: Path) -> Iterator[Path]:
-    """Anything of a project; anything in the run directory but directories, leases and locks; half-made things."""
+    """Anything of a project, any file in the run directory, half-made things."""
     yield from below(root / "lib/projects", 1)
     for directory, names, entries in os.walk(root / "run"):
         if Path(directory) == root / "run/projects":
             yield from (Path(directory, name) for name in names)
         for entry in entries:
-            if not entry.endswith(".lock") and entry != "lock" and not entry.startswith("leases"):
-                yield Path(directory, entry)
+            yield Path(directory, entry)
     for name, depth in KEPT.items():
         yield from (path for path in below(root / "lib" / name, depth) if HALF_MADE.search(path.name))
 

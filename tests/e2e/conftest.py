@@ -1,0 +1,63 @@
+"""Every end-to-end test gets a scenario: an empty project directory, a fresh state root with a busybox image, and at
+the end ``down -v`` and the check that nothing is left on the machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import FAILED
+from tests.support.cli import TREE
+from tests.support.residue import Watch
+from tests.support.scenario import Scenario
+
+
+@pytest.fixture
+def project_directory(short_directory: Path) -> Iterator[Path]:
+    parent = Path(tempfile.mkdtemp(prefix="d", dir=short_directory))
+    parent.chmod(0o755)
+    path = parent / "shop"
+    path.mkdir()
+    yield path
+    shutil.rmtree(parent, ignore_errors=True)
+
+
+@pytest.fixture
+def empty_scenario(
+    request: pytest.FixtureRequest, state_root: Path, nothing_left: Watch, project_directory: Path
+) -> Iterator[Scenario]:
+    """Without any image but ``host``."""
+    scenario = Scenario(state_root, project_directory)
+    yield scenario
+    if request.node.stash.get(FAILED, False):
+        print(scenario.story())
+    scenario.take_down(strict=not request.node.stash.get(FAILED, False))
+
+
+@pytest.fixture
+def scenario(empty_scenario: Scenario, busybox_tar: Path) -> Scenario:
+    empty_scenario.stackup("import", "-q", str(busybox_tar), "busybox").ok()
+    return empty_scenario
+
+
+@pytest.fixture
+def example(request: pytest.FixtureRequest, state_root: Path, nothing_left: Watch) -> Iterator[Scenario]:
+    """An example's own directory: ``@pytest.mark.parametrize("example", ["01-hello"], indirect=True)``."""
+    scenario = Scenario(state_root, TREE / "examples" / request.param)
+    yield scenario
+    if request.node.stash.get(FAILED, False):
+        print(scenario.story())
+    scenario.take_down(strict=not request.node.stash.get(FAILED, False))
+
+
+@pytest.fixture
+def prebuilt_images() -> Path:
+    """The state root into which ./dev test has built the guestbook's images, outside of this network namespace."""
+    place = os.environ.get("STACKUP_TEST_IMAGES", "")
+    assert place, "the guestbook's images need apt and so the network: ./dev test builds them first"
+    return Path(place)
