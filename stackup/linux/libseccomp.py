@@ -105,14 +105,14 @@ def compile_profile(profile: dict[str, Any], caps: frozenset[str], kernel: tuple
             library.seccomp_arch_add(context, library.seccomp_arch_resolve_name(name))
         for rule in profile.get("syscalls") or ():
             action = _action(rule["action"], rule.get("errnoRet"))
-            if action != default and _applies(rule, caps, kernel):
+            if action != default and applies(rule, caps, kernel):
                 _add_rule(library, context, action, rule)
         return _export(library, context)
     finally:
         library.seccomp_release(context)
 
 
-def _applies(rule: dict[str, Any], caps: frozenset[str], kernel: tuple[int, int]) -> bool:
+def applies(rule: dict[str, Any], caps: frozenset[str], kernel: tuple[int, int]) -> bool:
     """``includes`` and ``excludes`` as moby's profiles/seccomp/seccomp_linux.go reads them."""
     architecture = GO_ARCHITECTURE.get(MACHINE, MACHINE)
     includes, excludes = rule.get("includes") or {}, rule.get("excludes") or {}

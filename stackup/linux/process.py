@@ -113,6 +113,12 @@ def close_from(first: int) -> None:
     call("close_range", first, 0x7FFFFFFF, 0)
 
 
+def reset_internal_signals() -> None:
+    """The two that glibc keeps for itself: inherited as ignored, they stay so, for signal() refuses to touch them."""
+    for number in (32, 33):
+        call("rt_sigaction", number, buffer(bytes(32)), None, 8)
+
+
 def new_session_keyring(name: str) -> None:
     """Keyrings have no namespace: without one of its own a container shares the launcher's."""
     call("keyctl", _KEYCTL_JOIN_SESSION_KEYRING, name.encode())

@@ -53,12 +53,37 @@ def compiled_filter(layout: Layout, caps: Collection[str], profile: Path | None 
     return path
 
 
-def _compile(source: Path, text: bytes, caps: frozenset[str], kernel: str) -> bytes:
+def oci_profile(caps: Collection[str], profile: Path | None = None) -> dict[str, Any]:
+    """``linux.seccomp`` of a config.json for other runtimes: the rules that apply to ``caps`` and this machine."""
+    source: dict[str, Any] = json.loads((profile or DEFAULT_PROFILE).read_bytes())
+    names, kernel = frozenset(caps), _release(os.uname().release)
+    default = source["defaultAction"], source.get("defaultErrnoRet")
+    architectures = [item for item in source.get("archMap") or () if item["architecture"] == _OCI_ARCHITECTURE]
+    return {
+        **{key: source[key] for key in ("defaultAction", "defaultErrnoRet") if key in source},
+        "architectures": [
+            name for item in architectures for name in (item["architecture"], *(item["subArchitectures"] or ()))
+        ],
+        "syscalls": [
+            {key: rule[key] for key in ("names", "action", "errnoRet", "args") if rule.get(key)}
+            for rule in source.get("syscalls") or ()
+            if libseccomp.applies(rule, names, kernel) and (rule["action"], rule.get("errnoRet")) != default
+        ],
+    }
+
+
+_OCI_ARCHITECTURE = f"SCMP_ARCH_{MACHINE.upper()}"
+
+
+def _release(kernel: str) -> tuple[int, int]:
     major, minor = kernel.split(".")[:2]
-    release = int(major), int(minor.partition("-")[0])
+    return int(major), int(minor.partition("-")[0])
+
+
+def _compile(source: Path, text: bytes, caps: frozenset[str], kernel: str) -> bytes:
     try:
         profile: dict[str, Any] = json.loads(text)
-        return libseccomp.compile_profile(profile, caps, release)
+        return libseccomp.compile_profile(profile, caps, _release(kernel))
     except (ValueError, KeyError, TypeError) as error:
         raise ContainerFault(
             f"cannot understand the seccomp profile {source}: {error}", step="seccomp", path=str(source)

@@ -205,6 +205,7 @@ def main() -> None:
     os.chdir("/")
     os.umask(0o022)
     process.set_dumpable(False)
+    process.reset_internal_signals()
     process.set_title(f"stackup launcher {settings.project}")
     Launcher(settings).run()
     os._exit(0)

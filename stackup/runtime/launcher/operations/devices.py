@@ -52,7 +52,8 @@ class MountDev(Operation):
         for name, major, minor in _NODES:
             kernel.mknod(name, S_IFCHR | 0o666, os.makedev(major, minor), dir_fd=fd)
         for source, name in _LINKS:
-            kernel.symlink(source, name, dir_fd=fd)
+            if name != "core" or kernel.path_mode(source):
+                kernel.symlink(source, name, dir_fd=fd)
         for name in ("pts", "shm", "mqueue"):
             kernel.mkdir(name, 0o755, dir_fd=fd)
         stage.null_fd = kernel.open("null", os.O_PATH | os.O_CLOEXEC, dir_fd=fd)

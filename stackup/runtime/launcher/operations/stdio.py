@@ -10,7 +10,8 @@ from stackup.runtime.launcher.operations.base import Operation, Stage
 class OpenOutput(Operation):
     """The FIFOs, opened while host paths exist. They belong to the container's user, who may reopen /dev/stdout.
 
-    Only their write ends: the launcher holds them open in both directions, so that no reader's death is a SIGPIPE.
+    In both directions, as a terminal would be: whoever reads may die, launcher and supervisor too, and the container
+    waits in write(2) for the next one instead of dying of SIGPIPE.
     """
 
     __slots__ = ("gid", "stderr", "stdout", "uid")
@@ -34,7 +35,7 @@ class OpenOutput(Operation):
             if number == 2 and path and path == self.stdout:
                 stage.kernel.dup2(1, 2)
                 continue
-            fd = stage.kernel.open(path or "/dev/null", os.O_WRONLY | os.O_CLOEXEC)
+            fd = stage.kernel.open(path or "/dev/null", os.O_RDWR | os.O_CLOEXEC)
             if path:
                 stage.kernel.fchown(fd, self.uid, self.gid)
             stage.kernel.dup2(fd, number)
