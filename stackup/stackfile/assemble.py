@@ -147,12 +147,18 @@ class Assembler:
             )
             return None
         files = tuple(str(self.local(name, directory)) for name in names)
-        if self.cyclic(entry, path, files[0], chain):
+        if self.cyclic(entry, path, files[0], chain) or self.missing(paths or entry, path, files):
             return None
         given = entry.text("project_directory")
         where = self.local(given, directory) if given else Path(files[0]).parent
         inner = self.included_environment(entry, path, environment, directory, where)
         return None if inner is None else self.tree(files, where, inner, chain)
+
+    def missing(self, node: Node, path: str, files: tuple[str, ...]) -> bool:
+        absent = [file for file in files if not self.sources.exists(Path(file))]
+        for file in absent:
+            self.problems.add(node, f"cannot use {path}: the file to include does not exist ({file})")
+        return bool(absent)
 
     def included_environment(
         self, entry: Node, path: str, environment: Environment, directory: Path, where: Path

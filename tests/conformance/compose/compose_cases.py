@@ -1,6 +1,6 @@
 """Runs recorded compose files through the loader and compares with what ``docker compose config`` said about them.
 
-A case has ``files``, ``args``, ``env``, ``profiles`` and ``expect``; see ``test_compose_cases`` for where they come from.
+A case has ``files``, ``args``, ``env``, ``profiles`` and ``expect``; ``test_compose_cases`` says where they come from.
 """
 
 from __future__ import annotations

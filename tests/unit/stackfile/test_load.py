@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from stackfile_support import load_in, load_text, write
+
 from stackup.base.errors import StackFileError, UsageError
 
 WEB = "services: {web: {image: a}}\n"
@@ -109,8 +109,15 @@ def test_env_files_and_environment(tmp_path: Path) -> None:
         """
     environment = load_text(tmp_path, text, environment={"HOSTED": "h"}).stack.services["web"].environment
     assert environment == {
-        "A": "1", "B": "1h", "C": "2", "E": "", "HOSTED": "h", "NOWHERE": None, "N": "1.5", "T": "true",
-    }  # fmt: skip
+        "A": "1",
+        "B": "1h",
+        "C": "2",
+        "E": "",
+        "HOSTED": "h",
+        "NOWHERE": None,
+        "N": "1.5",
+        "T": "true",
+    }
 
 
 def test_profiles(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from stackfile_support import load_in, load_text, write
+
 from stackup.base.errors import StackFileError
 from stackup.stackfile import canonical
 
@@ -33,15 +33,30 @@ def merged(directory: Path, base: str, over: str) -> dict[str, Any]:
         ("hostname: a", "hostname: !reset null", "hostname", None),
         ("dns: [1.1.1.1]", "dns: !override [8.8.8.8]", "dns", ["8.8.8.8"]),
         ("environment: {A: 1, B: 2}", "environment: {A: !reset null}", "environment", {"B": "2"}),
-        ("ulimits: {nproc: 1, nofile: {soft: 1, hard: 2}}", "ulimits: {nproc: 5}", "ulimits", {"nproc": 5, "nofile": {"soft": 1, "hard": 2}}),
-        ("healthcheck: {test: a, retries: 2}", "healthcheck: {test: [CMD, b]}", "healthcheck", {"test": ["CMD", "b"], "retries": 2}),
-        ("logging: {driver: a, options: {x: 1}}", "logging: {options: {y: 2}}", "logging", {"driver": "a", "options": {"x": "1", "y": "2"}}),
+        (
+            "ulimits: {nproc: 1, nofile: {soft: 1, hard: 2}}",
+            "ulimits: {nproc: 5}",
+            "ulimits",
+            {"nproc": 5, "nofile": {"soft": 1, "hard": 2}},
+        ),
+        (
+            "healthcheck: {test: a, retries: 2}",
+            "healthcheck: {test: [CMD, b]}",
+            "healthcheck",
+            {"test": ["CMD", "b"], "retries": 2},
+        ),
+        (
+            "logging: {driver: a, options: {x: 1}}",
+            "logging: {options: {y: 2}}",
+            "logging",
+            {"driver": "a", "options": {"x": "1", "y": "2"}},
+        ),
         ("logging: {driver: a, options: {x: 1}}", "logging: {driver: b}", "logging", {"driver": "b"}),
         ("extra_hosts: [a=1.1.1.1]", "extra_hosts: {a: 2.2.2.2}", "extra_hosts", ["a=1.1.1.1", "a=2.2.2.2"]),
         ("deploy: {replicas: 2}", "deploy: {labels: {a: b}}", "deploy", {"replicas": 2, "labels": {"a": "b"}}),
         ("privileged: true", "privileged: false", "privileged", None),
     ],
-)  # fmt: skip
+)
 def test_merge_rules(tmp_path: Path, base: str, over: str, key: str, value: object) -> None:
     assert merged(tmp_path, base, over).get(key) == value
 
@@ -121,7 +136,7 @@ def test_include_has_its_own_directory_and_variables(tmp_path: Path) -> None:
     write(
         tmp_path,
         compose__yaml="include: [sub/compose.yaml]\nservices: {web: {image: a, depends_on: [db]}}\n",
-        sub___compose__yaml="services: {db: {image: 'db:${TAG}', volumes: ['./d:/d'], environment: [TAG]}}\nvolumes: {v: }\n",
+        sub___compose__yaml="services: {db: {image: 'db:${TAG}', volumes: ['./d:/d'], environment: [TAG]}}\n",
     )
     (tmp_path / "sub" / ".env").write_text("TAG=1\nOTHER=sub\n")
     (tmp_path / ".env").write_text("OTHER=top\n")

@@ -58,8 +58,19 @@ def test_no_sizes(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(1, "1"), (1.5, "1.5"), (1.0, "1"), (1e6, "1e+06"), (1234567.0, "1.234567e+06"), (100000.0, "100000")]
-    + [(0.0001, "0.0001"), (0.00001, "1e-05"), (True, "true"), (None, ""), (float("inf"), "+Inf")],
+    [
+        (1, "1"),
+        (1.5, "1.5"),
+        (1.0, "1"),
+        (1e6, "1e+06"),
+        (1234567.0, "1.234567e+06"),
+        (100000.0, "100000"),
+        (0.0001, "0.0001"),
+        (0.00001, "1e-05"),
+        (True, "true"),
+        (None, ""),
+        (float("inf"), "+Inf"),
+    ],
 )
 def test_numbers_as_go_prints_them(value: object, text: str) -> None:
     assert go_text(value) == text
