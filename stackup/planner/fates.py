@@ -125,9 +125,16 @@ class Fates:
                 parent = self._works.get(name)
                 if parent is not None and parent.has(Fate.REPLACE):
                     return f"shares {kind} with {name}, which is replaced"
-        lost = [item for item in container.namespaces_of if item not in self._existing]
-        if lost and namespace_parents(service):
-            return f"shared namespaces with a container of {listed(namespace_parents(service))} that is gone"
+        owners = namespace_parents(service)
+        if not owners:
+            return ""
+        lasting = set(self._existing)
+        for name in owners:
+            if name in self._works:
+                found = {item.id for item in self._containers.get(name, [])}
+                lasting -= found - self._works[name].surviving()
+        if not lasting.issuperset(container.namespaces_of):
+            return f"shared namespaces with a container of {listed(owners)} that is no more"
         return ""
 
     def _attachments(self, service: Service, container: ObservedContainer) -> str:
@@ -145,7 +152,8 @@ class Fates:
 
     def _removed_first(self, work: Work) -> bool:
         """Usually a replacement is made before the old container is stopped, so that a failure leaves the old one
-        running. Not so where both cannot exist at a time: fixed addresses, networks and volumes made anew."""
+        running. Not so where both cannot exist at a time: fixed addresses, networks and volumes made anew; nor where it
+        will join one of several containers of which some go first."""
         if work.service is None or not work.has(Fate.REPLACE, Fate.CREATE):
             return False
         service = work.service
@@ -155,8 +163,9 @@ class Fates:
             return True
         if any(end and (end.ipv4_address or end.ipv6_address or end.mac_address) for end in service.networks.values()):
             return True
-        parents = (*namespace_parents(service), *volume_parents(service))
-        return any(parent in self._works and self._works[parent].remove_first for parent in parents)
+        names = (*namespace_parents(service), *volume_parents(service))
+        parents = [self._works[name] for name in names if name in self._works]
+        return any(parent.remove_first or parent.has(Fate.REMOVE) for parent in parents)
 
 
 def one_shots(stack: Stack) -> set[str]:

@@ -153,6 +153,7 @@ class Layout:
         for parent in (*namespace_parents(service), *volume_parents(service)):
             if parent in self._works:
                 needed += self._works[parent].creates
+                needed += self._works[parent].removes if self._works[parent].has(Fate.REMOVE) else []
         for create in work.creates:
             self._draft.after(create, [item for item in needed if item])
 

@@ -604,3 +604,10 @@ def test_stopped_service_that_was_not_named_is_replaced_but_stays_stopped() -> N
     plan = world.plan(stack, "up", "db")
     assert "create shop-web-1" in [action.id for action in plan]
     assert "start shop-web-1" not in [action.id for action in plan]
+
+
+def test_guest_of_a_container_that_goes_is_replaced() -> None:
+    stack = make_stack({"vpn": {}, "app": {"network_mode": "service:vpn"}})
+    world = World().up(stack).change("vpn", phase=Phase.REMOVING)
+    reasons = {action.id: action.reason for action in world.plan(stack)}
+    assert reasons["create shop-app-1"] == "shared namespaces with a container of vpn that is no more"

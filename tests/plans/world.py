@@ -213,7 +213,7 @@ class World:
             if item.source:
                 continue
             name = old.volumes.get(target, "") if old and action.inherit else ""
-            if not name:
+            if old is None or name not in old.anonymous_volumes:
                 self.counter += 1
                 name = f"anon{self.counter}"
                 self.volumes[name] = ObservedVolume(name, "", "", {}, anonymous=True)
