@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from functools import cache
+
+_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def now_ns() -> int:
@@ -14,6 +17,11 @@ def now_ns() -> int:
 def monotonic() -> float:
     """Seconds on a clock that never jumps."""
     return time.monotonic()
+
+
+def process_age(start_time: int) -> float:
+    """Seconds since a process began whose ``start_time`` is field 22 of /proc/PID/stat; no clock change moves it."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - start_time / _TICKS
 
 
 @cache

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import time
 import traceback
 from collections.abc import Awaitable, Callable
@@ -13,10 +14,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
-from stackup.base.errors import Bug, StackupError
+from stackup.base.errors import Bug, HostUnfit, StackupError
+from stackup.engine import faults
 from stackup.model.plan import Action, Plan
 
 Emit = Callable[[dict[str, Any]], None]
+# What the machine has no more of, or does not let be changed: the user's to mend, not a mistake of ours.
+EXHAUSTED = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
 class Effects(Protocol):
@@ -71,7 +75,9 @@ async def _run(
             outcome = Outcome.SKIPPED
             return
         emit({"event": "action", "id": action.id, "state": "started"})
+        faults.instant(f"before {action.describe()}")
         error = await _perform(action, effects)
+        faults.instant(f"after {action.describe()}")
         outcome = Outcome.FAILED if error else Outcome.DONE
     finally:
         report.outcomes[action.id] = outcome
@@ -90,7 +96,16 @@ async def _perform(action: Action, effects: Effects) -> StackupError | None:
         await effects.perform(action)
     except StackupError as error:
         return error
+    except OSError as error:
+        if error.errno not in EXHAUSTED:
+            return _bug(action, error)
+        where = f"{error.filename}: " if error.filename else ""
+        return HostUnfit(f"cannot {action.describe()}: {where}{error.strerror}")
     except Exception as error:  # noqa: BLE001 - the border: anything unexpected becomes a Bug with its traceback
-        text = "".join(traceback.format_exception(error)).rstrip()
-        return Bug(f"cannot {action.describe()}: {error!r}", hint="please report this", snippet=text)
+        return _bug(action, error)
     return None
+
+
+def _bug(action: Action, error: Exception) -> Bug:
+    text = "".join(traceback.format_exception(error)).rstrip()
+    return Bug(f"cannot {action.describe()}: {error!r}", hint="please report this", snippet=text)

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from stackup.base.clock import boot_id, now_ns
+from stackup.base.clock import boot_id, now_ns, process_age
+from stackup.engine import faults
 from stackup.engine.logwriter import LogWriter
 from stackup.engine.records import Definition, PortRecord, Records, State
 from stackup.engine.supervision import RestartDecision
@@ -36,7 +37,8 @@ class Container:
         self.writers: list[LogWriter] = []
         self.pidfd = -1
         self.watching: asyncio.Task[None] | None = None  # probes its health
-        self.aftermath: asyncio.Task[None] | None = None  # tidies up after an exit, then restarts where that is due
+        self.tidying: asyncio.Task[None] | None = None  # takes back what only a running container needs
+        self.aftermath: asyncio.Task[None] | None = None  # after an exit: restarts where that is due
         self.spec: tuple[int, Spec] | None = None  # incarnation and what it was started from, once somebody asked
         self.early_exit: Any = None  # an exit that was told before the start's answer was handled
         self._records = records
@@ -68,15 +70,22 @@ class Container:
         return self.phase in ALIVE | {Phase.STARTING} and self.state.boot_id == boot_id()
 
     @property
+    def age(self) -> float:
+        """Seconds that its process has lived; 0 when there is none."""
+        return process_age(self.state.start_time) if self.state.start_time else 0.0
+
+    @property
     def short_name(self) -> str:
         """``web-1``: the name without the project, as log prefixes show it; an explicit container_name as it is."""
         generated = f"{self.service}-{self.definition.number}"
         return generated if self.name.endswith(f"-{generated}") else self.name
 
     def starting(self, host_ports: tuple[PortRecord, ...], attachments: tuple[dict[str, Any], ...]) -> None:
-        """``attachments`` are made for the incarnation that begins here."""
+        """``attachments`` are made for the incarnation that begins here. Raises HostUnfit when it cannot be recorded:
+        then nothing may be started, since nobody could find it again."""
         self._set(
             "starting",
+            must_be_recorded=True,
             phase=Phase.STARTING.value,
             incarnation=self.state.incarnation + 1,
             host_ports=host_ports,
@@ -111,15 +120,29 @@ class Container:
     def stopping(self, *, by_user: bool = True) -> None:
         self._set("stopping", phase=Phase.STOPPING.value, stopped_by_user=by_user)
 
+    def stop_abandoned(self) -> None:
+        """Whoever wanted it stopped has changed his mind, and it still runs."""
+        self._set("stop abandoned", phase=Phase.RUNNING.value, stopped_by_user=False)
+
     def stop_wanted(self) -> None:
         """The user stopped a container that was waiting for its restart, or is not running."""
         phase = Phase.EXITED if self.phase is Phase.RESTARTING else self.phase
         self._set("stopped", phase=phase.value, stopped_by_user=True, restart_at_ns=0)
 
     def ended(
-        self, *, exit_code: int | None, oom_killed: bool, at_ns: int, decision: RestartDecision, by_user: bool
+        self,
+        *,
+        exit_code: int | None,
+        oom_killed: bool,
+        at_ns: int,
+        decision: RestartDecision,
+        by_user: bool,
+        error: str = "",
     ) -> None:
-        """The process is gone; ``decision`` says what follows. ``exit_code`` None: nobody could observe it."""
+        """The process is gone, or could not be started again (``error``); ``decision`` says what follows.
+
+        ``exit_code`` None: nobody could observe it.
+        """
         restart = decision.restart
         self._set(
             "exited",
@@ -137,6 +160,34 @@ class Container:
             restart_at_ns=at_ns + int(decision.delay * 1e9) if restart else 0,
             host_ports=(),
             health="none",
+            error=error,
+        )
+
+    def found_running(self, incarnation: int, pid: int, start_time: int) -> None:
+        """The launcher has a process of it that the record does not know: the disk was full when it was started."""
+        self._set(
+            "started",
+            phase=Phase.RUNNING.value,
+            incarnation=incarnation,
+            pid=pid,
+            start_time=start_time,
+            boot_id=boot_id(),
+            started_ns=now_ns(),
+        )
+
+    def lost_by_reboot(self) -> None:
+        """The machine was restarted: its process is gone, and nobody could see how it ended."""
+        self._set(
+            "exited",
+            phase=Phase.EXITED.value,
+            pid=0,
+            start_time=0,
+            exit_code=None,
+            exit_unknown=True,
+            health="none",
+            host_ports=(),
+            restart_at_ns=0,
+            finished_ns=self.state.finished_ns or now_ns(),
         )
 
     def health_changed(self, status: str, output: str) -> None:
@@ -148,12 +199,20 @@ class Container:
         self._set("removing", phase=Phase.REMOVING.value)
 
     def removed(self) -> None:
-        self._records.drop_container(self.id)
+        faults.instant(f"before record {self.name} removed")
+        self._records.note_removal(self.id)
+        faults.instant(f"after record {self.name} removed")
         self._publish(self, "removed")
 
-    def _set(self, event: str, **changes: Any) -> None:
-        self.state = replace(self.state, **changes)
-        self._records.set_state(self.id, self.state)
+    def _set(self, event: str, *, must_be_recorded: bool = False, **changes: Any) -> None:
+        state = replace(self.state, **changes)
+        faults.instant(f"before record {self.name} {event}")
+        if must_be_recorded:
+            self._records.set_state(self.id, state)
+        else:
+            self._records.note_state(self.id, state)
+        faults.instant(f"after record {self.name} {event}")
+        self.state = state
         self._publish(self, event)
 
 

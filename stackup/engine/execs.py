@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,22 +16,23 @@ class Execs:
     def __init__(self) -> None:
         self._ends: dict[str, asyncio.Future[Exit]] = {}
 
+    def expect(self) -> str:
+        """The id for a process that is about to be started; ``wait`` or ``forget`` must follow."""
+        exec_id = f"exec-{os.urandom(8).hex()}"
+        self._ends[exec_id] = asyncio.get_running_loop().create_future()
+        return exec_id
+
     def ended(self, event: Exit) -> None:
-        future = self._future(event.id)
-        if not future.done():
+        """Ends that nobody waits for (detached, cancelled, of a supervisor before) are of no interest."""
+        future = self._ends.get(event.id)
+        if future is not None and not future.done():
             future.set_result(event)
 
     async def wait(self, exec_id: str) -> Exit:
-        try:
-            return await asyncio.shield(self._future(exec_id))
-        finally:
-            if self._future(exec_id).done():
-                del self._ends[exec_id]
+        """May be called again when it was cancelled; ``forget`` after the last time."""
+        end = await asyncio.shield(self._ends[exec_id])
+        self.forget(exec_id)
+        return end
 
     def forget(self, exec_id: str) -> None:
         self._ends.pop(exec_id, None)
-
-    def _future(self, exec_id: str) -> asyncio.Future[Exit]:
-        if exec_id not in self._ends:
-            self._ends[exec_id] = asyncio.get_running_loop().create_future()
-        return self._ends[exec_id]

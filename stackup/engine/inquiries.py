@@ -133,8 +133,10 @@ class Inquiries:
         )
         _close_all(session.fds)
         if started.console is not None:
-            await session.emit_with_fds({"event": "console"}, [started.console])
-            os.close(started.console)
+            try:
+                await session.emit_with_fds({"event": "console"}, [started.console])
+            finally:
+                os.close(started.console)
         if args.get("detach"):
             self._world.execs.forget(started.exec_id)
             return 0
@@ -143,6 +145,7 @@ class Inquiries:
             end = await self._world.execs.wait(started.exec_id)
         finally:
             passing.cancel()
+            self._world.execs.forget(started.exec_id)
         return 1 if end.status is None else end.status
 
     async def _pass_interrupts(self, exec_id: str, session: Session) -> None:

@@ -27,7 +27,7 @@ class LogWriter:
     def __init__(
         self, fifo: Path, directory: Path, stream: str, on_data: Callable[[], None], *, source: int = -1
     ) -> None:
-        """``directory`` exists. ``source``: an open descriptor to read instead of ``fifo`` (a console), owned from now on."""
+        """``directory`` exists. ``source``: read this descriptor (a console) instead of ``fifo``, and own it."""
         self.stream = stream
         self.blocked = ""  # why output is not being taken, e.g. "No space left on device"
         self._on_data = on_data

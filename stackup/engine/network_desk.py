@@ -247,6 +247,10 @@ class NetworkDesk:
                 changed[now.key] = {**networks[now.key], "state": now.to_dict()}
         return changed
 
+    async def purge(self) -> None:
+        """There are no records: what the kernel still has of this project goes away."""
+        await asyncio.to_thread(self._manager.purge)
+
     def _resume_ports(self, container: Container, kept: dict[str, int]) -> None:
         """Reservations that the launcher kept; those that nobody kept are taken anew where that is still possible."""
         if not container.state.host_ports:
@@ -259,7 +263,10 @@ class NetworkDesk:
             if fds:
                 found.append(Reservation(binding, int(port.host_port), tuple(socket.socket(fileno=fd) for fd in fds)))
             else:
-                found.append(reserve(binding))
+                try:
+                    found.append(reserve(binding))
+                except StackupError as error:  # somebody took it while nobody was here
+                    print(f"{container.name}: {error.message}", flush=True)
         self._reservations[container.id] = found
         self._note_ports(container)
 

@@ -33,7 +33,10 @@ async def start_inside(
     working_dir: str = "",
     privileged: bool = False,
 ) -> ExecStarted:
-    """Starts ``command`` beside the container's own process. Raises ContainerFault."""
+    """Starts ``command`` beside the container's own process. Raises ContainerFault.
+
+    The caller waits for its end with ``world.execs``, or forgets it there.
+    """
     if not container.alive:
         raise ContainerFault(f"cannot execute in container {container.name}: it is not running")
     spec = current_spec(world, container)
@@ -47,7 +50,14 @@ async def start_inside(
         privileged=privileged,
     )
     seccomp_filter = "" if privileged else container.definition.seccomp_filter
-    return await world.launcher.exec(container.id, process, stdio=stdio, tty=tty, seccomp_filter=seccomp_filter)
+    exec_id = world.execs.expect()
+    try:
+        return await world.launcher.exec(
+            container.id, process, exec_id=exec_id, stdio=stdio, tty=tty, seccomp_filter=seccomp_filter
+        )
+    except BaseException:
+        world.execs.forget(exec_id)
+        raise
 
 
 def current_spec(world: World, container: Container) -> Spec:
@@ -78,14 +88,16 @@ async def run_inside(
     null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     os.set_blocking(writing, True)
     output = _Output(reading, limit)
+    exec_id = ""
     try:
-        started = await _start_with(world, container, command, null, writing)
+        exec_id = (await _start_with(world, container, command, null, writing)).exec_id
         async with asyncio.timeout(timeout or None):
-            end = await world.execs.wait(started.exec_id)
+            end = await world.execs.wait(exec_id)
     except TimeoutError:
-        await _kill(world, started.exec_id)
+        await _kill(world, exec_id)
         raise
     finally:
+        world.execs.forget(exec_id)
         output.close()
     return (1 if end.status is None else end.status), output.text
 

@@ -6,13 +6,14 @@ import asyncio
 import os
 from typing import TYPE_CHECKING
 
-from stackup.base.clock import now_ns
 from stackup.base.errors import StackupError
 from stackup.engine.container import Container
 from stackup.engine.health import OUTPUT_LIMIT, after_probe, first_state, is_early, resumed_state
 from stackup.engine.oneshot import run_inside
 from stackup.engine.supervision import HealthCheck
+from stackup.engine.tasks import spawn
 from stackup.engine.world import World
+from stackup.runtime.client import LauncherLost
 
 if TYPE_CHECKING:
     from stackup.engine.runner import Runner
@@ -24,22 +25,20 @@ async def watch_health(world: World, runner: Runner, container: Container) -> No
     assert check is not None
     known = container.state.health
     state = (
-        first_state(check)
-        if known == "starting" and _age(container) < 1
-        else resumed_state(check, known, _age(container))
+        first_state(check) if known == "starting" and container.age < 1 else resumed_state(check, known, container.age)
     )
     while True:
-        await asyncio.sleep(max(0.0, state.next_probe - _age(container)))
-        early = is_early(state, _age(container))
+        await asyncio.sleep(max(0.0, state.next_probe - container.age))
+        early = is_early(state, container.age)
         ok, output = await probe(world, container, check)
         if not container.alive:
             return
-        state = after_probe(check, state, ok=ok, age=_age(container), early=early)
+        state = after_probe(check, state, ok=ok, age=container.age, early=early)
         if ok or not early:
             container.health_changed(state.status, output)
         if state.status == "unhealthy" and container.definition.supervision.restart_unhealthy:
             # a task of its own: this one is cancelled as soon as the container has ended
-            container.aftermath = asyncio.get_running_loop().create_task(runner.restart_unhealthy(container))
+            spawn(runner.restart_unhealthy(container))
             return
 
 
@@ -47,12 +46,11 @@ async def probe(world: World, container: Container, check: HealthCheck) -> tuple
     """One probe: whether it succeeded, and the first 4096 bytes of its output."""
     try:
         status, output = await run_inside(world, container, check.command, timeout=check.timeout, limit=OUTPUT_LIMIT)
+    except LauncherLost:
+        await asyncio.Event().wait()  # says nothing about the container; this supervisor is about to end
+        raise
     except TimeoutError:
         return False, f"health check exceeded its timeout ({check.timeout:g}s)"
     except (StackupError, OSError) as error:
         return False, str(error)
     return status == os.EX_OK, output
-
-
-def _age(container: Container) -> float:
-    return (now_ns() - container.state.started_ns) / 1e9

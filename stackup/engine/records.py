@@ -158,9 +158,14 @@ class ContainerRecord:
 
 
 class Records:
-    """The project's database. One writer (the supervisor); readers open it with ``readonly``."""
+    """The project's database. One writer (the supervisor); readers open it with ``readonly``.
+
+    What could not be written because the disk was full is ``owed``: kept, and written as soon as that is possible.
+    """
 
     def __init__(self, path: Path, *, readonly: bool = False) -> None:
+        self.path = path
+        self.owed: dict[str, State | None] = {}  # by container id; None: its removal
         if readonly:
             self.connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
         else:
@@ -208,24 +213,51 @@ class Records:
         return [ContainerRecord(Definition.from_json(row[0]), State.from_json(row[1])) for row in rows]
 
     def add_container(self, definition: Definition, state: State) -> None:
-        self.connection.execute(
-            "INSERT INTO containers VALUES (?, ?, ?)", (definition.id, definition.to_json(), state.to_json())
-        )
+        self._write("INSERT INTO containers VALUES (?, ?, ?)", (definition.id, definition.to_json(), state.to_json()))
 
     def set_state(self, container_id: str, state: State) -> None:
-        self.connection.execute("UPDATE containers SET state = ? WHERE id = ?", (state.to_json(), container_id))
+        """For what is about to be done. Raises HostUnfit."""
+        self._write("UPDATE containers SET state = ? WHERE id = ?", (state.to_json(), container_id))
+        self.owed.pop(container_id, None)
 
-    def drop_container(self, container_id: str) -> None:
-        self.connection.execute("DELETE FROM containers WHERE id = ?", (container_id,))
+    def note_state(self, container_id: str, state: State) -> None:
+        """For what has happened, whether it can be written or not."""
+        self.owed[container_id] = state
+        self.settle()
+
+    def note_removal(self, container_id: str) -> None:
+        self.owed[container_id] = None
+        self.settle()
+
+    def settle(self) -> bool:
+        """Writes what is owed; True when nothing is any more."""
+        try:
+            for container_id, state in list(self.owed.items()):
+                if state is None:
+                    self._write("DELETE FROM containers WHERE id = ?", (container_id,))
+                else:
+                    self.set_state(container_id, state)
+                self.owed.pop(container_id, None)
+        except HostUnfit:
+            return False
+        return True
+
+    def _write(self, statement: str, values: tuple[Any, ...]) -> None:
+        try:
+            self.connection.execute(statement, values)
+        except sqlite3.OperationalError as error:
+            raise HostUnfit(
+                f"cannot write {self.path}: {error}", hint="free some space on that file system, or make it writable"
+            ) from error
 
     def networks(self) -> dict[str, dict[str, Any]]:
         return self._mapping("SELECT key, data FROM networks")
 
     def put_network(self, key: str, data: dict[str, Any]) -> None:
-        self.connection.execute("INSERT OR REPLACE INTO networks VALUES (?, ?)", (key, json.dumps(data)))
+        self._write("INSERT OR REPLACE INTO networks VALUES (?, ?)", (key, json.dumps(data)))
 
     def drop_network(self, key: str) -> None:
-        self.connection.execute("DELETE FROM networks WHERE key = ?", (key,))
+        self._write("DELETE FROM networks WHERE key = ?", (key,))
 
     def _mapping(self, query: str) -> dict[str, dict[str, Any]]:
         return {key: json.loads(data) for key, data in self.connection.execute(query).fetchall()}

@@ -7,19 +7,27 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import select
 import shutil
+import signal
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
+from pathlib import Path
 
-from stackup.base.clock import now_ns
+from stackup.base.clock import boot_id
 from stackup.base.errors import StackupError
+from stackup.base.names import project_cgroup
 from stackup.engine.bundles import has_spec
 from stackup.engine.container import Container
 from stackup.engine.runner import Runner
+from stackup.engine.tasks import spawn
 from stackup.engine.world import World
 from stackup.model.observed import Phase
-from stackup.runtime.client import Exit, Orphan, Running
+from stackup.runtime.cgroups import OWN_GROUP, children, processes, remove_cgroups
+from stackup.runtime.client import Exit, LauncherLost, Orphan, Running
 
+KILL_PATIENCE = 2.0  # seconds for one killed process to be gone
 RAN = frozenset({Phase.STARTING, Phase.RUNNING, Phase.STOPPING})  # phases with a process, or nearly
 
 
@@ -33,43 +41,37 @@ async def recover(world: World, runner: Runner) -> None:
     for key, data in changed.items():
         world.records.put_network(key, data)
     for container in list(world.containers.values()):
-        await _resume(world, runner, container, running.get(container.id))
+        try:
+            await _resume(world, runner, container, running.pop(container.id, None))
+        except (StackupError, OSError) as error:
+            if isinstance(error, LauncherLost):
+                raise
+            print(f"cannot take over {container.name}: {error}", flush=True)  # the others are not to suffer
     await world.desk.publish()
-    _remove_unrecorded(world)
+    await _remove_unrecorded(world, list(running))
 
 
 async def _resume(world: World, runner: Runner, container: Container, running: Running | None) -> None:
     """By phase: STARTING, RUNNING, STOPPING: adopt what lives, settle what ended; RESTARTING: wait on; CREATED with no
     bundle: its creation was cut short, remove; REMOVING: go on removing."""
-    if container.phase in RAN and not container.may_run:
-        _after_reboot(world, container)
+    if container.phase in RAN | {Phase.RESTARTING} and container.state.boot_id != boot_id():
+        container.lost_by_reboot()
     elif container.phase in RAN:
         found = running or await _adopt_orphan(world, container)
         if found is None:
             await _settle_lost(world, runner, container)
         else:
             await _take_over(world, runner, container, found)
-    elif container.phase is Phase.RESTARTING:
-        container.aftermath = asyncio.get_running_loop().create_task(runner.restart_when_due(container))
     elif container.phase is Phase.REMOVING or not has_spec(world, container):
         await runner.remove(container, volumes=False)
-
-
-def _after_reboot(world: World, container: Container) -> None:
-    """The machine was restarted: its processes are gone, and nobody could see how they ended."""
-    state = replace(
-        container.state,
-        phase=Phase.EXITED.value,
-        pid=0,
-        start_time=0,
-        exit_code=None,
-        exit_unknown=True,
-        health="none",
-        host_ports=(),
-        finished_ns=container.state.finished_ns or now_ns(),
-    )
-    container.state = state
-    world.records.set_state(container.id, state)
+    elif running is not None and running.exit is None:
+        container.found_running(running.incarnation, running.pid, running.start_time)
+        await _take_over(world, runner, container, running)
+    else:
+        if running is not None:
+            runner.take_rest(container)
+        if container.phase is Phase.RESTARTING:
+            container.aftermath = spawn(runner.restart_when_due(container))
 
 
 async def _adopt_orphan(world: World, container: Container) -> Running | None:
@@ -88,7 +90,7 @@ async def _take_over(world: World, runner: Runner, container: Container, running
         runner.exited(running.exit)
     elif was is Phase.STOPPING:
         # the predecessor died between the stop signal and its grace's end; the signal is sent once more
-        asyncio.get_running_loop().create_task(_stop_again(world, runner, container))
+        spawn(_stop_again(world, runner, container))
 
 
 async def _stop_again(world: World, runner: Runner, container: Container) -> None:
@@ -103,7 +105,7 @@ async def _settle_lost(world: World, runner: Runner, container: Container) -> No
     known = _exit_on_disk(world, container)
     if container.phase is Phase.STARTING:
         container.started(0, 0, -1)
-    runner.open_output_for_rest(container)
+    runner.take_rest(container)
     if known is None:
         runner.vanished(container)
     else:
@@ -120,10 +122,41 @@ def _exit_on_disk(world: World, container: Container) -> Exit | None:
     return Exit(container.id, data["status"], data["signal"], data["oom"], data["at_ns"])
 
 
-def _remove_unrecorded(world: World) -> None:
-    """Directories of containers that no record names: their records were dropped, their removal was cut short."""
+async def _remove_unrecorded(world: World, running: list[str]) -> None:
+    """What no record names, found by the names of things: the records were lost, or a removal was cut short."""
+    for container_id in running:
+        await world.launcher.signal(container_id, signal.SIGKILL)
+    group = project_cgroup(world.project, world.layout.root)
+    known = {container_id[:12] for container_id in world.containers} | {OWN_GROUP}
+    strangers = [f"{group}/{name}" for name in children(group) if name not in known]
+    for stranger in strangers:
+        _kill_all(stranger)
+    if strangers:
+        await asyncio.to_thread(remove_cgroups, *strangers)
+    for container_id in running:
+        await world.launcher.drained(container_id)
+    found = [entry for entry in _directories(world) if entry.name not in world.containers]
+    for entry in found:
+        await asyncio.to_thread(shutil.rmtree, entry, ignore_errors=True)
+    if (found or strangers) and not world.containers and not world.records.networks():
+        await world.desk.purge()
+
+
+def _kill_all(group: str) -> None:
+    """Each process twice looked at: what is in the group after its descriptor was opened is what will be signalled."""
+    while pids := processes(group):
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                fd = os.pidfd_open(pid)
+                try:
+                    if pid in processes(group):
+                        signal.pidfd_send_signal(fd, signal.SIGKILL)
+                        select.select([fd], [], [], KILL_PATIENCE)
+                finally:
+                    os.close(fd)
+
+
+def _directories(world: World) -> Iterator[Path]:
     for parent in (world.paths.state / "containers", world.paths.run / "containers"):
         with suppress(FileNotFoundError):
-            for entry in list(parent.iterdir()):
-                if entry.name not in world.containers:
-                    shutil.rmtree(entry, ignore_errors=True)
+            yield from list(parent.iterdir())

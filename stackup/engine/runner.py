@@ -10,8 +10,8 @@ import asyncio
 import os
 import shutil
 import signal
-from collections.abc import Coroutine, Sequence
-from typing import Any
+from collections.abc import Sequence
+from contextlib import suppress
 
 from stackup.base.clock import now_ns
 from stackup.base.errors import ContainerFault, StackupError
@@ -21,10 +21,11 @@ from stackup.engine.logreader import STREAMS
 from stackup.engine.logwriter import LogWriter
 from stackup.engine.prober import watch_health
 from stackup.engine.supervision import RestartDecision, RestartState, decide_restart
+from stackup.engine.tasks import done, spawn, to_the_end
 from stackup.engine.world import World
 from stackup.model.observed import Phase
 from stackup.runtime.cgroups import remove_cgroups
-from stackup.runtime.client import Exit, Running
+from stackup.runtime.client import Exit, LauncherLost, Running
 
 DEAF_PATIENCE = 0.3  # seconds for a process that has just started to install its signal handler
 KILL_PATIENCE = 10.0  # seconds that a SIGKILLed container may take to be gone before we say so
@@ -46,10 +47,13 @@ class Runner:
         async with container.lock:
             if container.alive or container.phase is Phase.REMOVING or (only and container.phase is not only):
                 return
+            await done(container.tidying)
             async with self._world.starts:
-                await self._start(container)
+                await to_the_end(self._start(container, again=only is Phase.RESTARTING))
 
-    async def _start(self, container: Container) -> None:
+    async def _start(self, container: Container, *, again: bool) -> None:
+        """Never cancelled but by the end of this process: then, or when the launcher is lost, the record says what may
+        have happened, and a successor finds out."""
         world = self._world
         try:
             ports = await world.desk.reserve(container.definition)
@@ -59,26 +63,37 @@ class Runner:
             if not container.definition.tty:
                 self._open_output(container)
             started = await world.launcher.start(world.container_paths(container.id).bundle)
+        except LauncherLost:
+            raise
         except StackupError as error:
-            await self._undo_start(container, error)
+            await self._undo_start(container, error, again=again)
             raise
-        except BaseException:
-            await self._undo_start(container, ContainerFault(f"cannot start container {container.name}: interrupted"))
-            raise
+        except Exception as error:
+            why = error.strerror if isinstance(error, OSError) else repr(error)
+            fault = ContainerFault(f"cannot start container {container.name}: {why}")
+            await self._undo_start(container, fault, again=again)
+            raise fault from error
         if started.console is not None:
             self._open_console(container, started.console)
         container.started(started.pid, started.start_time, started.pidfd)
         world.desk.serve(container, started.dns_udp, started.dns_tcp)
-        await world.desk.publish(container)
-        self._watch(container)
-        if container.early_exit is not None:
-            early, container.early_exit = container.early_exit, None
-            self.exited(early)
+        try:
+            await world.desk.publish(container)
+        finally:
+            self._watch(container)
+            if container.early_exit is not None:
+                early, container.early_exit = container.early_exit, None
+                self.exited(early)
 
     def _open_output(self, container: Container) -> None:
         paths = self._world.container_paths(container.id)
         paths.run.mkdir(parents=True, exist_ok=True)
+        kept = {writer.stream for writer in container.writers}  # still busy with what the incarnation before has said
+        for writer in container.writers:
+            writer.go_on()
         for stream in STREAMS:
+            if stream in kept:
+                continue
             fifo = paths.fifo(stream)
             if not fifo.exists():
                 os.mkfifo(fifo, 0o600)
@@ -91,26 +106,49 @@ class Runner:
         )
         container.writers.append(writer)
 
-    async def _undo_start(self, container: Container, error: StackupError) -> None:
+    async def _undo_start(self, container: Container, error: StackupError, *, again: bool) -> None:
+        """``again``: it was the restart policy's attempt, and counts as an end."""
         self._close_output(container)
         await self._world.desk.detach(container)
         code = COMMAND_NOT_FOUND if isinstance(error, ContainerFault) and error.errno == 2 else CANNOT_EXECUTE
-        container.start_failed(error.message, code)
+        if not again:
+            container.start_failed(error.message, code)
+            return
+        decision = self._decide(container, code, ran_for=0.0, by_user=False)
+        container.ended(
+            exit_code=code,
+            oom_killed=False,
+            at_ns=now_ns(),
+            decision=decision,
+            by_user=False,
+            error=error.message,
+        )
 
     def _watch(self, container: Container) -> None:
         if container.definition.supervision.health:
-            container.watching = _task(watch_health(self._world, self, container))
+            container.watching = spawn(watch_health(self._world, self, container))
 
     def _close_output(self, container: Container) -> None:
-        for writer in container.writers:
-            writer.drain()
-            writer.close()
-        container.writers.clear()
+        """All of it is taken first. What a full disk does not take yet stays in the FIFO, with its writer."""
+        empty = lambda: self._output_taken(container)  # noqa: E731 - one object for all writers
+        container.writers = [writer for writer in container.writers if not writer.finish(empty)]
 
-    def open_output_for_rest(self, container: Container) -> None:
-        """What an ended container's FIFOs may still hold is taken when its exit is settled."""
+    def _output_taken(self, container: Container) -> None:
+        container.writers = [writer for writer in container.writers if writer.blocked]
+        if not container.writers and not container.alive:
+            spawn(self._drained(container))
+
+    def take_rest(self, container: Container) -> None:
+        """What an ended container's FIFOs may still hold."""
         if not container.definition.tty:
             self._open_output(container)
+            self._close_output(container)
+            if not container.writers:
+                container.tidying = spawn(self._drained(container))
+
+    async def _drained(self, container: Container) -> None:
+        with suppress(LauncherLost):
+            await self._world.launcher.drained(container.id)
 
     def adopt(self, container: Container, running: Running) -> None:
         """A supervisor came back and finds the container alive: take over output, names and health where they stood."""
@@ -140,14 +178,17 @@ class Runner:
         state = container.state
         if container.watching:
             container.watching.cancel()
+            container.watching = None
+        ran_for = container.age
         self._close_output(container)
         if container.pidfd >= 0:
             os.close(container.pidfd)
             container.pidfd = -1
         by_user = container.phase is Phase.STOPPING and state.stopped_by_user
-        decision = self._decide(container, status, ran_for=max(0.0, (at_ns - state.started_ns) / 1e9), by_user=by_user)
+        decision = self._decide(container, status, ran_for=ran_for, by_user=by_user)
         container.ended(exit_code=status, oom_killed=oom_killed, at_ns=at_ns, decision=decision, by_user=by_user)
-        container.aftermath = _task(self._after_exit(container))
+        container.tidying = spawn(self._tidy(container))
+        container.aftermath = spawn(self._after_exit(container))
 
     def _decide(self, container: Container, status: int | None, *, ran_for: float, by_user: bool) -> RestartDecision:
         state = container.state
@@ -159,23 +200,36 @@ class Runner:
             stopped_by_user=by_user,
         )
 
+    async def _tidy(self, container: Container) -> None:
+        """What only a running container needs. Another start waits for this, or it would lose what it has just got."""
+        try:
+            if not container.writers:
+                await self._drained(container)
+            await self._world.desk.detach(container)
+        except LauncherLost:
+            return
+        except StackupError as error:
+            self._world.tell(f"{container.name}: {error.message}")
+
     async def _after_exit(self, container: Container) -> None:
-        world = self._world
-        await world.launcher.drained(container.id)
-        await world.desk.detach(container)
+        await done(container.tidying)
         await self.restart_when_due(container)
 
     async def restart_when_due(self, container: Container) -> None:
         """Waits for the time that the restart policy chose, then starts; a failed start counts as an exit."""
+        changes = self._world.changes[container.service]
         while container.phase is Phase.RESTARTING:
-            await asyncio.sleep(max(0.0, (container.state.restart_at_ns - now_ns()) / 1e9))
+            # The wall clock may have been set: the delay that was decided is the longest that is waited.
+            left = (container.state.restart_at_ns - now_ns()) / 1e9
+            delay = min(max(0.0, left), container.state.restart_delay)
+            if await changes.until(lambda: container.phase is not Phase.RESTARTING, timeout=delay):
+                return
             try:
                 await self.start(container, only=Phase.RESTARTING)
+            except LauncherLost:
+                return
             except StackupError as error:
                 self._world.tell(f"{container.name}: {error.message}")
-                code = container.state.exit_code
-                decision = self._decide(container, code, ran_for=0.0, by_user=False)
-                container.ended(exit_code=code, oom_killed=False, at_ns=now_ns(), decision=decision, by_user=False)
 
     async def stop(self, container: Container, timeout: float | None = None) -> None:
         """Stop signal, then SIGKILL after ``timeout`` seconds (None: the container's own; negative: never)."""
@@ -185,11 +239,16 @@ class Runner:
                 return
             definition = container.definition
             grace = definition.supervision.stop_grace if timeout is None else timeout
-            container.stopping()
             number = signal_number(definition.supervision.stop_signal)
-            await self._signal(container, number)
-            if not await self._gone(container, await self._patience(container, number, grace)):
-                await self._kill(container)
+            container.stopping()
+            try:
+                await self._signal(container, number)
+                if not await self._gone(container, await self._patience(container, number, grace)):
+                    await self._kill(container)
+            except asyncio.CancelledError:
+                if container.phase is Phase.STOPPING and not self._world.leaving:
+                    container.stop_abandoned()
+                raise
 
     async def _patience(self, container: Container, number: int, grace: float) -> float | None:
         """Seconds until SIGKILL; None: never. Waiting is no use when PID 1 has no handler for the signal: the kernel
@@ -252,12 +311,14 @@ class Runner:
         await self.stop(container, 0 if container.alive else None)
         async with container.lock:
             container.removing()
-            await self._cleanup(container, volumes=volumes)
+            await to_the_end(self._cleanup(container, volumes=volumes))
 
     async def _cleanup(self, container: Container, *, volumes: bool) -> None:
         world = self._world
-        if container.aftermath:
-            await asyncio.wait([container.aftermath])
+        await done(container.tidying)
+        for writer in container.writers:
+            writer.close()
+        container.writers.clear()
         await world.desk.release(container)
         paths = world.container_paths(container.id)
         await asyncio.to_thread(_remove_files, [paths.run, paths.state])
@@ -271,10 +332,6 @@ class Runner:
     def vanished(self, container: Container) -> None:
         """A container that is recorded as alive but is not there, and whose exit nobody saw."""
         self._settle_exit(container, None, oom_killed=False, at_ns=now_ns())
-
-
-def _task(coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    return asyncio.get_running_loop().create_task(coroutine)
 
 
 def signal_number(name: str) -> int:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from stackup.runtime.client import LauncherClient
     from stackup.volumes.store import VolumeStore
 
+SETTLE_EVERY = 1.0  # seconds between two attempts to write what a full disk did not take
 STARTS_IN_FLIGHT = 4  # measured: a window of 2 to 4 starts keeps two cores busy, more only adds contention
 
 
@@ -46,6 +47,8 @@ class World:
     audience: list[Callable[[dict[str, Any]], None]] = field(default_factory=list)
     any_change: Changes = field(default_factory=Changes)
     execs: Execs = field(default_factory=Execs)
+    settling: bool = False
+    leaving: bool = False  # this process ends, and another one will take over
     starts: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(STARTS_IN_FLIGHT))
 
     fit: set[tuple[tuple[str, ...], ...]] = field(default_factory=set)  # stacks of lowers that overlayfs accepts here
@@ -128,6 +131,19 @@ class World:
                 follower.ended(container, restarting=restarting)
         self.changes[container.service].notify()
         self.any_change.notify()
+        if self.records.owed and not self.settling:
+            self._settle_later()
+
+    def _settle_later(self) -> None:
+        """The disk was full: what it did not take is written as soon as it can be."""
+        self.settling = True
+
+        def settle() -> None:
+            self.settling = False
+            if not self.records.settle():
+                self._settle_later()
+
+        asyncio.get_running_loop().call_later(SETTLE_EVERY, settle)
 
     def tell(self, text: str) -> None:
         """Something the users whose requests are under way should know."""

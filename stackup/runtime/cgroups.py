@@ -5,12 +5,15 @@ Groups are named by their path below every hierarchy (``names.container_cgroup``
 
 from __future__ import annotations
 
+import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 from stackup.linux import cgroups
 from stackup.linux.cgroups import Hierarchies
 
+OWN_GROUP = "_stackup"  # below a project's group: where its launcher and supervisor are
 _RETRIES, _PAUSE = 10, 0.005
 _UNLIMITED = 1 << 60
 
@@ -28,6 +31,15 @@ class Usage:
 def processes(cgroup: str) -> tuple[int, ...]:
     """Pids in the group and below it."""
     return tuple(cgroups.processes(Hierarchies.of_this_host(), cgroup))
+
+
+def children(cgroup: str) -> tuple[str, ...]:
+    """Names of the groups directly below it, in any hierarchy."""
+    found: set[str] = set()
+    for point in Hierarchies.of_this_host().mount_points():
+        with suppress(FileNotFoundError):
+            found |= {entry.name for entry in os.scandir(f"{point}/{cgroup}") if entry.is_dir(follow_symlinks=False)}
+    return tuple(sorted(found))
 
 
 def usage(cgroup: str) -> Usage:
