@@ -104,14 +104,16 @@ def attach_with(fd: int, target: str, attributes: int, *, to_fd: int = -1, recur
                 late = True
         attach(fd, target, to_fd=to_fd)
         if late:
-            remount(target if to_fd < 0 else f"/proc/self/fd/{to_fd}", attributes)
+            # By the mount's own descriptor: ``target`` may be a name for what lies below it.
+            remount(f"/proc/self/fd/{fd}" if to_fd >= 0 else target, attributes)
     finally:
         os.close(fd)
 
 
 def remount(target: str, attributes: int) -> None:
-    """Changes the attributes of an attached mount through mount(2)."""
-    mount(None, target, None, MS_REMOUNT | MS_BIND | as_ms(attributes))
+    """Adds attributes to an attached mount through mount(2), which forgets those that it is not told again."""
+    kept = os.statvfs(target).f_flag & (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
+    mount(None, target, None, MS_REMOUNT | MS_BIND | kept | as_ms(attributes))
 
 
 def as_ms(attributes: int) -> int:

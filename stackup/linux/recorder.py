@@ -35,7 +35,7 @@ class Recorder(Kernel):
         return record
 
     def _answer(self, name: str, args: tuple[Any, ...]) -> Any:
-        first = f"{name} {args[0]}" if args else name
+        first = f"{name} {self._word(args[0])}" if args else name
         answer = self._answers.get(first, self._answers.get(name))
         if isinstance(answer, Exception):
             raise answer
