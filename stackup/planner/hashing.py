@@ -19,6 +19,8 @@ from stackup.model.stack import Config, Network, Secret, Service, Stack, Volume
 
 Plain = dict[str, Any]
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
 NOT_HASHED = frozenset(
     {"build", "pull_policy", "pull_refresh_after", "scale", "depends_on", "profiles", "develop", "attach"}
 )
@@ -46,8 +48,7 @@ def volume_config(volume: Volume) -> Plain:
 
 def config_hash(config: Mapping[str, Any]) -> str:
     """SHA-256 of what ``service_config``, ``network_config`` or ``volume_config`` answered; 64 hexadecimal digits."""
-    text = json.dumps(hashed(config), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+    return hashlib.sha256(_ENCODER.encode(hashed(config)).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def hashed(config: Mapping[str, Any]) -> Plain:

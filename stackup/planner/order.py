@@ -45,8 +45,8 @@ def edges_of(service: Service) -> tuple[Edge, ...]:
 
 def namespace_parents(service: Service) -> tuple[str, ...]:
     """Services whose namespaces ``service`` joins."""
-    values = (getattr(service, key) for key in _NAMESPACES)
-    return tuple(value.removeprefix("service:") for value in values if value and value.startswith("service:"))
+    modes = (service.network_mode, service.pid, service.ipc, service.uts, service.cgroup, service.userns_mode)
+    return tuple(mode.removeprefix("service:") for mode in modes if mode and mode.startswith("service:"))
 
 
 def volume_parents(service: Service) -> tuple[str, ...]:
