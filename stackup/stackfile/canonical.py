@@ -18,7 +18,9 @@ from stackup.stackfile.units import format_duration
 _DURATIONS = frozenset(
     ("interval", "timeout", "start_period", "start_interval", "stop_grace_period", "delay", "monitor", "window")
 )
-_SIZES = frozenset(("memory", "mem_limit", "mem_reservation", "memswap_limit", "shm_size", "size", "rate"))
+_SIZES = frozenset(
+    ("memory", "mem_limit", "mem_reservation", "mem_swappiness", "memswap_limit", "shm_size", "size", "rate")
+)
 _POINTERS = frozenset(
     ("replicas", "scale", "parallelism", "retries", "max_attempts", "attach", "init", "enable_ipv4", "enable_ipv6")
 ) | {"required", "command", "entrypoint"}

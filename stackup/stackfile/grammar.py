@@ -93,12 +93,12 @@ class _Volume(_Resource):
     def read(self, node: Node, path: str, reader: Reader) -> Node | None:
         item = super().read(node, path, reader)
         options = None if item is None else item.get("driver_opts")
-        if item is None or options is None or "bind" not in options.text("o").split(","):
+        if item is None or options is None or options.text("o") != "bind" or item.text("driver") != "local":
             return item
         device = options.get("device")
-        if device is None or item.text("driver") not in ("", "local"):
+        if device is None:
             return item
-        read = HostPath().read(device, f"{path}.driver_opts.device", reader)
+        read = HostPath(blank=True).read(device, f"{path}.driver_opts.device", reader)
         if read is None:
             return item
         return item.with_value({**item.value, "driver_opts": options.with_value({**options.value, "device": read})})
@@ -112,7 +112,7 @@ VOLUME = _Volume(
 _FILE_OBJECT: dict[str, Form] = {
     "name": TEXT,
     "environment": TEXT,
-    "file": HostPath(),
+    "file": HostPath(blank=True),
     "external": _External(),
     "labels": LABELS,
     "template_driver": TEXT,

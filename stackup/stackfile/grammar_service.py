@@ -37,7 +37,7 @@ from stackup.stackfile.grammar_parts import (
 from stackup.stackfile.mounts import HostPath, expand_volume, finish_volume
 from stackup.stackfile.nodes import Node
 from stackup.stackfile.ports import PortList
-from stackup.stackfile.scalars import NumberText, Scalar, Size, Text, Whole
+from stackup.stackfile.scalars import Microseconds, NumberText, Scalar, Size, Text, Whole
 from stackup.stackfile.shortforms import Hosts, Names, expand_device
 from stackup.stackfile.wrappers import Short, Typed
 
@@ -196,8 +196,8 @@ SERVICE_FIELDS: dict[str, Form] = {
     "cpu_percent": NUMBER,
     "cpu_period": WHOLE,
     "cpu_quota": WHOLE,
-    "cpu_rt_period": WHOLE,
-    "cpu_rt_runtime": WHOLE,
+    "cpu_rt_period": Microseconds(),
+    "cpu_rt_runtime": Microseconds(),
     "cpu_shares": WHOLE,
     "cpus": NUMBER,
     "cpuset": TEXT,
@@ -242,7 +242,7 @@ SERVICE_FIELDS: dict[str, Form] = {
     "networks": Names(MapOf(_ENDPOINT, names=NAME, null=True), None, "network"),
     "oom_kill_disable": FLAG,
     "oom_score_adj": Whole("a whole number", -1000, 1000),
-    "pid": TEXT,
+    "pid": Text(null=True),
     "pids_limit": WHOLE,
     "platform": TEXT,
     "ports": PortList(Record("a port", PORT_FIELDS)),

@@ -125,12 +125,17 @@ def absolute(node: Node, reader: Reader) -> str:
 
 
 class HostPath(Form):
-    """A path on the host, made absolute. ``url``: texts that name something else than a path stay as they are."""
+    """A path on the host, made absolute.
+
+    ``url``: texts that name something else than a path stay as they are. ``blank``: an empty text is the directory of
+    the file (elsewhere it stays empty). ``real``: symbolic links are followed.
+    """
 
     expected = "a path"
 
-    def __init__(self, *, url: bool = False, real: bool = False) -> None:
+    def __init__(self, *, url: bool = False, real: bool = False, blank: bool = False) -> None:
         self.url = url
+        self.blank = blank
         self.real = real
 
     def read(self, node: Node, path: str, reader: Reader) -> Node | None:
@@ -138,14 +143,14 @@ class HostPath(Form):
         if type(value) is not str:
             reader.wrong(node, path, self.expected)
             return None
-        if reader.open_text(node) or (self.url and is_remote(value)):
+        if (not value and not self.blank) or reader.open_text(node) or (self.url and is_remote(value)):
             return node
         result = absolute(node, reader)
         if self.real and reader.resolve_paths:
             result = os.path.realpath(result)
-        return node.with_value(clean(result) if result else result)
+        return node.with_value(result)
 
 
 def is_remote(context: str) -> bool:
     """Build contexts that are no local path: URLs, git addresses, ``service:NAME``, ``docker-image://``."""
-    return "://" in context or context.startswith(("service:", "git@", "github.com/", "target:"))
+    return "://" in context or context.startswith(("service:", "git@", "github.com/"))

@@ -15,16 +15,25 @@ class Text(Form):
     """A text. Numbers are refused as Compose does, with the advice to quote them."""
 
     def __init__(
-        self, expected: str = "a text", *, pattern: str = "", choices: tuple[str, ...] = (), empty: bool = True
+        self,
+        expected: str = "a text",
+        *,
+        pattern: str = "",
+        choices: tuple[str, ...] = (),
+        empty: bool = True,
+        null: bool = False,
     ) -> None:
         self.expected = expected if not choices else " or ".join(filter(None, (", ".join(choices[:-1]), choices[-1])))
         self.pattern = re.compile(pattern) if pattern else None
         self.choices = choices
         self.empty = empty
+        self.null = null
 
     def read(self, node: Node, path: str, reader: Reader) -> Node | None:
         value = node.value
         if type(value) is not str:
+            if value is None and self.null:
+                return node
             hint = f'write it in quotes: "{raw(node)}"' if type(value) in (int, float, bool) else ""
             reader.wrong(node, path, self.expected, hint)
             return None
@@ -156,6 +165,17 @@ class Duration(Form):
             number = type(value) in (int, float)
             reader.wrong(node, path, self.expected, f'a number needs a unit: "{go_text(value)}s"' if number else "")
         return None
+
+
+class Microseconds(Whole):
+    """A number of microseconds, or a duration such as ``400ms``."""
+
+    def __init__(self) -> None:
+        super().__init__("a number of microseconds, or a duration such as 400ms")
+
+    def read(self, node: Node, path: str, reader: Reader) -> Node | None:
+        seconds = parse_duration(node.value) if type(node.value) is str and node.value != "0" else None
+        return super().read(node, path, reader) if seconds is None else node.with_value(round(seconds * 1_000_000))
 
 
 class Size(Form):

@@ -6,6 +6,7 @@ import re
 
 from stackup.stackfile import shellwords
 from stackup.stackfile.forms import Form, Reader, Record, show
+from stackup.stackfile.mounts import absolute
 from stackup.stackfile.nodes import Node
 
 
@@ -127,29 +128,29 @@ class SshKeys(Form):
         value = node.value
         keys: list[Node] = []
         if type(value) is str:
-            keys = [self.key(node, value, None)]
+            keys = [self.key(node, value, None, reader)]
         elif type(value) is dict:
             for name, child in value.items():
                 if child.value is not None and type(child.value) is not str:
                     reader.wrong(child, f"{path}.{name}", "a path")
                     continue
-                keys.append(self.key(child, name, child.value))
+                keys.append(self.key(child, name, child.value, reader))
         elif type(value) is list:
             for index, child in enumerate(value):
                 if type(child.value) is not str:
                     reader.wrong(child, f"{path}.{index}", "a text ID=PATH")
                     continue
                 name, equals, target = child.value.partition("=")
-                keys.append(self.key(child, name, target if equals else None))
+                keys.append(self.key(child, name, target if equals else None, reader))
         else:
             reader.wrong(node, path, self.expected)
             return None
         return node.with_value(keys)
 
-    def key(self, node: Node, name: str, target: str | None) -> Node:
+    def key(self, node: Node, name: str, target: str | None, reader: Reader) -> Node:
         fields = {"id": node.under(name)}
         if target:
-            fields["path"] = node.under(target)
+            fields["path"] = node.under(absolute(node.under(target), reader))
         return node.with_value(fields)
 
     def merge(self, base: Node, over: Node) -> Node:
