@@ -75,15 +75,16 @@ class Creator:
             else:  # a few milliseconds, most of it Python: a thread would only make the loop wait for the interpreter
                 self._make(stack, service, image, definition, volumes)
         except BaseException:
-            await self._undo(container)
+            await self._undo(container, volumes=inherit is None)
             raise
         world.publish(container, "created")
         return container
 
-    async def _undo(self, container: Container) -> None:
+    async def _undo(self, container: Container, *, volumes: bool) -> None:
+        """``volumes`` False: some of its anonymous volumes are those of the container that it was to replace."""
         from stackup.engine.runner import Runner  # a failed creation is removed as any container is
 
-        await Runner(self._world).remove(container, volumes=True)
+        await Runner(self._world).remove(container, volumes=volumes)
 
     async def _image(self, stack: Stack, service: Service) -> Image:
         reference = service_image(stack, service.name)
