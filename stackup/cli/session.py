@@ -74,5 +74,6 @@ class Session:
         return self.connector.ensure(self.layout, self.project)
 
     def known(self) -> bool:
-        """True when the machine has records of the project, running or not."""
-        return self.layout.project(self.project).records.exists()
+        """True when the machine has anything of the project, running or not."""
+        paths = self.layout.project(self.project)
+        return paths.state.exists() or paths.run.exists()

@@ -20,6 +20,7 @@ from stackup.control.protocol import MAX_FDS, Request
 
 START_TIMEOUT = 30.0  # seconds until a freshly started launcher must accept connections
 LEAVE_PATIENCE = 5.0  # seconds that a command waits for a supervisor and launcher to be gone
+FAULTS = "STACKUP_FAULTS"  # see engine.faults; for tests
 RETRIES = 3  # how often a request is repeated when the supervisor restarts itself before answering
 
 
@@ -55,6 +56,8 @@ def supervisor_environment(layout: Layout) -> dict[str, str]:
     env["PYTHONPATH"] = str(Path(__file__).parents[2])
     if layout.root:
         env["STACKUP_ROOT"] = layout.root
+    if FAULTS in os.environ:
+        env[FAULTS] = os.environ[FAULTS]
     return env
 
 
@@ -85,21 +88,25 @@ def _connect_path(sock: socket.socket, path: Path) -> None:
 def _start(layout: Layout, project: str, paths: ProjectPaths) -> socket.socket:
     from stackup.runtime.boot import spawn_launcher  # only a cold start pays for it
 
-    pid = spawn_launcher(
-        paths,
-        project,
-        layout.root,
-        supervisor_argv(project),
-        environment=supervisor_environment(layout),
-    )
     deadline = time.monotonic() + START_TIMEOUT
-    while time.monotonic() < deadline:
+    pid = ended = 0
+    while time.monotonic() < deadline and ended < RETRIES:
+        if not pid:
+            # 0 again: there is a launcher, whose socket is about to be there, or which is about to be gone.
+            try:
+                pid = spawn_launcher(
+                    paths, project, layout.root, supervisor_argv(project), environment=supervisor_environment(layout)
+                )
+            except OSError as error:
+                raise HostUnfit(
+                    f"cannot start the supervisor of project {project}: {error.filename}: {error.strerror}",
+                    hint="state is kept below the directory that STACKUP_ROOT names (default: /var/lib and /run)",
+                ) from error
         sock = _connect(paths)
         if sock is not None:
             return sock
         if _ended(pid):
-            # A second launcher gives way to the first one, whose socket is about to be there.
-            pid = 0
+            pid, ended = 0, ended + 1
         time.sleep(0.002)
     raise HostUnfit(
         f"cannot start the supervisor of project {project}: its launcher does not answer",

@@ -16,6 +16,7 @@ from stackup.base.errors import Bug, StackupError
 from stackup.control.protocol import MAX_FDS, MAX_REQUEST, Request, encode
 
 Handler = Callable[[Request, "Connection"], Awaitable[int]]
+ACCEPT_PAUSE = 0.1  # seconds
 _MESSAGES = 1000  # queued messages of one client
 
 
@@ -24,6 +25,7 @@ class Connection:
 
     def __init__(self, sock: socket.socket) -> None:
         self.fds: list[int] = []
+        self.peer = 0  # the client's pid
         self.cancel_mode = ""
         self.cancelled = asyncio.Event()
         self.killed = asyncio.Event()
@@ -58,7 +60,7 @@ class Connection:
         return request
 
     def _check_peer(self) -> None:
-        _, uid, _ = struct.unpack("iII", self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        self.peer, uid, _ = struct.unpack("iII", self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
         if uid not in (0, os.geteuid()):
             raise PermissionError(f"uid {uid} may not use this socket")
 
@@ -74,9 +76,10 @@ class Connection:
         try:
             while line := await self._reader.readline():
                 self._message(json.loads(line))
-        except (ConnectionError, ValueError):
-            pass
-        self.closed.set()
+        except (ConnectionError, ValueError, TypeError):
+            pass  # gone, or no client of ours
+        finally:
+            self.closed.set()
 
     def _message(self, message: dict[str, Any]) -> None:
         if "cancel" not in message:
@@ -157,7 +160,12 @@ class Server:
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            sock, _ = await loop.sock_accept(self._listener)
+            try:
+                sock, _ = await loop.sock_accept(self._listener)
+            except OSError as error:  # no descriptor left, or a client that went away: others may have more luck
+                print(f"cannot accept a connection: {error}", flush=True)
+                await asyncio.sleep(ACCEPT_PAUSE)
+                continue
             sock.setblocking(False)
             task = loop.create_task(self._serve(Connection(sock)))
             self._tasks.add(task)

@@ -8,20 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
+import shlex
 import signal
 import socket
+import sqlite3
 import sys
 import time
+import traceback
 
-from stackup.base.errors import HostUnfit
+from stackup.base.errors import Bug, HostUnfit, StackupError
 from stackup.base.files import try_lock
 from stackup.base.paths import Layout
 from stackup.base.version import VERSION
 from stackup.control.client import supervisor_argv
 from stackup.control.protocol import PROTOCOL, Request
 from stackup.control.server import Connection, Server
-from stackup.engine.project import Project
+from stackup.engine.operations import Asked
+from stackup.engine.project import NotOpened, Project
+from stackup.runtime.client import LauncherLost
 
+REFUSING = 1.0  # seconds that a project which cannot be opened says so, at least, before it is tried again or given up
 LOCK_PATIENCE = 5.0  # seconds for a predecessor that is being killed to let go of the lock
 
 
@@ -31,6 +38,7 @@ def main(project: str) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # A thread that computes (reading a stack file) would hold up the loop for the default 5 ms at each system call.
     sys.setswitchinterval(0.0005)
+    _raise_open_files()
     layout = Layout.from_environment()
     channel = socket.socket(fileno=int(os.environ.pop("STACKUP_LAUNCHER_FD")))
     listener = socket.socket(fileno=int(os.environ.pop("STACKUP_CONTROL_FD")))
@@ -38,6 +46,12 @@ def main(project: str) -> int:
         sock.set_inheritable(False)
     _take_lock(layout, project)
     return asyncio.run(Supervisor(project, layout, channel, listener).run())
+
+
+def _raise_open_files() -> None:
+    """A container needs about ten descriptors; the usual soft limit of 1024 is for programs that call select(2)."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _take_lock(layout: Layout, project: str) -> int:
@@ -61,6 +75,7 @@ class Supervisor:
         self._opened: asyncio.Future[Project]
         self._ending = asyncio.Event()
         self._orphaned = False
+        self._leaving = False
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
@@ -68,19 +83,41 @@ class Supervisor:
         self._opened = loop.create_future()
         server = Server(self._listener, self._handle)
         serving = loop.create_task(server.run())
-        project = await Project.open(self._name, self._layout, self._channel, self._launcher_lost)
+        try:
+            project = await Project.open(self._name, self._layout, self._channel, self._launcher_lost)
+        except NotOpened as failure:
+            return await self._refuse(failure, server)
         self._opened.set_result(project)
         waits = [loop.create_task(project.until_unneeded()), loop.create_task(self._ending.wait()), serving]
         done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        self._leaving = True
         for task in waits:
             task.cancel()
         if serving in done:
             serving.result()  # it never returns by itself: raises what ended it
         if waits[0] in done:
             await project.close()
-        elif self._orphaned:
-            self._replace_launcher()
+        else:
+            project.hand_over()
+            if self._orphaned:
+                self._replace_launcher()
         return 0
+
+    async def _refuse(self, failure: NotOpened, server: Server) -> int:
+        """Whoever asks is told why. Where containers live, the launcher starts another supervisor, which may have more
+        luck; where none does, both processes end."""
+        print("".join(traceback.format_exception(failure.error)), file=sys.stderr, flush=True)
+        if isinstance(failure.error, LauncherLost):
+            self._replace_launcher()
+            return 1
+        self._opened.set_exception(_told(failure.error, self._name, self._layout))
+        await asyncio.sleep(REFUSING)
+        while not server.idle:
+            await asyncio.sleep(REFUSING / 10)
+        self._leaving = True
+        if not any(item.exit is None for item in await failure.launcher.list()):
+            await failure.launcher.quit()
+        return 1
 
     def _launcher_lost(self) -> None:
         self._orphaned = True
@@ -105,11 +142,32 @@ class Supervisor:
             self._ending.set()
             return 0
         project = await asyncio.shield(self._opened)
-        code = await project.answer(request.verb, request.args, request.files, request.cwd, request.env, connection)
+        if self._leaving:
+            connection.emit({"event": "restarting"})
+            return 0
+        who = f"`{shlex.join(('stackup', *request.argv[1:]))}` (process {connection.peer})"
+        asked = Asked(request.verb, request.args, request.files, request.cwd, request.env, who)
+        code = await project.answer(asked, connection)
         if project.deserted:
             # The client waits for these two, so that nothing is left when the command returns.
             connection.emit({"event": "leaving", "pids": [os.getpid(), os.getppid()]})
         return code
+
+
+def _told(error: Exception, project: str, layout: Layout) -> StackupError:
+    if isinstance(error, StackupError):
+        return error
+    records = layout.project(project).records
+    if isinstance(error, (sqlite3.DatabaseError, ValueError, KeyError, TypeError)):
+        return HostUnfit(
+            f"cannot open project {project}: its records cannot be read: {error!r}",
+            hint=f"`mv {records} {records}.damaged`, then `stackup -p {project} down`: what is there is found by its "
+            "name and taken away; named volumes and images stay",
+        )
+    if isinstance(error, OSError):
+        return HostUnfit(f"cannot open project {project}: {error.filename or records}: {error.strerror}")
+    text = "".join(traceback.format_exception(error)).rstrip()
+    return Bug(f"cannot open project {project}: {error!r}", hint="please report this", snippet=text)
 
 
 if __name__ == "__main__":

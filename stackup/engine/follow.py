@@ -6,7 +6,8 @@ A follower reads the log files, never the FIFOs: a slow reader of ``logs -f`` ho
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+import heapq
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,7 @@ class Follower:
         self._dirty: set[str] = set()
         self._endings: list[Ending] = []
         self._wake = asyncio.Event()
+        self._stopped = False
 
     def add(self, container: Container, *, tail: int | None = None) -> None:
         """``tail``: how many of the lines that are already there are shown; None means all of them."""
@@ -103,13 +105,25 @@ class Follower:
     async def wait(self) -> None:
         await self._wake.wait()
 
+    def stop(self) -> None:
+        """Lets ``show_all`` end, after what is there now."""
+        self._stopped = True
+        self._wake.set()
+
+    async def show_all(self) -> None:
+        """Shows what comes until ``stop``. Not to be cancelled: a line that was read would be lost."""
+        while not self._stopped:
+            await self.wait()
+            await self.show()
+
     async def show(self, *, since_ns: int = 0) -> None:
-        """Sends all that is new (and not older than ``since_ns``), then the endings that came with it."""
+        """Sends all that is new (and not older than ``since_ns``), then the endings that came with it. Line by line:
+        what there is may be more than fits into memory."""
         self._wake.clear()
         dirty, self._dirty = self._dirty, set()
         endings, self._endings = self._endings, []
         final = {ending.container_id for ending in endings}
-        lines = sorted(self._new_lines(dirty, final), key=lambda line: line.time_ns)
+        lines = heapq.merge(*self._new_lines(dirty, final), key=lambda line: line.time_ns)
         await self.send(line for line in lines if line.time_ns >= since_ns)
         for ending in endings:
             if self._show_endings:
@@ -121,10 +135,14 @@ class Follower:
             self._session.emit(line_event(line, self._services[line.name]))
             if count % LINES_BEFORE_DRAIN == 0:
                 await self._session.drain()
+                await asyncio.sleep(0)  # a quick reader must not keep the loop from everybody else
+                if self._session.closed.is_set():
+                    return
 
-    def _new_lines(self, dirty: set[str], final: set[str]) -> Iterable[LogLine]:
+    def _new_lines(self, dirty: set[str], final: set[str]) -> Iterator[Iterator[LogLine]]:
         for container_id in dirty:
             for reader in self._readers[container_id]:
-                for line in reader.read(final=container_id in final):
-                    if not self._until_ns or line.time_ns <= self._until_ns:
-                        yield line
+                yield self._in_time(reader.read(final=container_id in final))
+
+    def _in_time(self, lines: Iterator[LogLine]) -> Iterator[LogLine]:
+        return (line for line in lines if not self._until_ns or line.time_ns <= self._until_ns)

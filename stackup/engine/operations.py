@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from stackup.base.errors import PlanRefused, UsageError
+from stackup.base.errors import PlanRefused, StackupError, UsageError
 from stackup.engine.apply import Report, apply
 from stackup.engine.container import Container
 from stackup.engine.effects import StackEffects
@@ -42,6 +42,14 @@ class Asked:
     files: Args
     cwd: str
     env: Mapping[str, str]
+    who: str = ""  # the command and its process, for others who have to wait for it
+
+
+class GivenUp(StackupError):
+    """The user did not want to wait for somebody else's command."""
+
+    kind = "given-up"
+    exit_code = INTERRUPTED
 
 
 class Operations:
@@ -60,8 +68,8 @@ class Operations:
         check(loaded.stack, confirmed=bool(asked.args.get("yes")))
         desired = desired_of(Verb.UP, loaded.stack, asked.args)
         if asked.args.get("detach"):
-            return FAILED if await self._change(desired, loaded, session) else 0
-        return await self._attached(desired, loaded, session, asked.args)
+            return FAILED if await self._change(desired, loaded, session, asked.who) else 0
+        return await self._attached(desired, loaded, session, asked)
 
     async def build(self, asked: Asked, session: Session) -> int:
         """Builds images and touches nothing else."""
@@ -69,12 +77,12 @@ class Operations:
         overrides = {key: asked.args.get(key) for key in ("build_arg", "no_cache", "pull") if asked.args.get(key)}
         stack = with_build_options(loaded.stack, overrides)
         desired = desired_of(Verb.BUILD, stack, {"services": asked.args.get("services")})
-        return FAILED if await self._change(desired, replace(loaded, stack=stack), session) else 0
+        return FAILED if await self._change(desired, replace(loaded, stack=stack), session, asked.who) else 0
 
     async def change(self, asked: Asked, session: Session) -> int:
         """down, stop, start, restart, kill: from the records alone, so that they work without the stack file."""
         desired = desired_of(Verb(asked.verb), None, asked.args)
-        return FAILED if await self._change(desired, None, session) else 0
+        return FAILED if await self._change(desired, None, session, asked.who) else 0
 
     async def plan(self, asked: Asked, session: Session) -> int:
         """What another verb would do."""
@@ -110,21 +118,39 @@ class Operations:
             any_volume=world.volumes.get,
         )
 
-    @asynccontextmanager
-    async def _my_turn(self, what: str, session: Session) -> AsyncIterator[None]:
+    async def _turn_comes(self, session: Session) -> bool:
+        """False when the user has gone, or given up, before."""
         if self._turn.locked():
-            session.emit({"event": "notice", "text": f"waiting for a running `{self._busy_with}` to finish"})
-        async with self._turn:
-            self._busy_with = what
-            self._world.audience.append(session.emit)
-            try:
-                yield
-            finally:
-                self._world.audience.remove(session.emit)
+            session.emit({"event": "notice", "text": f"waiting for {self._busy_with} to finish"})
+        getting = asyncio.get_running_loop().create_task(self._turn.acquire())
+        leaving = [
+            asyncio.get_running_loop().create_task(event.wait()) for event in (session.closed, session.cancelled)
+        ]
+        try:
+            await asyncio.wait([getting, *leaving], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in leaving:
+                task.cancel()
+            if not getting.done():
+                getting.cancel()
+        return getting.done()
 
-    async def _change(self, desired: Desired, loaded: LoadedStack | None, session: Session) -> bool:
+    @asynccontextmanager
+    async def _my_turn(self, who: str, session: Session) -> AsyncIterator[None]:
+        """After ``_turn_comes``."""
+        self._busy_with = who
+        self._world.audience.append(session.emit)
+        try:
+            yield
+        finally:
+            self._world.audience.remove(session.emit)
+            self._turn.release()
+
+    async def _change(self, desired: Desired, loaded: LoadedStack | None, session: Session, who: str) -> bool:
         """Plans and applies; True when something failed. A cancelled change stops where it is."""
-        async with self._my_turn(desired.verb.value, session):
+        if not await self._turn_comes(session):
+            raise GivenUp(f"cannot {desired.verb.value}: given up while waiting for {self._busy_with}")
+        async with self._my_turn(who, session):
             work = asyncio.get_running_loop().create_task(self._reconcile(desired, loaded, session))
             cancel = asyncio.get_running_loop().create_task(session.cancelled.wait())
             await asyncio.wait([work, cancel], return_when=asyncio.FIRST_COMPLETED)
@@ -155,28 +181,28 @@ class Operations:
         effects = StackEffects(self._world, self._runner, desired.stack, session.emit, environment)
         return await apply(plan, effects, session.emit)
 
-    async def _attached(self, desired: Desired, loaded: LoadedStack, session: Session, args: Args) -> int:
+    async def _attached(self, desired: Desired, loaded: LoadedStack, session: Session, asked: Asked) -> int:
         """``up`` in the foreground: output as it comes; ends with the last container, or with the user's Ctrl-C."""
         world = self._world
-        shown = self._shown(loaded.stack, args)
+        who, shown = asked.who, self._shown(loaded.stack, asked.args)
         follower = Follower(session, world.log_directory, wants=shown)
         for container in world.containers.values():
             if shown(container):
                 follower.add(container, tail=0)
         world.followers.add(follower)
-        showing = asyncio.get_running_loop().create_task(_show_for_ever(follower))
+        showing = asyncio.get_running_loop().create_task(follower.show_all())
         try:
-            failed = await self._change(desired, loaded, session)
+            failed = await self._change(desired, loaded, session, who)
             if session.cancelled.is_set():
-                await self._stop_all(desired, session)
+                await self._stop_all(desired, session, who)
                 return INTERRUPTED
             if failed:
                 return FAILED
-            return await self._until_ended(desired, session, follower)
+            return await self._until_ended(desired, session, who)
         finally:
             world.followers.discard(follower)
-            showing.cancel()
-            await follower.show()
+            follower.stop()
+            await showing
 
     def _shown(self, stack: Stack, args: Args) -> Callable[[Container], bool]:
         chosen = set(args.get("attach") or args.get("services") or stack.services)
@@ -185,7 +211,7 @@ class Operations:
         names = chosen - hidden
         return lambda container: container.service in names
 
-    async def _until_ended(self, desired: Desired, session: Session, follower: Follower) -> int:
+    async def _until_ended(self, desired: Desired, session: Session, who: str) -> int:
         selected = set(desired.services or (desired.stack.services if desired.stack else ()))
 
         def ended() -> bool:
@@ -202,14 +228,17 @@ class Operations:
             for wait in waits:
                 wait.cancel()
         if session.cancelled.is_set():
-            await self._stop_all(desired, session)
+            await self._stop_all(desired, session, who)
             return INTERRUPTED
         return 0
 
-    async def _stop_all(self, desired: Desired, session: Session) -> None:
+    async def _stop_all(self, desired: Desired, session: Session, who: str) -> None:
         """First Ctrl-C: in reverse order, with grace; a second one while it runs: SIGKILL."""
         stop = Desired(Verb.STOP, services=desired.services, timeout=desired.timeout)
-        async with self._my_turn("stop", session):
+        if self._turn.locked():
+            session.emit({"event": "notice", "text": f"waiting for {self._busy_with} to finish"})
+        await self._turn.acquire()
+        async with self._my_turn(who, session):
             stopping = asyncio.get_running_loop().create_task(self._reconcile(stop, None, session))
             killed = asyncio.get_running_loop().create_task(session.killed.wait())
             await asyncio.wait([stopping, killed], return_when=asyncio.FIRST_COMPLETED)
@@ -218,12 +247,6 @@ class Operations:
                 stopping.cancel()
                 await asyncio.wait([stopping])
                 await self._reconcile(replace(stop, timeout=0), None, session)
-
-
-async def _show_for_ever(follower: Follower) -> None:
-    while True:
-        await follower.wait()
-        await follower.show()
 
 
 def with_build_options(stack: Stack, options: Args) -> Stack:

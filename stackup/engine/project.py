@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
 
 from stackup.base.errors import UsageError
-from stackup.base.paths import Layout
+from stackup.base.files import try_lock
+from stackup.base.paths import Layout, ProjectPaths
 from stackup.engine.inquiries import Inquiries
 from stackup.engine.loading import Loader
 from stackup.engine.network_desk import NetworkDesk
@@ -20,11 +21,20 @@ from stackup.engine.session import Session
 from stackup.engine.world import World
 from stackup.images.store import ImageStore
 from stackup.model.observed import LIVE
-from stackup.runtime.client import Exit, LauncherClient
+from stackup.runtime.client import Exit, LauncherClient, LauncherLost
 from stackup.volumes.store import VolumeStore
 
 Handler = Callable[[Asked, Session], Awaitable[int]]
 IDLE_SECONDS = 2.0  # how long a supervisor with nothing to watch waits for another request
+
+
+class NotOpened(Exception):
+    """Why a project cannot be opened, and the launcher that wants to know what is to become of it."""
+
+    def __init__(self, error: Exception, launcher: LauncherClient) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.launcher = launcher
 
 
 class Project:
@@ -63,30 +73,31 @@ class Project:
                 world.execs.ended(event)
 
         launcher = LauncherClient(launcher_socket, on_exit=on_exit, on_lost=on_launcher_lost)
-        world = World(
-            project=project,
-            layout=layout,
-            paths=paths,
-            records=Records(paths.records),
-            launcher=launcher,
-            desk=NetworkDesk(project, layout, launcher),
-            images=ImageStore(layout),
-            volumes=VolumeStore(layout),
-        )
-        runner_box.append(Runner(world))
-        await recover(world, runner_box[0])
+        try:
+            world = World(
+                project=project,
+                layout=layout,
+                paths=paths,
+                records=Records(paths.records),
+                launcher=launcher,
+                desk=NetworkDesk(project, layout, launcher),
+                images=ImageStore(layout),
+                volumes=VolumeStore(layout),
+            )
+            runner_box.append(Runner(world))
+            await recover(world, runner_box[0])
+        except Exception as error:
+            raise NotOpened(error, launcher) from error
         return cls(world, runner_box[0])
 
-    async def answer(
-        self, verb: str, args: dict[str, Any], files: dict[str, Any], cwd: str, env: dict[str, str], session: Session
-    ) -> int:
+    async def answer(self, asked: Asked, session: Session) -> int:
         """Answers the exit code; raises StackupError."""
-        handler = self._handlers.get(verb)
+        handler = self._handlers.get(asked.verb)
         if handler is None:
-            raise UsageError(f"cannot {verb}: this supervisor does not know that command")
+            raise UsageError(f"cannot {asked.verb}: this supervisor does not know that command")
         self._active += 1
         try:
-            return await handler(Asked(verb, args, files, cwd, env), session)
+            return await handler(asked, session)
         finally:
             self._active -= 1
             self._answered = True
@@ -94,7 +105,9 @@ class Project:
 
     @property
     def needed(self) -> bool:
-        return self._active > 0 or any(item.phase in LIVE for item in self.world.containers.values())
+        """A request, something that lives, or output and records that a full disk has not taken yet."""
+        containers = self.world.containers.values()
+        return self._active > 0 or any(item.phase in LIVE or item.writers for item in containers)
 
     @property
     def deserted(self) -> bool:
@@ -110,11 +123,32 @@ class Project:
                 return
 
     async def close(self) -> None:
-        """Leaves nothing behind that only a running project needs; records stay where there is something to record."""
-        await self.world.launcher.quit()
+        """Leaves nothing behind that only a running project needs; records stay where there is something to record.
+
+        The launcher is told last: killed before that, we have a successor, which does this again.
+        """
+        world = self.world
         deserted = self.deserted
-        await self.world.desk.close()
-        self.world.records.close()
+        await world.desk.close()
+        world.records.settle()
+        world.records.close()
         if deserted:
-            shutil.rmtree(self.world.paths.state, ignore_errors=True)
-        shutil.rmtree(self.world.paths.run / "containers", ignore_errors=True)
+            shutil.rmtree(world.paths.state, ignore_errors=True)
+        shutil.rmtree(world.paths.run / "containers", ignore_errors=True)
+        try:
+            await world.launcher.quit()
+        except LauncherLost:  # then it is ours to tidy up after it
+            remove_runtime_files(world.paths)
+
+    def hand_over(self) -> None:
+        """Another supervisor takes over: what is under way stays as it is recorded."""
+        self.world.leaving = True
+        self.world.records.settle()
+
+
+def remove_runtime_files(paths: ProjectPaths) -> None:
+    """What a launcher that was killed could not remove. The lock keeps another one from starting meanwhile."""
+    lock = try_lock(paths.launcher_lock)
+    if lock is not None:
+        shutil.rmtree(paths.run, ignore_errors=True)
+        os.close(lock)

@@ -6,10 +6,11 @@ import sqlite3
 from typing import Any
 
 from stackup.base.clock import boot_id
+from stackup.base.errors import HostUnfit
 from stackup.base.paths import Layout
 from stackup.engine.records import ContainerRecord, PortRecord, Records
 
-RAN = ("starting", "running", "stopping")
+RAN = ("starting", "running", "stopping", "restarting")
 
 
 def row(record: ContainerRecord, notice: str = "") -> dict[str, Any]:
@@ -56,10 +57,18 @@ def read_ps(layout: Layout, project: str) -> list[dict[str, Any]]:
         records = Records(layout.project(project).records, readonly=True)
     except sqlite3.OperationalError:
         return []
+    except sqlite3.DatabaseError as error:
+        raise _unreadable(layout, project, error) from error
     try:
         return [_offline_row(record) for record in records.containers()]
+    except (sqlite3.DatabaseError, ValueError, KeyError, TypeError) as error:
+        raise _unreadable(layout, project, error) from error
     finally:
         records.close()
+
+
+def _unreadable(layout: Layout, project: str, error: Exception) -> HostUnfit:
+    return HostUnfit(f"cannot list project {project}: cannot read {layout.project(project).records}: {error!r}")
 
 
 def _offline_row(record: ContainerRecord) -> dict[str, Any]:
