@@ -73,6 +73,13 @@ async def run_worker(root: str, request: dict[str, Any], emit: Emit, about: dict
             await process.wait()
 
 
+def _told(event: dict[str, Any]) -> dict[str, Any]:
+    """A builder's event for the user: a line of output, or what is being done."""
+    if event["kind"] == "output":
+        return {"line": event["line"], "stream": event["stream"]}
+    return {"text": event["text"], "kind": event["kind"]}
+
+
 async def _converse(
     process: asyncio.subprocess.Process, request: dict[str, Any], emit: Emit, about: dict[str, Any]
 ) -> None:
@@ -87,6 +94,6 @@ async def _converse(
         if event.get("event") == "done":
             await process.wait()
             return
-        emit({"event": "progress", **about, **{key: value for key, value in event.items() if key != "event"}})
+        emit({"event": "progress", **about, **_told(event)})
     code = await process.wait()
     raise ImageError(f"cannot build an image for {about['service']}: the builder ended with code {code}")
