@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from stackup.engine.records import ContainerRecord, Definition, State
+from stackup.engine.records import ContainerRecord
 from stackup.model.observed import Health, Observed, ObservedContainer, ObservedNetwork, ObservedVolume, Phase
 from stackup.model.stack import Stack
 from stackup.volumes.store import Volume
@@ -25,10 +25,11 @@ def observe(
     """``volumes`` are the project's own. ``image_id`` answers the id of a reference, ``external_network`` the id of
     another owner's network by name, ``any_volume`` the volume of that name, whoever made it; they are asked only for
     what ``stack`` mentions."""
+    known = {record.definition.id: record for record in containers}
     mine = {volume.name: volume for volume in volumes}
     return Observed(
         project=project,
-        containers=tuple(_container(record.definition, record.state) for record in containers),
+        containers=tuple(_container(record, known) for record in known.values()),
         networks=(
             *(_network(key, data) for key, data in networks.items() if not data["external"]),
             *(_external_networks(stack, external_network) if stack else ()),
@@ -41,7 +42,8 @@ def observe(
     )
 
 
-def _container(definition: Definition, state: State) -> ObservedContainer:
+def _container(record: ContainerRecord, known: Mapping[str, ContainerRecord]) -> ObservedContainer:
+    definition, state = record.definition, record.state
     return ObservedContainer(
         id=definition.id,
         name=definition.name,
@@ -60,7 +62,15 @@ def _container(definition: Definition, state: State) -> ObservedContainer:
         volumes=definition.volumes,
         namespaces_of=tuple(sorted(set(definition.namespaces_of.values()))),
         anonymous_volumes=definition.anonymous_volumes,
+        stale_namespaces=any(_is_stale(record, known.get(owner)) for owner in definition.namespaces_of.values()),
     )
+
+
+def _is_stale(guest: ContainerRecord, owner: ContainerRecord | None) -> bool:
+    """The namespace that ``guest`` joined is not the one that ``owner`` has now."""
+    if owner is None or Phase(owner.state.phase) not in (Phase.RUNNING, Phase.STOPPING):
+        return True
+    return owner.state.started_ns > guest.state.started_ns
 
 
 def _network(key: str, data: Mapping[str, Any]) -> ObservedNetwork:

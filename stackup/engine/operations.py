@@ -6,7 +6,7 @@ One change at a time: a second one waits, and says for whom.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -65,6 +65,7 @@ class Operations:
 
     async def up(self, asked: Asked, session: Session) -> int:
         loaded = await self._load(asked, session)
+        loaded = replace(loaded, stack=with_named_services(loaded.stack, asked.args.get("services") or ()))
         check(loaded.stack, confirmed=bool(asked.args.get("yes")))
         desired = desired_of(Verb.UP, loaded.stack, asked.args)
         if asked.args.get("detach"):
@@ -247,6 +248,15 @@ class Operations:
                 stopping.cancel()
                 await asyncio.wait([stopping])
                 await self._reconcile(replace(stop, timeout=0), None, session)
+
+
+def with_named_services(stack: Stack, names: Iterable[str]) -> Stack:
+    """Naming a service on the command line enables it, whatever its profiles (as in docker compose)."""
+    enabled = {name: stack.disabled[name] for name in names if name in stack.disabled}
+    if not enabled:
+        return stack
+    disabled = {name: service for name, service in stack.disabled.items() if name not in enabled}
+    return stack.model_copy(update={"services": {**stack.services, **enabled}, "disabled": disabled})
 
 
 def with_build_options(stack: Stack, options: Args) -> Stack:
