@@ -44,11 +44,19 @@ def redirect_dns(port: int) -> None:
     """Installs the rules in the calling process's network namespace."""
     socket = open_socket(NETLINK_NETFILTER)
     try:
-        socket.send(_batch(port))
+        socket.send(_prepared.get(port) or _batch(port))
         while not _acknowledged(socket.recv(1 << 16)):
             pass
     finally:
         socket.close()
+
+
+_prepared: dict[int, bytes] = {}
+
+
+def prepare(port: int) -> None:
+    """Composes the rules once, in the process that forks those who will install them."""
+    _prepared[port] = _batch(port)
 
 
 def is_redirected() -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import sys
 import time
 
 TYPE_CHECKING = False
@@ -12,6 +13,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 READ, WRITE = select.EPOLLIN, select.EPOLLOUT
+
+
+def _guarded(callback: Callable[[], None]) -> None:
+    """A mistake in one callback must not end the parent of all containers: it goes to the log."""
+    try:
+        callback()
+    except Exception:  # noqa: BLE001
+        sys.excepthook(*sys.exc_info())
 
 
 class Loop:
@@ -52,7 +61,7 @@ class Loop:
             for fd, _ in self._poll.poll(self._timeout()):
                 callback = self._callbacks.get(fd)
                 if callback:
-                    callback()
+                    _guarded(callback)
             if self._timers:
                 self._expire()
 
@@ -66,7 +75,7 @@ class Loop:
         due = [item for item in self._timers if item[0] <= now]
         self._timers = [item for item in self._timers if item[0] > now]
         for _, callback in due:
-            callback()
+            _guarded(callback)
 
     def _signalled(self) -> None:
         try:

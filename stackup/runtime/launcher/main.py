@@ -11,10 +11,11 @@ import signal
 import sys
 from _socket import socket as Socket
 
-from stackup.linux import capabilities, cgroups, mounts, process
+from stackup.linux import capabilities, cgroups, mounts, nfnetlink, process
 from stackup.linux.cgroups import Hierarchies
 from stackup.runtime.launcher import reaper
 from stackup.runtime.launcher.loop import Loop
+from stackup.runtime.launcher.operations.network import DNS_PORT
 from stackup.runtime.launcher.plan import Surroundings
 from stackup.runtime.launcher.server import Server
 from stackup.runtime.launcher.supervision import Supervision
@@ -109,12 +110,14 @@ class Launcher:
 
     def _surroundings(self) -> Surroundings:
         last = capabilities.last_capability()
+        nfnetlink.prepare(DNS_PORT)
         by_mount: dict[str, list[str]] = {}
         for controller, point in self._hierarchies.v1.items():
             by_mount.setdefault(point, []).append(controller)
         return Surroundings(
             mount_point=self._settings.mount_point,
             last_capability=last,
+            oom_score=int(cgroups.read_file("/proc/self/oom_score_adj") or 0),
             reap=lambda: reaper.reap(last),
             unified=not self._hierarchies.v1,
             cgroup_v1=[
@@ -181,6 +184,8 @@ class Launcher:
         if self._group:
             cgroups.move_self(self._hierarchies, "")
             cgroups.remove_tree(self._hierarchies, self._group)
+        if not self._supervision:
+            self._server.remove_groups()
         if self._quitting:
             cgroups.remove_if_empty(self._hierarchies, self._settings.cgroup)
             self._remove_files()

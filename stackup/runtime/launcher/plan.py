@@ -26,7 +26,7 @@ _CONSOLE_DEFAULT = {"height": 0, "width": 0}
 class Surroundings:
     """What the launcher knows and a bundle does not say."""
 
-    __slots__ = ("bridges", "cgroup_v1", "cgroups_to_join", "fds", "last_capability", "mount_point", "reap", "unified")
+    __slots__ = ("cgroup_v1", "last_capability", "mount_point", "oom_score", "reap", "unified")
 
     def __init__(
         self,
@@ -34,13 +34,18 @@ class Surroundings:
         mount_point: str,
         last_capability: int,
         reap: Callable[[], None],
+        oom_score: int = 0,
         unified: bool = True,
         cgroup_v1: list[tuple[str, str]] | None = None,
     ) -> None:
-        """``mount_point``: an empty directory; every container mounts its root there, each in its own namespace."""
+        """``mount_point``: an empty directory; every container mounts its root there, each in its own namespace.
+
+        ``oom_score`` is the launcher's, which children inherit.
+        """
         self.mount_point = mount_point
         self.last_capability = last_capability
         self.reap = reap
+        self.oom_score = oom_score
         self.unified = unified
         self.cgroup_v1 = cgroup_v1 or []
 
@@ -65,8 +70,7 @@ def container_operations(
     namespaces = {item["type"]: item.get("path") or "" for item in linux.get("namespaces") or ()}
     user = process.get("user") or {}
     found: list[Operation] = [
-        isolation.DieWithLauncher(),
-        isolation.SetOomScore(process.get("oomScoreAdj") or 0),
+        *_begin(process, around),
         *(isolation.JoinCgroup(directory, file) for directory, file in join),
     ]
     if namespaces.get("cgroup") == "" and not (around.unified and not join):
@@ -119,8 +123,7 @@ def exec_operations(
 ) -> list[Operation]:
     """A further process in a running container. The pid namespace is the launcher's business (before the clone)."""
     found: list[Operation] = [
-        isolation.DieWithLauncher(),
-        isolation.SetOomScore(process.get("oomScoreAdj") or 0),
+        *_begin(process, around),
         *(isolation.JoinCgroup(directory, file) for directory, file in join),
         isolation.NewKeyring(f"_ses.{container_id}"),
         isolation.EnterContainer(pidfd, namespace_flags),
@@ -130,6 +133,17 @@ def exec_operations(
     else:
         found.append(stdio.TakeDescriptors(stdio_fds))
     return found + _finish(process, around, seccomp, init=False)
+
+
+def _begin(process: dict[str, Any], around: Surroundings) -> list[Operation]:
+    """While /proc is the host's and nobody can have prepared it."""
+    found: list[Operation] = [isolation.DieWithLauncher(), isolation.ClearUmask()]
+    score = process.get("oomScoreAdj") or 0
+    if score != around.oom_score:
+        found.append(isolation.SetOomScore(score))
+    if process.get("apparmorProfile"):
+        found.append(isolation.SetApparmor(process["apparmorProfile"]))
+    return found
 
 
 class _Mount:
@@ -224,8 +238,6 @@ def _finish(process: dict[str, Any], around: Surroundings, seccomp: bytes, *, in
     if init:
         found.append(finish.BecomeInit(around.reap))
     found.append(stdio.NewSession())
-    if process.get("apparmorProfile"):
-        found.append(finish.SetApparmor(process["apparmorProfile"]))
     found.append(finish.LimitBounding(bounding, around.last_capability))
     if seccomp and not no_new_privileges:
         found.append(finish.LoadFilter(seccomp))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 
 from stackup.base.version import VERSION
@@ -88,6 +89,12 @@ class Server:
     def living(self) -> list[Child]:
         return [child for child in self._by_pid.values() if child.life is not Life.ENDED]
 
+    def remove_groups(self) -> None:
+        """The cgroups of all containers: nobody else will, when the client of a private launcher is gone."""
+        for container in self._containers.values():
+            if container.cgroup:
+                cgroups.remove_tree(self._hierarchies, container.cgroup)
+
     def reaped(self, pid: int, status: int) -> None:
         """One of our children is gone. Others (orphans of the supervisor's) are of no interest."""
         child = self._by_pid.pop(pid, None)
@@ -126,6 +133,10 @@ class Server:
         except Refusal as refusal:
             fault = {"step": refusal.step, "errno": refusal.errno, "path": refusal.path, "text": str(refusal)}
             self._refuse(tag, {**fault, **refusal.more})
+        except (KeyError, TypeError, ValueError) as error:
+            sys.excepthook(*sys.exc_info())
+            text = f"malformed request: {type(error).__name__} {error}"
+            self._refuse(tag, {"step": "request", "errno": _EINVAL, "path": "", "text": text})
         except OSError as error:
             self._refuse(
                 tag,

@@ -47,6 +47,7 @@ class Supervision:
         self._on_channel = on_channel
         self._delay = 0.0
         self._started = 0.0
+        self._failures = 0
         self._home = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
         self.pid = 0
         self.wanted = True
@@ -82,7 +83,9 @@ class Supervision:
             return
         code = os.waitstatus_to_exitcode(status)
         lived = time.monotonic() - self._started
-        print(f"supervisor ended with {code} after {lived:.1f} s; starting it again", flush=True)
+        self._failures = 0 if lived >= STABLE_AFTER else self._failures + 1
+        if self._failures < 10 or self._failures % 100 == 0:  # a log that does not grow for ever
+            print(f"supervisor ended with {code} after {lived:.1f} s; starting it again", flush=True)
         self._delay = 0.0 if lived >= STABLE_AFTER else min(max(self._delay * 2, 0.05), MAX_DELAY)
         self._loop.after(self._delay if lived < STABLE_AFTER else 0.0, self.start)
 

@@ -26,7 +26,7 @@ LOOK = """
 id -u; id -G; hostname; pwd; umask; ulimit -n; env | grep -v -e ^PWD -e ^SHLVL -e ^HOME | sort
 grep -E '^(Cap|NoNewPrivs|Seccomp:|SigIgn|SigBlk)' /proc/self/status
 cat /proc/self/oom_score_adj /proc/sys/net/ipv4/ip_unprivileged_port_start
-ls -l /dev | grep -v -e total -e core | sed 's/  */ /g' | cut -d' ' -f1,3- | sed 's/ [A-Z][a-z][a-z] [0-9 ]* [0-9:]*//' | sort
+cd /dev; stat -c '%n %A %u %g %t:%T %N' * | grep -v ^core; cd /var
 ls /proc/self/fd; cat /data/file; cat /proc/keys | wc -c; ls -A /sys/firmware | wc -l
 echo x 2>/dev/null > /proc/sys/kernel/domainname && echo rw || echo ro
 touch /data/new && echo data rw; (touch /new) 2>/dev/null && echo root rw || echo root ro

@@ -22,7 +22,12 @@ HOST_V1 = [("memory", "memory"), ("systemd", "none,name=systemd")]
 
 def surroundings(unified: bool = True) -> Surroundings:
     return Surroundings(
-        mount_point="/run/rootfs", last_capability=40, reap=lambda: None, unified=unified, cgroup_v1=HOST_V1
+        mount_point="/run/rootfs",
+        last_capability=40,
+        reap=lambda: None,
+        oom_score=-900,
+        unified=unified,
+        cgroup_v1=HOST_V1,
     )
 
 
@@ -91,6 +96,7 @@ def lines(operations: list[Operation]) -> list[str]:
 def test_the_whole_order() -> None:
     assert lines(plan(a_spec(), a_launch())) == [
         "die with the launcher",
+        "clear the umask",
         "set oom_score_adj to 0",
         "join the cgroup /cg/memory/stackup/p/c",
         "create the cgroup namespace",
@@ -177,7 +183,7 @@ def test_exec() -> None:
     )
     text = lines(operations)
     assert text.index("join the cgroup /cg/memory/x") < text.index("enter the container's namespaces")
-    assert text[5:7] == ["take standard input, output and error", "set ulimit nofile=1:2"]
+    assert text[6:8] == ["take standard input, output and error", "set ulimit nofile=1:2"]
     assert text[-1] == "run nginx -g"
 
 

@@ -143,26 +143,6 @@ class SetNoNewPrivileges(Operation):
         stage.kernel.set_no_new_privileges()
 
 
-class SetApparmor(Operation):
-    """The profile that the command will run under."""
-
-    __slots__ = ("profile",)
-    step = "apparmor"
-
-    def __init__(self, profile: str) -> None:
-        self.profile = profile
-
-    @property
-    def path(self) -> str:
-        return self.profile
-
-    def describe(self) -> str:
-        return f"set the AppArmor profile {self.profile}"
-
-    def execute(self, stage: Stage) -> None:
-        stage.kernel.write("/proc/self/attr/apparmor/exec", f"exec {self.profile}")
-
-
 class FindCommand(Operation):
     """Resolves the command in the container's PATH, as its user. The answer goes to ``Execute``."""
 

@@ -19,6 +19,15 @@ class DieWithLauncher(Operation):
 
     def execute(self, stage: Stage) -> None:
         stage.kernel.die_with_parent(_SIGKILL)
+
+
+class ClearUmask(Operation):
+    """Until the container's own one is set, what is made gets the mode that is given."""
+
+    def describe(self) -> str:
+        return "clear the umask"
+
+    def execute(self, stage: Stage) -> None:
         stage.kernel.umask(0)
 
 
@@ -34,6 +43,26 @@ class SetOomScore(Operation):
 
     def execute(self, stage: Stage) -> None:
         stage.kernel.write("/proc/self/oom_score_adj", str(self.score))
+
+
+class SetApparmor(Operation):
+    """The profile for the command: it takes effect with the exec, and is set through the host's /proc."""
+
+    __slots__ = ("profile",)
+    step = "apparmor"
+
+    def __init__(self, profile: str) -> None:
+        self.profile = profile
+
+    @property
+    def path(self) -> str:
+        return self.profile
+
+    def describe(self) -> str:
+        return f"set the AppArmor profile {self.profile}"
+
+    def execute(self, stage: Stage) -> None:
+        stage.kernel.write("/proc/self/attr/apparmor/exec", f"exec {self.profile}")
 
 
 class JoinCgroup(Operation):
