@@ -33,6 +33,9 @@ class Inquiries:
             row(ContainerRecord(item.definition, item.state), _blocked(item))
             for item in self._world.containers.values()
         ]
+        notice = self._world.host_notice()
+        if notice:
+            session.emit({"event": "notice", "text": notice})
         session.emit({"event": "result", "data": rows})
         return 0
 

@@ -16,6 +16,7 @@ from stackup.engine.execs import Execs
 from stackup.engine.follow import Follower
 from stackup.engine.records import Records
 from stackup.engine.signals import Changes
+from stackup.images.host import STATE_LABEL
 from stackup.model.observed import Phase
 from stackup.runtime.seccomp import compiled_filter
 
@@ -98,6 +99,12 @@ class World:
             path = compiled_filter(self.layout, capabilities, Path(profile) if profile else None)
             self._filters[key] = str(path)
         return self._filters[key]
+
+    def host_notice(self) -> str:
+        """What to say when the machine's packages changed under running containers that stand on them; else empty."""
+        stamps = {item.definition.labels.get(STATE_LABEL, "") for item in self.containers.values() if item.alive}
+        found = (self.images.host.changed_since(stamp) for stamp in stamps - {""})
+        return next(filter(None, found), "")
 
     def of_service(self, service: str) -> list[Container]:
         found = [item for item in self.containers.values() if item.service == service]
