@@ -68,10 +68,9 @@ def spawn_launcher(
                 control_fd = listen(str(paths.control_socket))
                 ours.append(control_fd)
             passed[_CONTROL_FD] = control_fd
-        elif channel is not None:
-            passed[_CHANNEL_FD] = channel.fileno()
         else:
-            raise ValueError("a launcher needs a supervisor or a channel")
+            assert channel is not None, "a launcher needs a supervisor or a channel"
+            passed[_CHANNEL_FD] = channel.fileno()
         arguments = [
             project,
             project_cgroup(project, root),

@@ -95,18 +95,22 @@ def container_operations(
     found += [_device(item) for item in linux.get("devices") or ()]
     if launch["tty"]:
         found.append(_console(process, on_console=True))
-    found.append(rootfs.MakeDirectory(process["cwd"]))
+    found += _settle(config, launch, linux)
+    if namespaces.get("uts") == "":
+        found += [isolation.SetHostname(config["hostname"])] if config.get("hostname") else []
+        found += [isolation.SetDomainname(config["domainname"])] if config.get("domainname") else []
+    return found + _finish(process, around, seccomp, init=launch.get("init", False))
+
+
+def _settle(config: dict[str, Any], launch: dict[str, Any], linux: dict[str, Any]) -> list[Operation]:
+    """What is written or made inside the finished tree, before parts of it turn read-only or vanish under masks."""
+    found: list[Operation] = [rootfs.MakeDirectory(config["process"]["cwd"])]
     found += [rootfs.SetSysctl(name, value) for name, value in (linux.get("sysctl") or {}).items()]
     if (config.get("root") or {}).get("readonly"):
         targets = [item["target"] for item in launch["overlays"]] or ["/"]
         found += [rootfs.MakeReadonly(target) for target in targets]
     found += [rootfs.ProtectPath(path) for path in linux.get("readonlyPaths") or ()]
-    found += [rootfs.MaskPath(path) for path in linux.get("maskedPaths") or ()]
-    if namespaces.get("uts") == "":
-        found += [isolation.SetHostname(config["hostname"])] if config.get("hostname") else []
-        found += [isolation.SetDomainname(config["domainname"])] if config.get("domainname") else []
-    found += _finish(process, around, seccomp, init=launch.get("init", False))
-    return found
+    return found + [rootfs.MaskPath(path) for path in linux.get("maskedPaths") or ()]
 
 
 def exec_operations(
