@@ -18,7 +18,7 @@ from stackup.build.dockerfile import Dockerfile, Instruction, parse_dockerfile
 from stackup.build.filesystem import Steps
 from stackup.build.ignore import IgnoreError, IgnoreRules
 from stackup.build.metadata import HANDLERS, Scope
-from stackup.build.progress import Built, OnProgress, Output, StepCached, StepDone, StepStarted, Warned
+from stackup.build.progress import Built, Noted, OnProgress, Output, StepCached, StepDone, StepStarted, Warned
 from stackup.build.request import BuildRequest
 from stackup.build.sandbox import Sandbox
 from stackup.build.sources import Source
@@ -164,6 +164,7 @@ class _Builder:
             request=self.request,
             find_source=self._find_source,
             on_line=lambda stream, line: self.say(Output(stream, line)),
+            on_note=lambda message: self.say(Noted(message)),
             epoch=self._epoch(),
         )
 
@@ -302,10 +303,11 @@ class _Builder:
         layers = [layer.diff_id for layer in state.layers]
         # An equal build keeps its time, and so its id: only new content makes a new image.
         key = step_key("image", state.base, str(document.to_json()), *layers)
-        done = self.cache.find(key)
-        if done is None:
-            done = Done(None, self.steps.now())
-            self.cache.put(key, done, "image")
+        with self.cache.alone(key):
+            done = self.cache.find(key)
+            if done is None:
+                done = Done(None, self.steps.now())
+                self.cache.put(key, done, "image")
         history = tuple(replace(entry, created=entry.created or done.created) for entry in state.history)
         document = replace(document, history=history, created=done.created)
         image = None

@@ -47,6 +47,7 @@ class Steps:
     request: BuildRequest
     find_source: Callable[[str], Source]
     on_line: Callable[[str, str], None]
+    on_note: Callable[[str], None]
     epoch: int | None = None
     _tail: deque[str] = field(default_factory=lambda: deque(maxlen=_TAIL_LINES))
 
@@ -74,6 +75,8 @@ class Steps:
     def _make(self, state: State, make: Callable[[Overlays], None]) -> Done:
         with self._writable() as writable:
             image = state.image
+            if image.host and not self.store.ready(image):
+                self.on_note("preparing the image host (once per state of this machine)")
             self.store.materialize(image)
             overlays = image.overlays(writable)
             prepare(overlays)

@@ -85,6 +85,16 @@ class Warned(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Noted(Event):
+    kind: ClassVar[str] = "note"
+    message: str
+
+    @property
+    def text(self) -> str:
+        return self.message
+
+
+@dataclass(frozen=True, slots=True)
 class Built(Event):
     kind: ClassVar[str] = "built"
     image: str

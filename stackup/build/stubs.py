@@ -7,7 +7,7 @@ import posixpath
 from dataclasses import dataclass
 from pathlib import Path
 
-from stackup.images.lookup import Stack
+from stackup.images.lookup import Stack, is_opaque
 from stackup.linux.overlay import Overlay
 
 _FILES = ("/etc/resolv.conf", "/etc/hostname", "/etc/hosts")
@@ -16,10 +16,12 @@ _DIRECTORIES = ("/proc", "/sys", "/dev")
 
 @dataclass(frozen=True, slots=True)
 class Stubs:
-    """What is missing before a step: paths in the image, links resolved, deepest first."""
+    """What is missing before a step: paths in the image, links resolved, deepest first. ``above``: directories that
+    are there and that a stub changes, with their owner and mode."""
 
     files: tuple[str, ...]
     directories: tuple[str, ...]
+    above: tuple[tuple[str, tuple[int, int, int]], ...]
     uppers: tuple[tuple[str, str], ...]
 
     @classmethod
@@ -33,13 +35,16 @@ class Stubs:
             if place.paths:
                 continue
             (files if name in _FILES else directories).append(place.path)
-            above = posixpath.dirname(place.path)
-            while above != "/" and not view.find(above).paths:
-                directories.append(above)
-                above = posixpath.dirname(above)
+            parent = posixpath.dirname(place.path)
+            while parent != "/" and not view.find(parent).paths:
+                directories.append(parent)
+                parent = posixpath.dirname(parent)
+        parents = {posixpath.dirname(path) for path in (*files, *directories)} - {"/"}
+        there = [(path, place) for path in parents if (place := view.find(path)).paths]
+        above = sorted((path, _identity(place.paths[0])) for path, place in there)
         ordered = sorted(set(directories), key=lambda path: -path.count("/"))
         uppers = sorted(((overlay.target, overlay.upper) for overlay in overlays), key=lambda pair: -len(pair[0]))
-        return cls(tuple(files), tuple(ordered), tuple(uppers))
+        return cls(tuple(files), tuple(ordered), tuple(above), tuple(uppers))
 
     def _upper(self, path: str) -> Path:
         target, upper = next(pair for pair in self.uppers if pair[0] == "/" or path.startswith(pair[0] + "/"))
@@ -55,3 +60,12 @@ class Stubs:
             path = self._upper(name)
             if path.is_dir() and not path.is_symlink() and not os.listdir(path):
                 path.rmdir()
+        for name, identity in self.above:
+            path = self._upper(name)
+            if path.is_dir() and not os.listdir(path) and not is_opaque(str(path)) and _identity(str(path)) == identity:
+                path.rmdir()
+
+
+def _identity(path: str) -> tuple[int, int, int]:
+    info = os.lstat(path)
+    return info.st_mode, info.st_uid, info.st_gid

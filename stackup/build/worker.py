@@ -19,13 +19,13 @@ from stackup.base.paths import Layout
 from stackup.build import BuildRequest, build_image
 from stackup.build.progress import Event
 
-
-class _Terminated(BaseException):
-    """SIGTERM came: unwind, so that everything is taken away."""
+_TERMINATED = 143
 
 
 def _terminate(_signum: int, _frame: FrameType | None) -> None:
-    raise _Terminated
+    """Unwinds, so that everything is taken away; once. asyncio lets nothing but SystemExit through its callbacks."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise SystemExit(_TERMINATED)
 
 
 def main() -> int:
@@ -48,7 +48,7 @@ def main() -> int:
         return 0
     except StackupError as error:
         tell({"event": "error", "error": error.to_dict()})
-    except (_Terminated, KeyboardInterrupt):
+    except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         return 1

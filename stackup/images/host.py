@@ -66,6 +66,9 @@ class HostBase:
     def _version(self, version: str) -> Path:
         return self.layout.host_images / version[:16]
 
+    def ready(self, version: str) -> bool:
+        return self._version(version).is_dir()
+
     def materialize(self, version: str) -> tuple[str, ...]:
         """Makes the private layer of ``version`` unless it is there; answers notes (what was left out).
 

@@ -32,6 +32,7 @@ _STATE_DIRECTORIES = (
     "var/lib/apt/lists/partial", "var/lib/apt/lists/auxfiles", "var/cache/apt", "var/cache/apt/archives",
     "var/cache/apt/archives/partial", "var/cache/debconf", "var/cache/ldconfig", "var/log/apt",
 )  # fmt: skip
+_ADMINISTRATORS = ("usr/local", "usr/etc", "usr/src")
 _EMPTY_FILES = ("etc/machine-id", "etc/hosts", "etc/hostname", "etc/resolv.conf", "etc/fstab")
 
 
@@ -137,7 +138,7 @@ def _mask(
     directory; packages' own files stay, they are the same on every machine."""
     base = target.strip("/")
     mask.mkdir(parents=True)
-    hidden = set(_unreadable(root, base, skip, {name.strip("/") for name in mount_targets}))
+    hidden = _hidden(root, base, skip, mount_targets)
     for path in sorted(hidden.difference(package_paths(root)) if hidden else ()):
         place = mask / path[len(base) + 1 :]
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -150,6 +151,29 @@ def _mask(
     for directory, _, _ in os.walk(mask, topdown=False):
         relative = os.path.relpath(directory, mask)
         stamp(directory, os.stat(root / base / relative))
+
+
+def _hidden(root: Path, base: str, skip: frozenset[tuple[int, int]], mount_targets: tuple[str, ...]) -> set[str]:
+    """Only what administrators fill is searched; to look at every file of /usr would take seconds."""
+    mounts = {name.strip("/") for name in mount_targets}
+    places = [place for place in _ADMINISTRATORS if place == base or place.startswith(base + "/")]
+    if any(base.startswith(place + "/") for place in _ADMINISTRATORS):
+        places = [base]
+    found: set[str] = set()
+    for place in places:
+        if place in mounts - {base}:
+            continue
+        try:
+            info = os.lstat(root / place)
+        except OSError:
+            continue
+        if not stat.S_ISDIR(info.st_mode):
+            continue
+        if not hostrules.readable(info.st_mode, info.st_uid, info.st_gid) and place != base:
+            found.add(place)
+        else:
+            found.update(_unreadable(root, place, skip, mounts))
+    return found
 
 
 def _unreadable(root: Path, top: str, skip: frozenset[tuple[int, int]], mounts: set[str]) -> Iterator[str]:

@@ -44,7 +44,9 @@ class Image:
         """
         found = []
         for tree in self.trees:
-            parts = [str(path) for layer in reversed(self.layers) if (path := _part(layer.path, tree.target))]
+            # The kernel refuses a layer that is there twice; the upper one of two equal layers hides the lower anyway.
+            layers = dict.fromkeys(layer.path for layer in reversed(self.layers))
+            parts = [str(path) for layer in layers if (path := _part(layer, tree.target))]
             lowers = (*parts, *tree.lowers) or (self.empty,)
             base = writable / tree.slug if writable else None
             upper, work = (str(base / "upper"), str(base / "work")) if base else ("", "")

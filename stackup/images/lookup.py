@@ -32,7 +32,7 @@ class Place:
         return bool(self.paths) and stat.S_ISDIR(self.mode)
 
 
-def _is_opaque(path: str) -> bool:
+def is_opaque(path: str) -> bool:
     try:
         return os.getxattr(path, OPAQUE, follow_symlinks=False) in (b"y", b"x")
     except OSError:
@@ -59,7 +59,7 @@ def _child(directories: tuple[str, ...], name: str) -> tuple[tuple[str, ...], in
             found.append(path)
         else:
             break
-        if _is_opaque(path):
+        if is_opaque(path):
             break
     return tuple(found), mode
 
@@ -125,7 +125,7 @@ class Stack:
                 if entry.name not in seen:
                     info = entry.stat(follow_symlinks=False)
                     seen[entry.name] = not (stat.S_ISCHR(info.st_mode) and info.st_rdev == 0)
-            if _is_opaque(directory):
+            if is_opaque(directory):
                 break
         top = place.path.rstrip("/") + "/"
         for target in self._mounts:

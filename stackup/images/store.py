@@ -165,6 +165,11 @@ class ImageStore:
 
     # Making it usable
 
+    def ready(self, image: Image) -> bool:
+        """Whether ``materialize`` would have nothing to do."""
+        host = not image.host or self.host.ready(image.host_state)
+        return host and all(layer.path.is_dir() for layer in image.layers)
+
     def materialize(self, image: Image) -> None:
         """Unpacks what is not unpacked yet; for ``host``, makes the private copies. Slow the first time only."""
         fitness.check_kernel()

@@ -1,0 +1,284 @@
+"""RUN for real: isolation, users, networks, failures, and what is left when a builder is killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stackup.base.errors import ContainerFault, ImageError
+from stackup.base.paths import Layout
+from stackup.build import BuildRequest, build_image, sweep
+from stackup.build.progress import Event, Output, StepCached
+from stackup.images import Image, ImageStore
+from stackup.images.lookup import Stack
+from tests.support.residue import Watch
+
+pytestmark = pytest.mark.root
+
+
+class Bench:
+    def __init__(self, root: Path, busybox_tar: Path) -> None:
+        self.layout = Layout.at(root)
+        self.context = root / "context"
+        self.context.mkdir()
+        self.store = ImageStore(self.layout)
+        self.store.import_rootfs(busybox_tar, "busybox")
+        self.events: list[Event] = []
+
+    def build(self, text: str, **more: object) -> Image:
+        self.events = []
+        request = BuildRequest(**{"context": str(self.context), "inline": text, "tags": ("out",), **more})  # type: ignore[arg-type]
+        return build_image(request, self.layout, self.events.append)
+
+    def read(self, image: Image, path: str) -> str:
+        self.store.materialize(image)
+        return (Stack(image.overlays(None)).read(path) or b"").decode()
+
+    @property
+    def output(self) -> list[str]:
+        return [event.line for event in self.events if isinstance(event, Output)]
+
+    @property
+    def cached(self) -> int:
+        return sum(isinstance(event, StepCached) for event in self.events)
+
+
+@pytest.fixture
+def bench(state_root: Path, busybox_tar: Path, nothing_left: Watch) -> Iterator[Bench]:
+    yield Bench(state_root, busybox_tar)
+
+
+def test_run_in_both_forms(bench: Bench) -> None:
+    image = bench.build("""
+        FROM busybox
+        ENV GREETING=hello
+        ARG WHO=world
+        WORKDIR /work
+        RUN echo "$GREETING $WHO" > made && pwd && id -u && hostname
+        RUN ["/bin/sh", "-c", "echo $0 > /zero; echo two >&2"]
+        USER alice
+        RUN id -un; id -G; echo $HOME; touch /home/alice/own; touch /no 2>/dev/null || echo refused
+        """)
+    assert bench.output == ["/work", "0", "buildsandbox", "two", "alice", "1000 50", "/home/alice", "refused"]
+    assert bench.read(image, "/work/made") == "hello world\n"
+    assert bench.read(image, "/zero") == "/bin/sh\n"
+    assert len(image.layers) == 5
+
+
+def test_heredoc_scripts(bench: Bench) -> None:
+    bench.build("FROM busybox\nRUN <<EOF\nset -e\nX=1\necho $X $((X + 1))\nEOF\nRUN cat <<A <<B\nnot seen\nA\nseen\nB\n"
+                "RUN <<EOF\n#!/bin/sh\necho by itself\nEOF\n")  # fmt: skip
+    assert bench.output == ["1 2", "seen", "by itself"]
+
+
+def test_isolation_is_that_of_a_service(bench: Bench) -> None:
+    bench.build("""
+        FROM busybox
+        RUN echo pid $$; ls /proc | grep -c '^[0-9]'; mount -t tmpfs x /tmp 2>&1 | grep -ci denied
+        RUN grep CapEff /proc/self/status; grep Seccomp: /proc/self/status; grep NoNewPrivs /proc/self/status
+        RUN echo x > /proc/sys/kernel/hostname 2>&1 || echo read-only; cat /proc/kcore | wc -c; ip -o link | wc -l
+        """)
+    text = "\n".join(bench.output)
+    assert "pid 1" in text
+    assert "CapEff:\t00000000a80425fb" in text
+    assert "Seccomp:\t2" in text
+    assert "read-only" in text
+
+
+def test_runtime_files_are_not_in_the_layer(bench: Bench) -> None:
+    image = bench.build("FROM busybox\nRUN cat /etc/hosts /etc/resolv.conf > /seen\n")
+    paths = {str(path.relative_to(image.layers[-1].path)) for path in image.layers[-1].path.rglob("*")}
+    assert paths - {"etc"} == {"seen"}
+    assert "127.0.0.11" in bench.read(image, "/seen")
+
+
+def test_what_changes_nothing_makes_no_layer(bench: Bench) -> None:
+    image = bench.build("FROM busybox\nWORKDIR /\nRUN true\n")
+    assert len([layer for layer in image.layers[1:] if layer.size > 4096]) == 0
+
+
+def test_deletions_and_the_cache(bench: Bench) -> None:
+    text = "FROM busybox\nRUN mkdir /d && echo 1 > /d/x\nRUN rm -r /d /etc/group\nRUN test ! -e /d\n"
+    first = bench.build(text)
+    assert bench.read(first, "/etc/group") == "" and bench.cached == 0
+    assert bench.build(text).id == first.id
+    assert bench.cached == 3
+    bench.build(text.replace("echo 1", "echo 2"))
+    assert bench.cached == 0
+
+
+def test_only_what_run_sees_counts_for_its_cache(bench: Bench) -> None:
+    text = "FROM busybox\nARG A=1\nARG HTTP_PROXY\nLABEL l=1\nRUN echo $A\n"
+    bench.build(text, args={"FTP_PROXY": "http://one"})
+    bench.build(text.replace("l=1", "l=2"), args={"FTP_PROXY": "http://two"})
+    assert bench.cached == 1
+    bench.build(text, args={"A": "2"})
+    assert bench.cached == 0
+
+
+def test_proxies_reach_run_without_being_declared(bench: Bench) -> None:
+    image = bench.build("FROM busybox\nRUN echo $http_proxy\n", args={"http_proxy": "http://proxy:3128"})
+    assert bench.output == ["http://proxy:3128"]
+    assert not any("proxy" in entry for entry in image.config.env)
+
+
+def test_a_failing_command_is_shown_with_place_output_and_code(bench: Bench) -> None:
+    with pytest.raises(ImageError, match="exit code 9") as caught:
+        bench.build("FROM busybox\n\nRUN echo first && \\\n  echo last >&2 && exit 9\nRUN echo never\n")
+    error = caught.value
+    assert error.where and error.where.line == 3
+    assert "first" in error.snippet and "last" in error.snippet
+    assert "echo first" in error.message
+    assert bench.store.resolve("out") is None
+    assert len(bench.store.layers.diff_ids()) == 1
+
+
+def test_a_command_that_does_not_exist(bench: Bench) -> None:
+    with pytest.raises(ContainerFault, match="not found in the image") as caught:
+        bench.build('FROM busybox\nRUN ["nothere"]\n')
+    assert caught.value.where and caught.value.where.line == 2
+    with pytest.raises(ImageError, match="exit code 127"):
+        bench.build("FROM busybox\nRUN nothere\n")
+
+
+def test_background_processes_end_with_their_step(bench: Bench) -> None:
+    started = time.monotonic()
+    image = bench.build("FROM busybox\nRUN (sleep 30; touch /late) & echo started\n")
+    assert time.monotonic() - started < 20
+    assert bench.output == ["started"]
+    assert not Stack(image.overlays(None)).find("/late").paths
+
+
+def test_networks(bench: Bench) -> None:
+    """default: a bridge of its own, from where the host is seen; none: nothing; host: the host's own."""
+    with socket.create_server(("0.0.0.0", 0)) as server:
+        port = server.getsockname()[1]
+        threading.Thread(target=_greet, args=(server,), daemon=True).start()
+        ask = f"nc -w 2 $(ip route | sed -n 's/^default via \\([0-9.]*\\).*/\\1/p') {port} </dev/null || echo closed"
+        bench.build(f"FROM busybox\nRUN ip -o addr show eth0 | grep -c inet; {ask}\n")
+        assert bench.output == ["1", "greetings"]
+        bench.build(f"FROM busybox\nRUN ls /sys/class/net; nc -w 1 127.0.0.1 {port} </dev/null || echo closed\n",
+                    network="none")  # fmt: skip
+        assert bench.output[-1] == "closed" and "eth0" not in bench.output
+        bench.build(f"FROM busybox\nRUN --network=host nc -w 2 127.0.0.1 {port} </dev/null\n")
+        assert bench.output == ["greetings"]
+
+
+def _greet(server: socket.socket) -> None:
+    while True:
+        try:
+            connection, _ = server.accept()
+        except OSError:
+            return
+        with connection:
+            connection.sendall(b"greetings\n")
+
+
+def test_extra_hosts_and_names(bench: Bench) -> None:
+    hosts = {"db.test": ("10.9.8.7",)}
+    bench.build("FROM busybox\nRUN grep db.test /etc/hosts; hostname\n", extra_hosts=hosts)
+    assert bench.output == ["10.9.8.7\tdb.test", "buildsandbox"]
+
+
+def test_mounts_of_run(bench: Bench) -> None:
+    (bench.context / "input").write_text("from the context\n")
+    cache = "--mount=type=cache,target=/cache/deep,id=c"
+    image = bench.build(f"FROM busybox\nRUN {cache} echo kept > /cache/deep/f\n"
+                        "RUN --mount=type=tmpfs,target=/scratch echo x > /scratch/f\n"
+                        "RUN --mount=type=bind,target=/in cat /in/input; touch /in/x 2>/dev/null || echo read-only\n"
+                        "RUN --mount=type=secret,id=s echo no secret\n")  # fmt: skip
+    assert bench.output == ["from the context", "read-only", "no secret"]
+    assert not Stack(image.overlays(None)).find("/cache").paths
+    assert not Stack(image.overlays(None)).find("/scratch").paths
+    bench.build(f"FROM busybox\nRUN {cache} cat /cache/deep/f # again\n")
+    assert bench.output == ["kept"]
+
+
+def test_a_static_binary_from_scratch(bench: Bench, busybox_root: Path) -> None:
+    (bench.context / "busybox").write_bytes((busybox_root / "bin/busybox").read_bytes())
+    (bench.context / "busybox").chmod(0o755)
+    image = bench.build(
+        'FROM scratch\nCOPY busybox /busybox\nRUN ["/busybox", "touch", "/made"]\nENTRYPOINT ["/busybox"]\n'
+    )
+    layer = image.layers[-1].path
+    assert [str(path.relative_to(layer)) for path in layer.rglob("*")] == ["made"]
+
+
+def worker(bench: Bench, text: str) -> subprocess.Popen[str]:
+    request = BuildRequest(context=str(bench.context), inline=text, tags=("out",))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "stackup.build.worker"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "STACKUP_ROOT": bench.layout.root},
+    )
+    assert process.stdin
+    process.stdin.write(json.dumps(request.to_json()) + "\n")
+    process.stdin.flush()
+    return process
+
+
+def events(process: subprocess.Popen[str]) -> Iterator[dict[str, object]]:
+    assert process.stdout
+    for line in process.stdout:
+        yield json.loads(line)
+
+
+def test_the_worker_speaks_json_lines(bench: Bench) -> None:
+    with worker(bench, "FROM busybox\nRUN echo hello\n") as process:
+        found = list(events(process))
+    assert process.returncode == 0
+    kinds = [event.get("kind", event["event"]) for event in found]
+    assert kinds == ["step", "output", "step-done", "built", "done"]
+    assert all(isinstance(event.get("text"), str) for event in found[:-1])
+    image = bench.store.resolve("out")
+    assert image and found[-1]["image"] == image.id
+
+
+def test_the_worker_tells_errors(bench: Bench) -> None:
+    with worker(bench, "FROM busybox\nRUN exit 3\n") as process:
+        *_, last = events(process)
+    assert process.returncode == 1
+    assert last["event"] == "error"
+    assert isinstance(last["error"], dict) and last["error"]["where"]["line"] == 2
+
+
+@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_builder_leaves_nothing_visible(bench: Bench, signum: signal.Signals) -> None:
+    with worker(bench, "FROM busybox\nRUN echo one > /one\nRUN echo running; sleep 1000\n") as process:
+        next(event for event in events(process) if event.get("line") == "running")
+        process.send_signal(signum)
+        process.wait(10)
+    deadline = time.monotonic() + 10
+    while _sleepers() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not _sleepers(), "what it started must die with it"
+    assert bench.store.resolve("out") is None
+    sweep(bench.layout)
+    assert [path.name for path in (bench.layout.build_cache / ".work").iterdir()] == [".gate"]
+    bench.build("FROM busybox\nRUN echo one > /one\n")
+    assert bench.cached == 1, "the step that was done before counts"
+
+
+def _sleepers() -> list[str]:
+    found = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    return [line for line in found.splitlines() if "sleep 1000" in line]
+
+
+def test_two_builds_do_a_common_step_once(bench: Bench) -> None:
+    text = "FROM busybox\nRUN echo did it; sleep 1; cat /proc/sys/kernel/random/uuid > /id\n"
+    with worker(bench, text) as first, worker(bench, text) as second:
+        seen = [*events(first), *events(second)]
+    assert sum(event.get("line") == "did it" for event in seen) == 1
+    assert {event["image"] for event in seen if event["event"] == "done"} == {bench.store.images()[0].id}

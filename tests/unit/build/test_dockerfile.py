@@ -1,0 +1,129 @@
+"""Reading Dockerfiles: lines, continuations, directives, flags, heredocs, places of errors."""
+
+from __future__ import annotations
+
+import pytest
+
+from stackup.base.errors import StackFileError
+from stackup.build.dockerfile import Instruction, parse_dockerfile
+
+
+def parse(text: str) -> tuple[Instruction, ...]:
+    return parse_dockerfile(text, "Dockerfile").instructions
+
+
+def test_keywords_in_any_case_and_white_space() -> None:
+    (first, second) = parse("  from  host\n\trun\techo  hi  \n")
+    assert (first.keyword, first.rest) == ("FROM", "host")
+    assert (second.keyword, second.rest) == ("RUN", "echo  hi")
+
+
+def test_continued_lines_keep_their_place_and_lose_comments() -> None:
+    (_, run, cmd) = parse("FROM host\n\n# note\nRUN a \\\n  # not part of it\n  b \\  \n\n  && c\nCMD x\n")
+    assert run.rest == "a   b   && c"
+    assert (run.position.line, run.end_line) == (4, 8)
+    assert cmd.position.line == 9
+
+
+def test_an_empty_continuation_line_is_warned_about() -> None:
+    warnings = parse_dockerfile("FROM host\nRUN a \\\n\n b\n", "D").warnings
+    assert warnings == ("D:3: an empty line continues the instruction above",)
+
+
+def test_an_escaped_escape_does_not_continue() -> None:
+    (_, run, other) = parse("FROM host\nRUN echo \\\\\nCMD x\n")
+    assert run.rest == "echo \\\\"
+    assert other.keyword == "CMD"
+
+
+def test_escape_directive() -> None:
+    (_, copy, run) = parse("# escape=`\nFROM host\nCOPY a C:\\\\\nRUN x `\n y\n")
+    assert copy.rest == "a C:\\\\"
+    assert run.rest == "x  y"
+
+
+def test_a_directive_after_a_comment_is_a_comment() -> None:
+    found = parse_dockerfile("# comment\n# escape=`\nFROM host\n", "D")
+    assert found.escape == "\\"
+
+
+def test_syntax_directive_and_byte_order_mark() -> None:
+    assert parse("\ufeff# syntax=docker/dockerfile:1\nFROM host\n")[0].position.line == 2
+
+
+def test_windows_line_ends() -> None:
+    assert parse("FROM host\r\nRUN a \\\r\n b\r\n")[1].rest == "a  b"
+
+
+@pytest.mark.parametrize(
+    ("line", "json"),
+    [
+        ('CMD ["a", "b c"]', ("a", "b c")), ("CMD []", ()), ("CMD ['a']", None), ('CMD ["a", 1]', None),
+        ('CMD ["a"', None), ("CMD a b", None), ('RUN [ "x" ]', ("x",)), ('VOLUME ["/a", "/b"]', ("/a", "/b")),
+        ('ENV ["a"]=b', None),
+    ],
+)  # fmt: skip
+def test_json_forms(line: str, json: tuple[str, ...] | None) -> None:
+    assert parse(f"FROM host\n{line}\n")[1].json == json
+
+
+def test_flags() -> None:
+    item = parse("FROM host\nCOPY --from=build --chown=a:b --link src dst\n")[1]
+    assert (item.flag("from"), item.flag("chown"), item.flag("link"), item.flag("chmod")) == (
+        "build",
+        "a:b",
+        "true",
+        "",
+    )
+    assert item.words == ["src", "dst"]
+
+
+def test_flags_end_at_the_first_other_word() -> None:
+    assert parse("FROM host\nRUN echo --from=x\n")[1].flags == ()
+    assert parse("FROM host\nRUN --network=none -- --version\n")[1].rest == "--version"
+
+
+def test_heredocs() -> None:
+    text = "FROM host\nRUN <<EOF\necho $A\n# kept\nEOF\nCOPY <<'one' <<-two /d/\nx\none\n\ty\n\ttwo\n"
+    text += "RUN cat <<A | sh\nls\nA\n"
+    (_, script, copy, piped) = parse(text)
+    assert script.heredocs[0].content == "echo $A\n# kept\n"
+    assert script.heredocs[0].expand
+    assert [(item.name, item.content, item.expand) for item in copy.heredocs] == [
+        ("one", "x\n", False),
+        ("two", "y\n", True),
+    ]
+    assert piped.rest == "cat <<A | sh"
+    assert piped.heredocs[0].content == "ls\n"
+
+
+def test_what_is_not_a_heredoc() -> None:
+    assert parse("FROM host\nRUN cat <<<word && echo $((1 << 2))\n")[1].heredocs == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "reason", "hint"),
+    [
+        ("FROM host\nEXPSE 80\n", 2, "unknown instruction EXPSE", "EXPOSE"),
+        ("FROM host\n\nCOPY --form=x a b\n", 3, "no flag --form", "--from"),
+        ("FROM host\nRUN <<EOF\nx\n", 2, "heredoc EOF is not ended", ""),
+        ("FROM host\nWORKDIR\n", 2, "needs arguments", ""),
+        ("# escape=x\nFROM host\n", 1, "escape directive", ""),
+    ],
+)
+def test_problems_have_a_place(text: str, line: int, reason: str, hint: str) -> None:
+    with pytest.raises(StackFileError, match=reason) as caught:
+        parse(text)
+    assert caught.value.where and caught.value.where.line == line
+    assert hint in caught.value.hint
+
+
+def test_all_problems_at_once() -> None:
+    with pytest.raises(StackFileError) as caught:
+        parse("FROM host\nFOO\nBAR\n")
+    assert [error.where and error.where.line for error in caught.value.details] == [2, 3]
+
+
+def test_nothing() -> None:
+    with pytest.raises(StackFileError, match="holds no instructions"):
+        parse("# only a comment\n")
