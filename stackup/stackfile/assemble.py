@@ -135,7 +135,7 @@ class Assembler:
         self, entry: Node, path: str, environment: Environment, chain: tuple[str, ...], directory: Path
     ) -> Node | None:
         paths = entry.get("path")
-        names = [item.value for item in paths.value] if paths is not None else []
+        names = _texts(paths)
         if not names:
             self.problems.add(entry, f"cannot use {path}: the path of the file to include is missing")
             return None
@@ -164,7 +164,7 @@ class Assembler:
         self, entry: Node, path: str, environment: Environment, directory: Path, where: Path
     ) -> Environment | None:
         env_files = entry.get("env_file")
-        names = [item.value for item in env_files.value] if env_files is not None else []
+        names = _texts(env_files)
         files = tuple(str(self.local(name, directory)) for name in names if name != "/dev/null")
         for name, file in zip(names, files, strict=False):
             if not self.sources.exists(Path(file)):
@@ -199,6 +199,10 @@ def resolve_content(tree: Node, environment: Environment) -> None:
             value = environment.get(name) if name and "content" not in node.value else None
             if value is not None:
                 node.value["content"] = node.under(value)
+
+
+def _texts(node: Node | None) -> list[str]:
+    return [item.value for item in node.value if type(item.value) is str] if node is not None else []
 
 
 def _children(tree: Node, section: str) -> list[Node]:

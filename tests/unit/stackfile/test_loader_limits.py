@@ -112,3 +112,17 @@ def test_loading_needs_neither_networkx_nor_pyroute2() -> None:
 def test_grammar_and_model_know_the_same_attributes() -> None:
     model = set(Service.model_fields) - {"name", "extensions", "stackup"}
     assert model == set(SERVICE_FIELDS) - {"extends", "x-stackup"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "include: [{path: [null]}]\nservices: {}",
+        "include: [{path: a.yaml, env_file: [null]}]\nservices: {}",
+        "services: {a: {image: i, shm_size: .nan, cpus: .inf, scale: .nan}}",
+        "services: {a: {image: i, links: [null], volumes_from: [1], env_file: [null], label_file: [[]]}}",
+        "services: {a: {image: i, extends: {service: a, file: [x]}}}",
+    ],
+)
+def test_what_fuzzing_found(tmp_path: Path, text: str) -> None:
+    try_load(tmp_path, text.encode())
