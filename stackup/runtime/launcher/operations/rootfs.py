@@ -40,6 +40,11 @@ class OpenSource(Operation):
         stage.sources[self.index] = stage.kernel.clone_tree(self.source, recursive=self.recursive)
 
 
+# Whatever this kernel was configured with: an upper directory holds whole files at their own places, so that it can
+# become an image layer.
+_PLAIN_UPPER = (("redirect_dir", "off"), ("metacopy", "off"), ("index", "off"))
+
+
 class MountOverlay(Operation):
     """One overlay of the root file system at its place below the mount point that becomes the root."""
 
@@ -82,7 +87,7 @@ class MountOverlay(Operation):
     def _options(self) -> list[tuple[str, str | None]]:
         options: list[tuple[str, str | None]] = [("lowerdir+", lower) for lower in self.lowers]
         if self.upper:
-            options += [("upperdir", self.upper), ("workdir", self.work)]
+            options += [("upperdir", self.upper), ("workdir", self.work), *_PLAIN_UPPER]
             if self.volatile:
                 options.append(("volatile", None))
         return options
@@ -97,6 +102,7 @@ class MountOverlay(Operation):
             data = "lowerdir=" + ":".join(item[len(shared) + 1 :] for item in lowers)
         if self.upper:
             data += f",upperdir={_escaped(self.upper)},workdir={_escaped(self.work)}"
+            data += "".join(f",{key}={value}" for key, value in _PLAIN_UPPER)
             data += ",volatile" if self.volatile else ""
         stage.kernel.mount("overlay", self.place, "overlay", 0, data)
 
