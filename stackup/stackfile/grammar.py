@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stackup.stackfile.forms import Form, ListOf, MapOf, Pairs, Reader, Record, show
+from stackup.stackfile.forms import Form, ListOf, MapOf, Pairs, Reader, Record, merge, show
 from stackup.stackfile.grammar_extras import STACK_EXTRAS
 from stackup.stackfile.grammar_parts import FLAG, LABELS, NAME, OPTIONS, TEXT, TEXTS
 from stackup.stackfile.grammar_service import SERVICE
@@ -55,10 +55,7 @@ class _Pools(ListOf):
 
     def merge(self, base: Node, over: Node) -> Node:
         known = {pool.text("subnet"): pool for pool in base.value}
-        pools = [
-            _POOL.merge(known[pool.text("subnet")], pool) if pool.text("subnet") in known else pool
-            for pool in over.value
-        ]
+        pools = [merge(_POOL, known.get(pool.text("subnet"), pool), pool) or pool for pool in over.value]
         return over.with_value(pools)
 
 

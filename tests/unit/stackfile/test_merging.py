@@ -165,3 +165,14 @@ def test_equal_resources_may_come_from_two_includes(tmp_path: Path) -> None:
         b__yaml="services: {b: {image: x, networks: [n]}}\nnetworks: {n: {internal: true}}\n",
     )
     assert load_in(tmp_path).stack.networks["n"].internal
+
+
+def test_address_pools_of_one_subnet_are_joined(tmp_path: Path) -> None:
+    text = "services: {s: {image: i, networks: [n]}}\nnetworks: {n: {ipam: {config: %s}}}\n"
+    write(
+        tmp_path,
+        a__yaml=text % "[{subnet: 10.1.0.0/16, gateway: 10.1.0.1}, {subnet: 10.2.0.0/16}]",
+        b__yaml=text % "[{subnet: 10.1.0.0/16, ip_range: 10.1.1.0/24}]",
+    )
+    (pool,) = load_in(tmp_path, "a.yaml", "b.yaml").stack.networks["n"].ipam.config
+    assert (pool.gateway, pool.ip_range) == ("10.1.0.1", "10.1.1.0/24")
