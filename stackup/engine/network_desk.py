@@ -231,7 +231,8 @@ class NetworkDesk:
                 self._attachments[container.id] = attachments
                 self._register(container, attachments)
                 self._resume_ports(container, kept)
-        for fd in kept.values():
+        for name, fd in kept.items():  # of containers that have ended: the predecessor had no time to give them back
+            await self._launcher.unstore(name)
             os.close(fd)
         states = [NetworkState.from_dict(record["state"]) for record in networks.values()]
         living = [item for found in self._attachments.values() for item in found]

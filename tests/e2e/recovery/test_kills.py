@@ -1,0 +1,247 @@
+"""kill -9 and SIGTERM of the supervisor, the launcher, both, the command line and containers: a pause, not a loss."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.faults import seed
+from tests.support.scenario import Scenario
+from tests.support.waiting import eventually, gone, page
+
+pytestmark = pytest.mark.root
+
+LINES = 3000
+PRINTER = f"""
+    services:
+      printer:
+        image: busybox
+        command:
+          - sh
+          - -c
+          - |
+            i=0
+            while [ $$i -lt {LINES} ]; do
+              echo "line $$i of what must not be torn"; echo "other $$i" >&2
+              i=$$((i+1)); echo $$i > /shared/progress; usleep 2000
+            done
+            echo end; exec sleep 1000
+        volumes: ["./shared:/shared"]
+        stop_signal: SIGKILL
+    """
+
+
+def kill(scenario: Scenario, *kinds: str, signum: int = signal.SIGKILL) -> None:
+    """All of them at once; answers when they are gone."""
+    pids = [scenario.daemon(kind) for kind in kinds]
+    for pid in pids:
+        os.kill(pid, signum)
+    for pid in pids:
+        gone(pid)
+
+
+def both_are_back(scenario: Scenario, old: set[int]) -> None:
+    eventually(lambda: not {scenario.daemon("launcher"), scenario.daemon("supervisor")} & old, "new processes", 5)
+
+
+def test_no_line_is_lost_or_torn_through_kills_of_everything(scenario: Scenario) -> None:
+    shared = scenario.directory / "shared"
+    shared.mkdir()
+    scenario.compose(PRINTER)
+    scenario.stackup("up", "-d").ok()
+    draw = random.Random(seed())
+
+    def progress() -> int:
+        return int((shared / "progress").read_text() or 0) if (shared / "progress").exists() else 0
+
+    def prints_on(lines: int) -> None:
+        mark = min(progress() + lines, LINES)
+        eventually(lambda: progress() >= mark, f"{lines} more lines", 20)
+
+    prints_on(50)
+    before = scenario.pid("printer")
+    ways = [("supervisor",), ("launcher",), ("launcher", "supervisor"), ("supervisor", "launcher")]
+    draw.shuffle(ways)
+    for way in ways:
+        kill(scenario, *way)
+        prints_on(draw.randrange(20, 300))  # also while nobody is there who reads
+        if len(way) == 2:
+            scenario.stackup("up", "-d").ok()
+        prints_on(20)
+    assert scenario.pid("printer") == before
+    eventually(lambda: scenario.logs().rstrip().endswith("end"), "the last line", 40)
+    found = scenario.logs().splitlines()
+    assert [line for line in found if line.startswith("line")] == [
+        f"line {number} of what must not be torn" for number in range(LINES)
+    ]
+    assert [line for line in found if line.startswith("other")] == [f"other {number}" for number in range(LINES)]
+    assert len(found) == 2 * LINES + 1
+
+
+def test_a_container_that_writes_while_nobody_reads_waits_and_goes_on(scenario: Scenario) -> None:
+    """More than a pipe holds."""
+    (scenario.directory / "shared").mkdir()
+    scenario.compose("""
+        services:
+          printer:
+            image: busybox
+            command: ["sh", "-c", "echo ready; read go < /shared/go; seq 400000; echo end; exec sleep 1000"]
+            volumes: ["./shared:/shared"]
+            stop_signal: SIGKILL
+        """)
+    go = scenario.directory / "shared/go"
+    os.mkfifo(go)
+    scenario.stackup("up", "-d").ok()
+    eventually(lambda: "ready" in scenario.logs(), "ready")
+    printer = scenario.pid("printer")
+    kill(scenario, "launcher", "supervisor")
+    with go.open("w") as file:
+        file.write("go\n")
+
+    def child() -> int | None:
+        text = Path(f"/proc/{printer}/task/{printer}/children").read_text().split()
+        return next((int(pid) for pid in text if Path(f"/proc/{pid}/wchan").read_text() == "pipe_write"), None)
+
+    if Path("/proc/self/wchan").read_text() != "0":
+        eventually(child, "it waits in write")
+    assert os.path.exists(f"/proc/{printer}")
+    scenario.stackup("up", "-d").ok()
+    eventually(lambda: scenario.logs("-n", "1").strip() == "end", "the last line", 30)
+    assert scenario.logs().split() == ["ready", *map(str, range(1, 400001)), "end"]
+
+
+@pytest.mark.parametrize("whom", ["supervisor", "launcher"])
+def test_sigterm_is_a_change_of_guard(scenario: Scenario, whom: str) -> None:
+    scenario.compose("""
+        services:
+          web: {image: busybox, command: httpd -f -p 80 -h /etc, ports: ["8080:80"], stop_signal: SIGKILL}
+        """)
+    scenario.stackup("up", "-d").ok()
+    web, old = scenario.pid("web"), {scenario.daemon("launcher"), scenario.daemon("supervisor")}
+    kill(scenario, whom, signum=signal.SIGTERM)
+    if whom == "launcher":
+        for pid in old:
+            gone(pid)
+    scenario.stackup("up", "-d").ok()
+    assert scenario.pid("web") == web
+    assert "root:" in page("http://127.0.0.1:8080/passwd")
+    assert scenario.state("web") == "running"
+
+
+def test_both_killed_then_every_command(scenario: Scenario) -> None:
+    scenario.compose("""
+        services:
+          web: {image: busybox, command: [sh, -c, "echo hello; exec sleep 1000"], stop_signal: SIGKILL}
+        """)
+    for command in (["ps"], ["logs"], ["stop"], ["up", "-d"], ["exec", "-T", "web", "true"], ["restart"], ["down"]):
+        scenario.stackup("up", "-d").ok()
+        eventually(lambda: "hello" in scenario.logs(), "hello")
+        kill(scenario, "launcher", "supervisor")
+        done = scenario.stackup(*command).ok()
+        assert command != ["logs"] or "hello" in done.out
+        assert command != ["ps"] or "web" in done.out
+
+
+def test_each_policy_after_a_kill(scenario: Scenario) -> None:
+    scenario.compose("""
+        x-base: &base {image: busybox, command: sleep 1000, stop_signal: SIGKILL}
+        services:
+          none: {<<: *base}
+          always: {<<: *base, restart: always}
+          unless: {<<: *base, restart: unless-stopped}
+          failure: {<<: *base, restart: on-failure}
+          once: {<<: *base, restart: "on-failure:1"}
+        """)
+    scenario.stackup("up", "-d").ok()
+    for _ in range(2):
+        names = [row["Service"] for row in scenario.ps()]
+        before = {name: scenario.pid(name) for name in names}
+        for pid in before.values():
+            os.kill(pid, signal.SIGKILL)
+            gone(pid)
+        for name in {"always", "unless", "failure"}:
+            eventually(lambda name=name, old=before[name]: scenario.pid(name) != old, f"{name} is back")
+    assert scenario.has_state("none", "exited")["ExitCode"] == 137
+    assert scenario.has_state("once", "exited")["ExitCode"] == 137
+
+
+def test_a_crash_loop_is_taken_down_at_once(scenario: Scenario) -> None:
+    scenario.compose("""
+        services:
+          loop: {image: busybox, command: "false", restart: always}
+          slow: {image: busybox, command: "nothing-like-this", restart: always, depends_on: [loop]}
+        """)
+    scenario.stackup("up", "-d").refused("nothing-like-this")
+    eventually(lambda: "Restarting" in scenario.row("loop")["Status"], "it restarts")
+    assert scenario.stackup("stop").ok().seconds < 8
+    assert scenario.has_state("loop", "exited")
+    scenario.stackup("start", "loop").ok()
+    eventually(lambda: "Restarting" in scenario.row("loop")["Status"], "it restarts again")
+    assert scenario.stackup("down").ok().seconds < 8
+
+
+def test_restarts_in_a_row_keep_names_and_ports(scenario: Scenario) -> None:
+    scenario.compose("""
+        services:
+          web: {image: busybox, command: httpd -f -p 80 -h /etc, ports: ["8080:80"], stop_signal: SIGKILL}
+          client: {image: busybox, command: sleep 1000, stop_signal: SIGKILL}
+        """)
+    scenario.stackup("up", "-d").ok()
+    for _ in range(4):
+        scenario.stackup("restart", "web").ok()
+    assert "root:" in page("http://127.0.0.1:8080/passwd")
+    assert "root:" in scenario.run_in("client", "wget -q -O - http://web/passwd")
+
+
+def test_interrupts_at_any_moment_leave_no_process_behind(scenario: Scenario) -> None:
+    services = "\n".join(
+        f"          s{number}: {{image: busybox, command: sleep 1000, stop_signal: SIGKILL}}" for number in range(6)
+    )
+    scenario.compose(f"        services:\n{services}\n")
+    draw = random.Random(seed())
+    for _ in range(5):
+        up = scenario.start("up", "--no-color")
+        up.shows(draw.choice(["create", "Creat", "s0", "start"]) + "|s\\d")
+        up.read(draw.random() / 4)
+        up.send(signal.SIGINT)
+        assert up.ends() == 130, up.text
+        assert scenario.ps() == []
+        assert not [row for row in scenario.ps("-a") if scenario.pids(row["Service"])]
+
+
+def test_a_killed_command_line_leaves_the_work_to_the_supervisor(scenario: Scenario) -> None:
+    scenario.compose("""
+        services:
+          first:
+            image: busybox
+            command: sleep 1000
+            healthcheck: {test: "test -e /well", interval: 100ms}
+            stop_signal: SIGKILL
+          second: {image: busybox, command: sleep 1000, depends_on: {first: {condition: service_healthy}},
+                   stop_signal: SIGKILL}
+        """)
+    up = scenario.start("up", "-d")
+    eventually(lambda: [row for row in scenario.ps() if row["Service"] == "first"], "first runs")
+    up.send(signal.SIGKILL)
+    up.ends()
+    scenario.run_in("first", "touch /well")
+    scenario.has_state("second", "running")
+
+
+def test_the_successor_answers_within_two_seconds(scenario: Scenario) -> None:
+    scenario.compose("services: {web: {image: busybox, command: sleep 1000, stop_signal: SIGKILL}}")
+    scenario.stackup("up", "-d").ok()
+    took = []
+    for _ in range(3):
+        scenario.kill_daemon("supervisor")
+        began = time.monotonic()
+        assert re.search(r"\bUp\b", scenario.stackup("ps").ok().out)
+        took.append(time.monotonic() - began)
+    print("answers after", [f"{seconds:.2f} s" for seconds in took])
+    assert min(took) < 2
