@@ -23,6 +23,7 @@ from stackup.base.paths import Layout
 from stackup.base.version import VERSION
 from stackup.control.client import supervisor_argv
 from stackup.control.protocol import PROTOCOL, Request
+from stackup.control.pulse import WatchedSelector
 from stackup.control.server import Connection, Server
 from stackup.engine.operations import Asked
 from stackup.engine.project import NotOpened, Project
@@ -45,7 +46,8 @@ def main(project: str) -> int:
     for sock in (channel, listener):
         sock.set_inheritable(False)
     _take_lock(layout, project)
-    return asyncio.run(Supervisor(project, layout, channel, listener).run())
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(WatchedSelector())) as runner:
+        return runner.run(Supervisor(project, layout, channel, listener).run())
 
 
 def _raise_open_files() -> None:

@@ -65,15 +65,19 @@ class Creator:
         image = await self._image(stack, service)
         await self._join_external_networks(stack, service)
         volumes = plan_volumes(stack, service, image.config, inherit.definition if inherit else None)
-        definition = self._define(stack, service, image, number, name, volumes, created)
-        container = Container(definition, State(Phase.CREATED.value), world.records, world.publish)
-        world.records.add_container(definition, container.state)
-        world.containers[container.id] = container
+        async with world.creations:  # one a round of the loop, which has others to serve, too
+            definition = self._define(stack, service, image, number, name, volumes, created)
+            container = Container(definition, State(Phase.CREATED.value), world.records, world.publish)
+            world.records.add_container(definition, container.state)
+            world.containers[container.id] = container
+            await asyncio.sleep(0)
         try:
             if volumes:  # filling one may take long
                 await asyncio.to_thread(self._make, stack, service, image, definition, volumes)
             else:  # a few milliseconds, most of it Python: a thread would only make the loop wait for the interpreter
-                self._make(stack, service, image, definition, volumes)
+                async with world.creations:
+                    self._make(stack, service, image, definition, volumes)
+                    await asyncio.sleep(0)
         except BaseException:
             await self._undo(container, volumes=inherit is None)
             raise

@@ -50,6 +50,7 @@ class World:
     execs: Execs = field(default_factory=Execs)
     settling: bool = False
     leaving: bool = False  # this process ends, and another one will take over
+    creations: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
     starts: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(STARTS_IN_FLIGHT))
 
     fit: set[tuple[tuple[str, ...], ...]] = field(default_factory=set)  # stacks of lowers that overlayfs accepts here
