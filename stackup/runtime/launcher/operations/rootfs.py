@@ -11,6 +11,8 @@ from stackup.runtime.launcher.operations.base import Operation, Refusal, Stage
 
 _EINVAL, _ENOENT, _ENOTDIR, _EISDIR = 22, 2, 20, 21
 _KERNEL_MOUNT = mounts.RDONLY | mounts.NOSUID | mounts.NODEV | mounts.NOEXEC
+# Of the 4096 bytes that mount(2) takes as options; the rest is for the writable layer.
+_LOWERS_ROOM = 2500
 # What may be mounted inside /proc: what runc allows (libcontainer/rootfs_linux.go, checkProcMount).
 _PROC_ALLOWED = frozenset(
     f"/proc/{name}"
@@ -93,18 +95,21 @@ class MountOverlay(Operation):
         return options
 
     def _mount_the_old_way(self, stage: Stage) -> None:
-        """mount(2): its options share one page, so long lists of layers are given relative to their parent."""
-        lowers = [_escaped(lower) for lower in self.lowers]
-        shared = os.path.commonpath(lowers)
-        data = "lowerdir=" + ":".join(lowers)
-        if len(data) > 3000 and len(shared) > 1 and shared not in lowers:
-            stage.kernel.chdir(shared.replace("\\", ""))
-            data = "lowerdir=" + ":".join(item[len(shared) + 1 :] for item in lowers)
+        """mount(2): its options share one page, so long lists of layers are given by the numbers of descriptors."""
+        fds: list[int] = []
+        lowers = ":".join(_escaped(lower) for lower in self.lowers)
+        if len(lowers) > _LOWERS_ROOM:
+            fds = [stage.kernel.open(lower, os.O_PATH | os.O_CLOEXEC) for lower in self.lowers]
+            stage.kernel.chdir("/proc/self/fd")
+            lowers = ":".join(str(fd) for fd in fds)
+        data = f"lowerdir={lowers}"
         if self.upper:
             data += f",upperdir={_escaped(self.upper)},workdir={_escaped(self.work)}"
             data += "".join(f",{key}={value}" for key, value in _PLAIN_UPPER)
             data += ",volatile" if self.volatile else ""
         stage.kernel.mount("overlay", self.place, "overlay", 0, data)
+        for fd in fds:
+            stage.kernel.close(fd)
 
 
 def _knows_fsconfig() -> bool:
@@ -374,14 +379,20 @@ class MaskPath(Operation):
         except (FileNotFoundError, NotADirectoryError):
             return
         if is_directory(kernel.file_kind(place)[1]):
-            if stage.empty_fd < 0:
-                stage.empty_fd = kernel.filesystem("tmpfs", (("size", "0"), ("nr_inodes", "2")), _KERNEL_MOUNT)
-            tree = kernel.clone_tree("", dirfd=stage.empty_fd)
-            kernel.attach(tree, self.target, 0, to_fd=place)
+            kernel.attach(self._empty(stage), self.target, 0, to_fd=place)
         else:
             tree = kernel.clone_tree("", dirfd=self._null(stage))
             kernel.attach(tree, self.target, mounts.RDONLY | mounts.NOSUID | mounts.NOEXEC, to_fd=place)
         kernel.close(place)
+
+    def _empty(self, stage: Stage) -> int:
+        """The same empty file system for all. Before Linux 6.15 only what is attached can be cloned: the first
+        directory gets the original, and the clones are made from there."""
+        if stage.empty_fd >= 0:
+            return stage.kernel.clone_tree("", dirfd=stage.empty_fd)
+        tree = stage.kernel.filesystem("tmpfs", (("size", "0"), ("nr_inodes", "2")), _KERNEL_MOUNT)
+        stage.empty_fd = stage.kernel.open(".", os.O_PATH | os.O_CLOEXEC, dir_fd=tree)
+        return tree
 
     def _null(self, stage: Stage) -> int:
         """The container's own /dev/null, and really that device, not a link that an image put there."""
