@@ -7,20 +7,20 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stackup.base import names
 from stackup.base.errors import ImageError, Position, StackFileError, StackupError
 from stackup.base.paths import Layout
 from stackup.base.workroom import Workroom
-from stackup.build import buildnet
 from stackup.build.cache import Done, StepCache, step_key
+from stackup.build.command import Command, OnLine
 from stackup.build.dockerfile import Dockerfile, Instruction, parse_dockerfile
 from stackup.build.filesystem import Steps
 from stackup.build.ignore import IgnoreError, IgnoreRules
 from stackup.build.metadata import HANDLERS, Scope
 from stackup.build.progress import Built, Noted, OnProgress, Output, StepCached, StepDone, StepStarted, Warned
 from stackup.build.request import BuildRequest
-from stackup.build.sandbox import Sandbox
 from stackup.build.sources import Source
 from stackup.build.stages import SCRATCH, BuildPlan, Stage, find_stage, plan_stages
 from stackup.build.state import State
@@ -29,8 +29,12 @@ from stackup.images import Image, ImageStore, usage
 from stackup.images.host import STATE_LABEL
 from stackup.images.lookup import Stack
 from stackup.images.store import host_platform, parse_reference
+from stackup.linux.overlay import Overlay
 from stackup.oci import image as oci
 from stackup.runtime.cgroups import remove_cgroups
+
+if TYPE_CHECKING:
+    from stackup.build.sandbox import Sandbox
 
 _CHANGES_FILES = ("RUN", "COPY", "ADD", "WORKDIR")
 _INLINE = "dockerfile_inline"
@@ -58,7 +62,7 @@ def build_image(request: BuildRequest, layout: Layout, on_progress: OnProgress |
         try:
             return builder.build()
         finally:
-            builder.sandbox.close()
+            builder.close()
 
 
 def sweep(layout: Layout) -> None:
@@ -69,6 +73,8 @@ def sweep(layout: Layout) -> None:
     before = {path.name for path in workroom.path.iterdir() if not path.name.startswith(".")}
     workroom.sweep()
     for name in before - {path.name for path in workroom.path.iterdir()}:
+        from stackup.build import buildnet  # costs more to import than a cached build takes
+
         owner = _owner(name)
         remove_cgroups(names.project_cgroup(owner, layout.root))
         buildnet.purge(layout, owner)
@@ -151,7 +157,7 @@ class _Builder:
 
     def __post_init__(self) -> None:
         self.cache = StepCache(self.layout, self.store)
-        self.sandbox = Sandbox(self.layout, self.room, self.owner)
+        self._sandbox: Sandbox | None = None
         self.context = Source.directory(
             Path(self.request.context), _ignore_rules(self.request, Path(self.request.context))
         )
@@ -159,7 +165,7 @@ class _Builder:
         self.steps = Steps(
             store=self.store,
             cache=self.cache,
-            sandbox=self.sandbox,
+            run_command=self._run_command,
             room=self.room,
             request=self.request,
             find_source=self._find_source,
@@ -167,6 +173,17 @@ class _Builder:
             on_note=lambda message: self.say(Noted(message)),
             epoch=self._epoch(),
         )
+
+    def _run_command(self, overlays: tuple[Overlay, ...], command: Command, on_line: OnLine) -> int:
+        if self._sandbox is None:
+            from stackup.build.sandbox import Sandbox  # as above
+
+            self._sandbox = Sandbox(self.layout, self.room, self.owner)
+        return self._sandbox.run(overlays, command, on_line)
+
+    def close(self) -> None:
+        if self._sandbox is not None:
+            self._sandbox.close()
 
     def _epoch(self) -> int | None:
         text = self.request.args.get(_EPOCH, "")

@@ -17,12 +17,12 @@ from stackup.base.clock import now_ns, rfc3339
 from stackup.base.errors import ImageError, StackFileError
 from stackup.base.workroom import delete
 from stackup.build.cache import Done, StepCache, step_key
+from stackup.build.command import Command, RunCommand
 from stackup.build.copying import Copy, read_copy
 from stackup.build.dockerfile import Instruction
 from stackup.build.metadata import PROXIES, Scope
 from stackup.build.mounts import RunMount, read_mounts
 from stackup.build.request import BuildRequest
-from stackup.build.sandbox import Command, Sandbox
 from stackup.build.sources import Source
 from stackup.build.state import State
 from stackup.build.stubs import Stubs
@@ -42,7 +42,7 @@ class Steps:
 
     store: ImageStore
     cache: StepCache
-    sandbox: Sandbox
+    run_command: RunCommand
     room: Path
     request: BuildRequest
     find_source: Callable[[str], Source]
@@ -126,7 +126,7 @@ class Steps:
             network,
             self.request.extra_hosts,
             self.request.shm_size,
-            tuple(mount.mount for mount in mounts),
+            tuple(mounts),
         )
         return self._step(state, item, key, lambda overlays: self._run(overlays, command, item, mounts))
 
@@ -135,7 +135,7 @@ class Steps:
         stubs = Stubs.before(overlays, tuple(mount.target for mount in mounts))
         for mount in mounts:
             mount.make()
-        code = self.sandbox.run(overlays, command, self._output)
+        code = self.run_command(overlays, command, self._output)
         if code:
             raise ImageError(
                 f"cannot build: the command failed with exit code {code}: {_shown(item)}",

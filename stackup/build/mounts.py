@@ -15,15 +15,17 @@ from stackup.base.names import short_hash
 from stackup.base.paths import Layout
 from stackup.build import arguments
 from stackup.build.dockerfile import Instruction
-from stackup.oci.runtime import Mount
 
 
 @dataclass(frozen=True, slots=True)
 class RunMount:
-    """``directory``: to be made before, with ``owner`` and ``mode``, unless empty."""
+    """``kind``, ``source`` and ``options`` as mount(8) writes them. ``directory``: to be made before, with ``owner``
+    and ``mode``, unless empty."""
 
     target: str
-    mount: Mount
+    kind: str
+    source: str
+    options: tuple[str, ...]
     directory: str = ""
     owner: tuple[int, int] = (0, 0)
     mode: int = 0o755
@@ -67,20 +69,20 @@ def _read(options: dict[str, str], layout: Layout, context: Path) -> RunMount | 
     target = posixpath.normpath(target)
     if kind == "tmpfs":
         size = (f"size={options['size']}",) if options.get("size") else ()
-        return RunMount(target, Mount(target, "tmpfs", "tmpfs", ("nosuid", "nodev", *size)))
+        return RunMount(target, "tmpfs", "tmpfs", ("nosuid", "nodev", *size))
     if kind == "cache":
         if "from" in options:
             raise ValueError("a cache that begins with another stage's files (from=) is not supported")
         directory = str(layout.build_cache / "mounts" / short_hash(options.get("id") or target, digits=24))
         owner = int(options.get("uid", "0")), int(options.get("gid", "0"))
         read_only = "ro" in options or "readonly" in options
-        mount = Mount(target, "bind", directory, ("rbind", "rprivate", "ro" if read_only else "rw"))
-        return RunMount(target, mount, directory, owner, arguments.mode(options.get("mode", "755")))
+        flags = ("rbind", "rprivate", "ro" if read_only else "rw")
+        return RunMount(target, "bind", directory, flags, directory, owner, arguments.mode(options.get("mode", "755")))
     if kind == "bind":
         if "from" in options:
             raise ValueError("binding from a stage is not supported; use COPY --from")
         source = os.path.realpath(context / options.get("source", options.get("src", "")).lstrip("/"))
         if not Path(source).is_relative_to(os.path.realpath(context)):
             raise ValueError("source leads out of the context")
-        return RunMount(target, Mount(target, "bind", source, ("rbind", "rprivate", "ro")))
+        return RunMount(target, "bind", source, ("rbind", "rprivate", "ro"))
     raise ValueError(f"the type '{kind}' is unknown")

@@ -10,15 +10,16 @@ import asyncio
 import codecs
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from stackup.base import names
 from stackup.base.errors import ContainerFault
 from stackup.base.paths import Layout, ProjectPaths
 from stackup.build.buildnet import BuildNetwork, address_of, veth
+from stackup.build.command import Command, OnLine
 from stackup.images import resolve_user
 from stackup.linux.overlay import Overlay
 from stackup.model.stack import Service
@@ -37,22 +38,6 @@ _HOSTNAME = "buildsandbox"  # the same for every build: what a command writes mu
 _DRAIN_SECONDS = 5.0
 _LONGEST_LINE = 64 << 10
 _HOST_HOSTS = Path("/etc/hosts")
-
-OnLine = Callable[[str, str], None]  # stream, line
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """``user``: as in an image's configuration. ``network``: "default", "host" or "none"."""
-
-    argv: tuple[str, ...]
-    environment: Mapping[str, str]
-    user: str = ""
-    working_dir: str = "/"
-    network: str = "default"
-    extra_hosts: Mapping[str, tuple[str, ...]] | None = None
-    shm_size: int = 0
-    mounts: tuple[Mount, ...] = ()
 
 
 class Sandbox:
@@ -197,7 +182,8 @@ class Sandbox:
         )
         bundle = self._room / "bundle"
         spec = render(service, context)
-        write_bundle(bundle, replace(spec, mounts=(*spec.mounts, *command.mounts)), launch)
+        mounts = [Mount(item.target, item.kind, item.source, item.options) for item in command.mounts]
+        write_bundle(bundle, replace(spec, mounts=(*spec.mounts, *mounts)), launch)
         return bundle
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -31,6 +30,8 @@ def launches(layout: Layout) -> Iterator[tuple[str, str]]:
 
 
 def _definitions(database: Path) -> Iterator[tuple[str, str]]:
+    import sqlite3  # only where a project has records; costs more than all the rest here
+
     try:
         with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
             yield from connection.execute("SELECT id, definition FROM containers").fetchall()
