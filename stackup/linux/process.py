@@ -113,6 +113,16 @@ def close_from(first: int) -> None:
     call("close_range", first, 0x7FFFFFFF, 0)
 
 
+# SIGHUP, SIGINT, SIGTERM, SIGCHLD, and SIGPIPE and SIGXFSZ, which Python ignores.
+_HANDLED = (1, 2, 13, 15, 17, 25)
+
+
+def default_signals() -> None:
+    """For children, before they execute a program: handlers go with it, but what is ignored stays ignored."""
+    for number in _HANDLED:
+        call("rt_sigaction", number, buffer(bytes(32)), None, 8)
+
+
 def reset_internal_signals() -> None:
     """The two that glibc keeps for itself: inherited as ignored, they stay so, for signal() refuses to touch them."""
     for number in (32, 33):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from signal import SIG_DFL, SIGCHLD, SIGHUP, SIGINT, SIGPIPE, SIGTERM, SIGXFSZ, set_wakeup_fd
-from signal import signal as set_signal
 
+from stackup.linux import process
 from stackup.linux.kernel import Kernel
 from stackup.runtime import packets
 from stackup.runtime.launcher.operations.base import Refusal, Stage, run
@@ -17,15 +16,6 @@ if TYPE_CHECKING:
 
     from stackup.runtime.launcher.operations.base import Operation
 
-# Python ignores SIGPIPE and SIGXFSZ, the launcher SIGHUP; ignored signals would stay so over exec.
-_RESET = (SIGHUP, SIGINT, SIGTERM, SIGPIPE, SIGXFSZ, SIGCHLD)
-
-
-def reset_signals() -> None:
-    set_wakeup_fd(-1)
-    for number in _RESET:
-        set_signal(number, SIG_DFL)
-
 
 def become(plan: Callable[[], list[Operation]], sync: Socket, host_links: Socket | None) -> None:
     """Plans and executes; ``sync`` is the packet socket to the launcher, closed by the exec that ends it all."""
@@ -34,7 +24,7 @@ def become(plan: Callable[[], list[Operation]], sync: Socket, host_links: Socket
         packets.send(sync, message, fds, wait=True)
 
     try:
-        reset_signals()
+        process.default_signals()
         run(plan(), Stage(Kernel(), report, host_links))
     except Refusal as refusal:
         fault = {"step": refusal.step, "errno": refusal.errno, "path": refusal.path, "text": str(refusal)}

@@ -8,7 +8,6 @@ from _socket import AF_UNIX, SOCK_CLOEXEC, SOCK_SEQPACKET, socketpair
 from fcntl import F_DUPFD, fcntl
 
 from stackup.linux import cgroups, process
-from stackup.runtime.launcher.child import reset_signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from stackup.linux.cgroups import Hierarchies
-    from stackup.runtime.launcher.loop import Loop
 
 LAUNCHER_FD, CONTROL_FD = 3, 4
 MAX_DELAY = 1.0
@@ -25,38 +23,36 @@ MAX_LOG_BYTES = 1 << 20
 
 
 class Supervision:
-    """``on_channel`` is handed our end of the socket to each new supervisor."""
+    """Imports little: it is at work before the rest of the launcher is loaded. Then ``attach`` tells it the rest."""
 
-    def __init__(
-        self,
-        loop: Loop,
-        argv: list[str],
-        *,
-        control_fd: int,
-        log: str,
-        group: str,
-        hierarchies: Hierarchies,
-        on_channel: Callable[[Socket], None],
-    ) -> None:
-        self._loop = loop
+    def __init__(self, argv: list[str], *, control_fd: int, log: str, group: str, hierarchies: Hierarchies) -> None:
         self._argv = argv
         self._control_fd = control_fd
         self._log = log
-        self._group = group
         self._hierarchies = hierarchies
-        self._on_channel = on_channel
+        self._after: Callable[[float, Callable[[], None]], None] | None = None
+        self._on_channel: Callable[[Socket], None] | None = None
         self._delay = 0.0
         self._started = 0.0
         self._failures = 0
         self._home = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        self.group = group
         self.pid = 0
         self.wanted = True
 
-    def start(self) -> None:
-        if not self.wanted or self.pid:
-            return
+    def attach(self, after: Callable[[float, Callable[[], None]], None], on_channel: Callable[[Socket], None]) -> None:
+        """``after`` is the loop's timer; ``on_channel`` is handed our end of the socket to each new supervisor."""
+        self._after = after
+        self._on_channel = on_channel
+
+    def _again(self) -> None:
+        if self.wanted and not self.pid and self._on_channel:
+            self._on_channel(self.start())
+
+    def start(self) -> Socket:
+        """Forks it; answers our end of its socket."""
         ours, theirs = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0)
-        directory = f"{self._hierarchies.v2}/{self._group}"
+        directory = f"{self._hierarchies.v2}/{self.group}"
         cgroup_fd = -1
         if self._hierarchies.v2 and os.path.isdir(directory):
             cgroup_fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -74,7 +70,7 @@ class Supervision:
             os.close(cgroup_fd)
         self.pid, self._started = pid, time.monotonic()
         ours.setblocking(False)
-        self._on_channel(ours)
+        return ours
 
     def ended(self, status: int) -> None:
         """It has been reaped: another one, unless it was told to go."""
@@ -87,12 +83,13 @@ class Supervision:
         if self._failures < 10 or self._failures % 100 == 0:  # a log that does not grow for ever
             print(f"supervisor ended with {code} after {lived:.1f} s; starting it again", flush=True)
         self._delay = 0.0 if lived >= STABLE_AFTER else min(max(self._delay * 2, 0.05), MAX_DELAY)
-        self._loop.after(self._delay if lived < STABLE_AFTER else 0.0, self.start)
+        if self._after:
+            self._after(self._delay, self._again)
 
     def _become(self, channel: int) -> None:
         try:
-            reset_signals()
-            cgroups.move_self(self._hierarchies, self._group, v2=False)
+            process.default_signals()
+            cgroups.move_self(self._hierarchies, self.group, v2=False)
             process.setns(self._home, process.CLONE_NEWNS)
             os.setsid()
             null = os.open("/dev/null", os.O_RDONLY)
