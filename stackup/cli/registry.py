@@ -26,6 +26,7 @@ VERBS = {
     "config": "config",
     "images": "images",
     "import": "import_",
+    "graph": "graph",
     "version": "version",
 }
 
