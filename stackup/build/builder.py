@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,11 +13,11 @@ from stackup.base import names
 from stackup.base.errors import ImageError, Position, StackFileError, StackupError
 from stackup.base.paths import Layout
 from stackup.base.workroom import Workroom
+from stackup.build import inputs
 from stackup.build.cache import Done, StepCache, step_key
 from stackup.build.command import Command, OnLine
 from stackup.build.dockerfile import Dockerfile, Instruction, parse_dockerfile
 from stackup.build.filesystem import Steps
-from stackup.build.ignore import IgnoreError, IgnoreRules
 from stackup.build.metadata import HANDLERS, Scope
 from stackup.build.progress import Built, Noted, OnProgress, Output, StepCached, StepDone, StepStarted, Warned
 from stackup.build.request import BuildRequest
@@ -26,7 +26,6 @@ from stackup.build.stages import SCRATCH, BuildPlan, Stage, find_stage, plan_sta
 from stackup.build.state import State
 from stackup.build.words import WordError
 from stackup.images import Image, ImageStore, usage
-from stackup.images.host import STATE_LABEL
 from stackup.images.lookup import Stack
 from stackup.images.store import host_platform, parse_reference
 from stackup.linux.overlay import Overlay
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
     from stackup.build.sandbox import Sandbox
 
 _CHANGES_FILES = ("RUN", "COPY", "ADD", "WORKDIR")
-_INLINE = "dockerfile_inline"
 _EPOCH = "SOURCE_DATE_EPOCH"
 
 
@@ -49,12 +47,14 @@ def build_image(request: BuildRequest, layout: Layout, on_progress: OnProgress |
     """
     say = on_progress or (lambda _event: None)
     store = ImageStore(layout)
-    context = _context(request)
-    text, name = _dockerfile_text(request, context)
+    context = inputs.context_of(request)
+    text, name = inputs.dockerfile_text(request, context)
     dockerfile = parse_dockerfile(text, name)
     for warning in dockerfile.warnings:
         say(Warned(warning))
-    plan = plan_stages(dockerfile, target=request.target, arguments=request.args, predefined=_platform_arguments())
+    plan = plan_stages(
+        dockerfile, target=request.target, arguments=request.args, predefined=inputs.platform_arguments()
+    )
     for tag in request.tags:
         parse_reference(tag)
     with usage.bringing_in(layout), _room(layout) as (room, owner):
@@ -93,56 +93,6 @@ def _room(layout: Layout) -> Iterator[tuple[Path, str]]:
         yield room, _owner(room.name)
 
 
-def _context(request: BuildRequest) -> Path:
-    if "://" in request.context or request.context.startswith("git@"):
-        raise StackFileError(f"cannot build from {request.context}: only directories are supported as context")
-    path = Path(request.context).absolute()
-    if not path.is_dir():
-        reason = "it is not a directory" if path.exists() else "no such directory"
-        raise StackFileError(f"cannot build from {path}: {reason}", hint="the `context` of `build` names a directory")
-    return path
-
-
-def _dockerfile_text(request: BuildRequest, context: Path) -> tuple[str, str]:
-    if request.inline:
-        return request.inline, _INLINE
-    path = context / (request.dockerfile or "Dockerfile")
-    try:
-        return path.read_text(encoding="utf-8", errors="surrogateescape"), str(path)
-    except FileNotFoundError:
-        raise StackFileError(
-            f"cannot build: there is no {path}", hint="name it with `dockerfile:` in the stack file, or -f"
-        ) from None
-    except OSError as error:
-        raise StackFileError(f"cannot read {path}: {error.strerror}") from None
-
-
-def _ignore_rules(request: BuildRequest, context: Path) -> IgnoreRules:
-    """``NAME.dockerignore`` beside the Dockerfile wins over ``.dockerignore`` in the context."""
-    candidates = [context / ".dockerignore"]
-    if not request.inline:
-        own = context / (request.dockerfile or "Dockerfile")
-        candidates.insert(0, own.with_name(own.name + ".dockerignore"))
-    for path in candidates:
-        if path.is_file():
-            try:
-                return IgnoreRules(path.read_text(encoding="utf-8", errors="surrogateescape"))
-            except IgnoreError as error:
-                raise StackFileError(f"cannot use {path}: {error}", where=Position(str(path))) from None
-    return IgnoreRules()
-
-
-def _platform_arguments() -> dict[str, str]:
-    here = host_platform()
-    found = {}
-    for prefix in ("TARGET", "BUILD"):
-        found[f"{prefix}PLATFORM"] = str(here)
-        found[f"{prefix}OS"] = here.os
-        found[f"{prefix}ARCH"] = here.architecture
-        found[f"{prefix}VARIANT"] = here.variant
-    return found
-
-
 @dataclass
 class _Builder:
     request: BuildRequest
@@ -159,7 +109,7 @@ class _Builder:
         self.cache = StepCache(self.layout, self.store)
         self._sandbox: Sandbox | None = None
         self.context = Source.directory(
-            Path(self.request.context), _ignore_rules(self.request, Path(self.request.context))
+            Path(self.request.context), inputs.ignore_rules(self.request, Path(self.request.context))
         )
         self.current = self.plan.stages[0]
         self.steps = Steps(
@@ -206,7 +156,7 @@ class _Builder:
         if triggers:
             state = replace(state, config=replace(state.config, on_build=()))
         instructions = (*triggers, *stage.instructions)
-        scope = Scope({**_known_arguments(), **self.request.args}, self.plan.arguments, self.dockerfile.escape)
+        scope = Scope({**inputs.platform_arguments(), **self.request.args}, self.plan.arguments, self.dockerfile.escape)
         for number, item in enumerate(instructions, 1):
             state = self._instruction(state, item, scope, (stage.label, number, len(instructions)))
         return state
@@ -221,14 +171,17 @@ class _Builder:
 
     def _instruction(self, state: State, item: Instruction, scope: Scope, place: tuple[str, int, int]) -> State:
         started = time.monotonic()
-        self.say(StepStarted(*place, item.text, item.position.line))
+        shown = (*place, item.text, item.position.line)
+        before = len(state.layers)
+        cached = False
         try:
-            cached = False
-            before = len(state.layers)
             if item.keyword in HANDLERS:
                 state = HANDLERS[item.keyword](state, item, scope)
             if item.keyword in _CHANGES_FILES:
+                self.steps.on_start = lambda: self.say(StepStarted(*shown))
                 state, cached = self.steps.run(state, item, scope)
+            else:
+                self.say(StepStarted(*shown))
         except (WordError, ValueError) as error:
             raise StackFileError(
                 f"cannot {item.keyword}: {error}", where=item.position, snippet=item.original
@@ -242,8 +195,8 @@ class _Builder:
             error.where = error.where or item.position
             raise
         if cached:
-            self.say(StepCached(*place, item.text, item.position.line))
-        else:
+            self.say(StepCached(*shown))
+        elif item.keyword in _CHANGES_FILES:
             size = sum(layer.size for layer in state.layers[before:])
             self.say(StepDone(*place, round((time.monotonic() - started) * 1000), size))
         return state
@@ -277,16 +230,12 @@ class _Builder:
 
     def _on(self, image: Image) -> State:
         """A stage that begins with an image."""
-        config = image.config
-        if image.host:
-            labels = {key: value for key, value in config.labels.items() if key != STATE_LABEL}
-            config = replace(config, labels=labels)
         history: tuple[oci.History, ...] = ()
         if image.digest:
             descriptor = oci.Descriptor(oci.MANIFEST, image.digest, 0)
             history = self.store.config_file(self.store.manifest(descriptor)).history
         base = f"host:{self.store.host.state().packages}" if image.host else ""
-        return State.on(replace(image, config=config), history, base)
+        return State.on(image, history, base)
 
     # Where COPY --from takes from
 
@@ -338,8 +287,3 @@ class _Builder:
             )
         self.say(Built(image.id, tuple(parse_reference(tag).familiar for tag in self.request.tags)))
         return image
-
-
-def _known_arguments() -> Mapping[str, str]:
-    """What an ARG without default may name although nobody passed it."""
-    return _platform_arguments()

@@ -49,6 +49,7 @@ class Steps:
     on_line: Callable[[str, str], None]
     on_note: Callable[[str], None]
     epoch: int | None = None
+    on_start: Callable[[], None] = lambda: None
     _tail: deque[str] = field(default_factory=lambda: deque(maxlen=_TAIL_LINES))
 
     def run(self, state: State, item: Instruction, scope: Scope) -> tuple[State, bool]:
@@ -68,6 +69,7 @@ class Steps:
             done = None if self.request.no_cache else self.cache.find(key)
             cached = done is not None
             if done is None:
+                self.on_start()
                 done = self._make(state, make)
                 self.cache.put(key, done, item.text)
         return state.with_layer(done.created, item.text, done.layer), cached

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import platform as machine
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
-from stackup.base.clock import now_ns, rfc3339
 from stackup.base.errors import ImageError
 from stackup.base.paths import Layout
 from stackup.images import diff, fitness, usage
 from stackup.images.blobs import BlobStore
 from stackup.images.host import HostBase
 from stackup.images.image import HOST, Image, prepare
+from stackup.images.importing import Progress, import_rootfs
 from stackup.images.index import ImageIndex
 from stackup.images.layers import LayerStore
-from stackup.images.streams import CHUNK, Compression, Pump, decompressed
+from stackup.images.removing import remove_image
 from stackup.images.tree import Layer, Tree
 from stackup.linux.overlay import Overlay
 from stackup.oci import image as oci
@@ -27,8 +27,6 @@ from stackup.oci.reference import Reference
 BASE_ANNOTATION = "dev.stackup.base"
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +78,7 @@ class ImageStore:
         if is_host(reference):
             return self._host_image()
         descriptor = self._descriptor(reference)
-        return None if descriptor is None else self._image(descriptor, reference)
+        return None if descriptor is None else self.image(descriptor, reference)
 
     def _descriptor(self, reference: str) -> oci.Descriptor | None:
         digits = reference.removeprefix("sha256:")
@@ -121,7 +119,8 @@ class ImageStore:
         except ValueError as error:
             raise ImageError(f"cannot read image configuration {manifest.config.digest}: {error}") from None
 
-    def _image(self, descriptor: oci.Descriptor, reference: str) -> Image:
+    def image(self, descriptor: oci.Descriptor, reference: str) -> Image:
+        """The image of one entry of the index, to be shown as ``reference``."""
         manifest = self.manifest(descriptor)
         config = self.config_file(manifest)
         if len(config.diff_ids) != len(manifest.layers):
@@ -200,61 +199,12 @@ class ImageStore:
         ``config`` defaults to a shell and the usual PATH. A directory is taken as it is, whiteouts excepted.
         """
         name = self._new_name(reference)
-        say = progress or (lambda _text: None)
-        label = source if isinstance(source, Path) else "the archive"
         if isinstance(source, Path) and not source.exists():
             raise ImageError(f"cannot import {source}: no such file or directory")
-        with usage.bringing_in(self.layout):
-            return self._import(source, str(name), label, config, say)
-
-    def _import(
-        self, source: Path | BinaryIO, name: str, label: object, config: oci.ImageConfig | None, say: Progress
-    ) -> Image:
-        say(f"reading {label}")
-        try:
-            descriptor = self._store_rootfs(source)
-        except OSError as error:
-            raise ImageError(f"cannot import {label}: {error.strerror or error}") from error
-        say("unpacking")
-        diff_id = self._unpack_new(descriptor)
         settings = config or oci.ImageConfig(env=(DEFAULT_PATH,), cmd=("/bin/sh",))
-        layer = Layer(diff_id, descriptor.digest, descriptor.media_type, descriptor.size, self.layers.path(diff_id))
-        created = rfc3339(now_ns())
-        document = oci.ConfigFile(
-            host_platform(),
-            settings,
-            (diff_id,),
-            (oci.History(created, f"stackup import {label}"),),
-            created,
-        )
-        return self.put_image((layer,), document, name)
-
-    def _store_rootfs(self, source: Path | BinaryIO) -> oci.Descriptor:
-        if isinstance(source, Path):
-            if source.is_dir():
-                return self.blobs.put(diff.layer_tar(source, overlay=False), oci.LAYER)
-            with source.open("rb") as file:
-                return self._store_archive(file)
-        return self._store_archive(source)
-
-    def _store_archive(self, file: BinaryIO) -> oci.Descriptor:
-        """A compression that the OCI knows is kept as it is, so that the blob's digest is the file's."""
-        head = file.read(CHUNK)
-        compression = Compression.of(head)
-        if compression.media_type:
-            return self.blobs.put(_chunks(head, file), compression.media_type)
-        with self.blobs.workroom.file() as temporary:
-            with temporary.open("wb") as copy:
-                for chunk in _chunks(head, file):
-                    copy.write(chunk)
-            with temporary.open("rb") as copy:
-                return self.blobs.put(decompressed(copy, compression), oci.LAYER)
-
-    def _unpack_new(self, descriptor: oci.Descriptor) -> str:
-        with self.blobs.path(descriptor.digest).open("rb") as file:
-            compression = Compression.of(file.read(6))
-            file.seek(0)
-            return self.layers.unpack_new(Pump(decompressed(file, compression)))
+        with usage.bringing_in(self.layout):
+            say = progress or (lambda _text: None)
+            return import_rootfs(self, source, str(name), settings, host_platform(), say)
 
     def put_layer(self, parts: Sequence[tuple[str, Path]], *, epoch: int | None = None) -> Layer | None:
         """Makes upper directories a layer: ``parts`` pairs a mount point ("/", "/usr") with its upper directory.
@@ -296,7 +246,7 @@ class ImageStore:
             self.index.set(str(self._new_name(reference)), descriptor)
         else:
             self.index.update(lambda items: items if _lists(items, descriptor) else (*items, descriptor))
-        return self._image(descriptor, parse_reference(reference).familiar if reference else stored.digest)
+        return self.image(descriptor, parse_reference(reference).familiar if reference else stored.digest)
 
     def _new_name(self, reference: str) -> Reference:
         if is_host(reference) or reference == "scratch":
@@ -345,21 +295,7 @@ class ImageStore:
         descriptor = self._descriptor(reference)
         if descriptor is None:
             raise ImageError(f"cannot remove '{reference}': no such image")
-        same = [item for item in self.index.read().manifests if item.digest == descriptor.digest]
-        name = descriptor.annotations.get(oci.REF_NAME, "")
-        by_id = not name or parse_reference_or_none(reference) != name
-        if by_id and len([item for item in same if oci.REF_NAME in item.annotations]) > 1 and not force:
-            raise ImageError(f"cannot remove '{reference}': it has several names", hint="Remove them one by one.")
-        image = self._image(descriptor, reference)
-        last = by_id or len(same) == 1
-        if last and not force and (user := usage.container_using(self.layout, image.layers)):
-            raise ImageError(f"cannot remove '{reference}': container {user} stands on it")
-        self.index.drop(descriptor.digest) if by_id else self.index.unset(name)
-        gone = [f"untagged {parse_reference(name).familiar}"] if name else []
-        if last:
-            usage.collect(self.layout, self.blobs, self.layers, self.index)
-            gone.append(f"deleted {image.id}")
-        return gone
+        return remove_image(self, descriptor, reference, force=force)
 
     def sweep(self) -> None:
         """Collects what killed processes left half-made. Never disturbs live ones."""
@@ -368,18 +304,5 @@ class ImageStore:
         self.host.sweep()
 
 
-def parse_reference_or_none(text: str) -> str:
-    try:
-        return str(references.parse(text))
-    except ValueError:
-        return ""
-
-
 def _lists(items: Iterable[oci.Descriptor], wanted: oci.Descriptor) -> bool:
     return any(item.digest == wanted.digest for item in items)
-
-
-def _chunks(head: bytes, file: BinaryIO) -> Iterator[bytes]:
-    yield head
-    while chunk := file.read(CHUNK):
-        yield chunk
