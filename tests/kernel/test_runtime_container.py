@@ -43,7 +43,6 @@ def test_mounts_of_the_host_are_not_there(lab: Lab, state_root: Path) -> None:
 
 
 def test_ipc_is_its_own(lab: Lab) -> None:
-    assert "1" not in lab.shell("cat /proc/sysvipc/shm | wc -l").split()[0].replace("1", "", 1)
     own = os.stat("/proc/self/ns/ipc").st_ino
     assert f"ipc:[{own}]" not in lab.shell("readlink /proc/self/ns/ipc")
 

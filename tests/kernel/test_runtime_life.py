@@ -320,6 +320,24 @@ def test_adoption_by_the_cgroup_alone(lab: Lab) -> None:
     assert adopted.pid == running.started.pid
 
 
+def test_a_writing_container_outlives_everybody_who_reads(lab: Lab) -> None:
+    """Without launcher and reader it fills the pipe and waits; adopted, it goes on, and nothing is missing."""
+    script = "i=0; while :; do echo $i; i=$((i+1)); done"
+    running = lab.start(spec(process("sh", "-c", script)))
+    orphan = orphan_of(lab, running)
+    lab.kill_launcher()
+    stat = Path(f"/proc/{running.started.pid}/stat")
+    eventually(lambda: stat.read_text().rpartition(")")[2].split()[0] == "S", "it waits for room in the pipe")
+    lab.restart()
+    assert lab.run(lab.client.adopt(orphan)) is not None
+    fd = os.open(running.paths.fifo("stdout"), os.O_RDONLY)
+    data = b""
+    while len(data) < 3 << 20:
+        data += os.read(fd, 1 << 16)
+    os.close(fd)
+    assert [int(line) for line in data.split(b"\n")[:-1]] == list(range(data.count(b"\n")))
+
+
 def test_only_the_recorded_process_is_adopted(lab: Lab) -> None:
     running = lab.start(spec(SLEEP))
     orphan = orphan_of(lab, running)
