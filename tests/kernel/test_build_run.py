@@ -256,7 +256,7 @@ def test_the_worker_tells_errors(bench: Bench) -> None:
 
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM])
 def test_a_killed_builder_leaves_nothing_visible(bench: Bench, signum: signal.Signals) -> None:
-    with worker(bench, "FROM busybox\nRUN echo one > /one\nRUN echo running; sleep 1000\n") as process:
+    with worker(bench, "FROM busybox\nRUN echo one > /one\nRUN echo running; sleep 77310\n") as process:
         next(event for event in events(process) if event.get("line") == "running")
         process.send_signal(signum)
         process.wait(10)
@@ -273,7 +273,7 @@ def test_a_killed_builder_leaves_nothing_visible(bench: Bench, signum: signal.Si
 
 def _sleepers() -> list[str]:
     found = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    return [line for line in found.splitlines() if "sleep 1000" in line]
+    return [line for line in found.splitlines() if "sleep 77310" in line]
 
 
 def test_two_builds_do_a_common_step_once(bench: Bench) -> None:
