@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,22 +60,36 @@ asyncio.run(main())
 """
 
 
+started: list[int] = []
+
+
 @pytest.fixture
 def paths(state_root: Path) -> Iterator[ProjectPaths]:
     layout = Layout.at(state_root)
     cgroup = project_cgroup("lab", layout.root)
+    started.clear()
     yield layout.project("lab")
-    for pid in processes(cgroup):
-        os.kill(pid, signal.SIGKILL)
-    eventually(lambda: not remove_cgroups(cgroup))
+    for pid in started:  # before what they would start again
+        with suppress(ProcessLookupError, ChildProcessError):
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+    def all_gone() -> bool:
+        for pid in processes(cgroup):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return not remove_cgroups(cgroup)
+
+    eventually(all_gone)
 
 
 def boot(paths: ProjectPaths, root: Path, script: str = SUPERVISOR) -> int:
     program = root / "supervisor.py"
     program.write_text(script)
     environment = {**os.environ, "PYTHONPATH": str(Path.cwd()), "MARK": "kept"}
-    argv = [sys.executable, str(program)]
-    return spawn_launcher(paths, "lab", str(root), argv, environment=environment)
+    pid = spawn_launcher(paths, "lab", str(root), [sys.executable, str(program)], environment=environment)
+    started.extend([pid] if pid else [])
+    return pid
 
 
 def ask(paths: ProjectPaths, request: str = "pid") -> Any:
@@ -100,6 +115,18 @@ def test_it_can_be_asked_at_once(paths: ProjectPaths, state_root: Path) -> None:
     assert "/_stackup" in Path(f"/proc/{pid}/cgroup").read_text()
     assert "/_stackup" in Path(f"/proc/{told['pid']}/cgroup").read_text()
     assert b"MARK=kept" in Path(f"/proc/{told['pid']}/environ").read_bytes()
+
+
+def test_descriptors_of_the_caller_are_not_kept(paths: ProjectPaths, state_root: Path) -> None:
+    """A launcher that held the write end of somebody's pipe would keep that somebody waiting for its end for ever."""
+    reading, writing = os.pipe()
+    os.set_inheritable(writing, True)
+    os.dup2(writing, 77)
+    boot(paths, state_root)
+    ask(paths)
+    os.close(writing)
+    os.close(77)
+    assert os.read(reading, 1) == b"", "nobody has the other end"
 
 
 def test_a_second_launcher_gives_way(paths: ProjectPaths, state_root: Path) -> None:
@@ -195,7 +222,7 @@ def test_a_control_socket_survives_the_launcher(paths: ProjectPaths, state_root:
     gone(supervisor)
     argv = [sys.executable, str(state_root / "supervisor.py")]
     environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
-    assert spawn_launcher(paths, "lab", str(state_root), argv, control_fd=listener, environment=environment) > 0
+    started.append(spawn_launcher(paths, "lab", str(state_root), argv, control_fd=listener, environment=environment))
     os.close(listener)
     assert ask(paths)["pid"] != supervisor
 

@@ -13,6 +13,9 @@ from stackup.linux import cgroups, process
 from stackup.linux.cgroups import Hierarchies
 from stackup.runtime.launcher.supervision import Supervision
 
+# Lock, control socket, channel: the numbers that ``runtime.boot`` hands them over as.
+LOCK_FD = 3
+
 
 class Settings:
     """The argument vector after the boot code, in this order; ``supervisor`` takes the rest. -1: no such descriptor."""
@@ -35,9 +38,19 @@ class Settings:
         self.supervisor = argv[8:]
 
 
+def _close_others(settings: Settings) -> None:
+    """Whatever the command that started us had inherited, it is not ours to keep open."""
+    ours = {settings.control_fd, settings.channel_fd, *((LOCK_FD,) if settings.supervisor else ())}
+    for fd in range(LOCK_FD, LOCK_FD + 3):
+        if fd not in ours:
+            os.closerange(fd, fd + 1)
+    process.close_from(LOCK_FD + 3)
+
+
 def main() -> None:
     """Never returns."""
     settings = Settings(sys.argv[2:])
+    _close_others(settings)
     os.chdir("/")
     os.umask(0o022)
     process.set_dumpable(False)
