@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import FAILED
+from tests.support.cleaning import clean
 from tests.support.cli import TREE
 from tests.support.residue import Watch
 from tests.support.scenario import Scenario
@@ -45,14 +46,34 @@ def scenario(empty_scenario: Scenario, busybox_tar: Path) -> Scenario:
     return empty_scenario
 
 
+@pytest.fixture(scope="session")
+def examples_root(short_directory: Path) -> Path:
+    """One state root for all examples: the private copies that the image ``host`` is made of are made once."""
+    path = short_directory / "examples"
+    path.mkdir()
+    return path
+
+
 @pytest.fixture
-def example(request: pytest.FixtureRequest, state_root: Path, nothing_left: Watch) -> Iterator[Scenario]:
+def example(request: pytest.FixtureRequest, examples_root: Path) -> Iterator[Scenario]:
     """An example's own directory: ``@pytest.mark.parametrize("example", ["01-hello"], indirect=True)``."""
-    scenario = Scenario(state_root, TREE / "examples" / request.param)
+    yield from in_shared_root(request, examples_root, request.param)
+
+
+def in_shared_root(request: pytest.FixtureRequest, root: Path, name: str) -> Iterator[Scenario]:
+    """A scenario in a state root that stays; what runs in it does not, and nothing else is left in it."""
+    watch = Watch(root)
+    scenario = Scenario(root, TREE / "examples" / name)
     yield scenario
-    if request.node.stash.get(FAILED, False):
-        print(scenario.story())
-    scenario.take_down(strict=not request.node.stash.get(FAILED, False))
+    failed = request.node.stash.get(FAILED, False)
+    try:
+        if failed:
+            print(scenario.story())
+        scenario.take_down(strict=not failed)
+        if not failed:
+            watch.assert_nothing_left()
+    finally:
+        clean(watch)
 
 
 @pytest.fixture

@@ -138,6 +138,10 @@ class Scenario:
         assert answer is not None
         return answer
 
+    def processes(self) -> list[residue.Process]:
+        """Every process that belongs to this state root."""
+        return [process for process in residue.all_processes() if residue.belongs(process.pid, self.root)]
+
     def kill_daemon(self, kind: str) -> int:
         pid = self.daemon(kind)
         os.kill(pid, signal.SIGKILL)
