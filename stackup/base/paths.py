@@ -52,29 +52,14 @@ class ProjectPaths:
 
 @dataclass(frozen=True, slots=True)
 class ContainerPaths:
-    """Everything of one container."""
+    """Everything of one container. One flat directory: making and deleting files is what a short life costs most.
+
+    ``state`` is its OCI bundle (config.json, and launch.json with what the OCI has no field for). Beside these two lie
+    hosts, hostname and resolv.conf, secrets, what it printed, and the upper and work directories of its overlays.
+    """
 
     state: Path
     run: Path
-
-    @property
-    def bundle(self) -> Path:
-        """OCI bundle: config.json, and launch.json with what the OCI has no field for."""
-        return self.state / "bundle"
-
-    @property
-    def writable(self) -> Path:
-        """Upper and work directories of the container's overlays; kept over stop and start."""
-        return self.state / "writable"
-
-    @property
-    def files(self) -> Path:
-        """hosts, hostname, resolv.conf: bound into the container."""
-        return self.state / "files"
-
-    @property
-    def logs(self) -> Path:
-        return self.state / "logs"
 
     @property
     def exit_file(self) -> Path:

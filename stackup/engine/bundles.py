@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 from stackup.base.errors import ContainerFault
@@ -23,8 +24,7 @@ NAMESPACE_FILES = {"network": "net", "pid": "pid", "ipc": "ipc", "uts": "uts"}
 
 def write_spec(world: World, definition: Definition, spec: Spec) -> None:
     """Keeps the rendered spec: as config.json where nothing in it changes from start to start, else as a template."""
-    bundle = world.container_paths(definition.id).bundle
-    bundle.mkdir(parents=True, exist_ok=True)
+    bundle = world.container_paths(definition.id).state
     config = spec.to_json()
     if definition.namespaces_of:
         write_atomic(bundle / TEMPLATE, json.dumps(config, separators=(",", ":")), mode=0o600)
@@ -34,7 +34,7 @@ def write_spec(world: World, definition: Definition, spec: Spec) -> None:
 
 def has_spec(world: World, container: Container) -> bool:
     """False when the container's creation was cut short."""
-    bundle = world.container_paths(container.id).bundle
+    bundle = world.container_paths(container.id).state
     return (bundle / CONFIG).exists() or (bundle / TEMPLATE).exists()
 
 
@@ -43,13 +43,13 @@ def write_incarnation(world: World, container: Container, incarnation: int) -> N
     definition = container.definition
     paths = world.container_paths(container.id)
     if definition.namespaces_of:
-        config = json.loads((paths.bundle / TEMPLATE).read_bytes())
-        write_config(paths.bundle, _with_shared_namespaces(world, container, config))
+        config = json.loads((paths.state / TEMPLATE).read_bytes())
+        write_config(paths.state, _with_shared_namespaces(world, container, config))
     overlays = tuple(Overlay(**{**item, "lowers": tuple(item["lowers"])}) for item in definition.overlays)
     lowers = tuple(item.lowers for item in overlays)
     prepare(overlays, checked=lowers in world.fit)
     world.fit.add(lowers)
-    paths.run.mkdir(parents=True, exist_ok=True)
+    os.makedirs(paths.run, exist_ok=True)
     launch = Launch(
         container_id=definition.id,
         incarnation=incarnation,
@@ -66,7 +66,7 @@ def write_incarnation(world: World, container: Container, incarnation: int) -> N
         init=definition.init,
     )
     _write_hosts(world, container)
-    write_launch(paths.bundle, launch)
+    write_launch(paths.state, launch)
 
 
 def _write_hosts(world: World, container: Container) -> None:
@@ -81,7 +81,7 @@ def _write_hosts(world: World, container: Container) -> None:
         extra=definition.naming.extra_hosts,
         gateway=world.desk.gateway(container),
     )
-    write_shared(world.container_paths(container.id).files / "hosts", text)
+    write_shared(world.container_paths(container.id).state / "hosts", text)
 
 
 def _with_shared_namespaces(world: World, container: Container, config: dict[str, Any]) -> dict[str, Any]:

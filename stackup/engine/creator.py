@@ -7,6 +7,7 @@ creation is recognised by its missing template and removed (``recovery``).
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 
@@ -33,6 +34,7 @@ from stackup.engine.watchrules import supervision_of
 from stackup.engine.world import World
 from stackup.images.image import Image
 from stackup.images.lookup import resolve_user
+from stackup.linux.overlay import Overlay
 from stackup.model.observed import Phase
 from stackup.model.stack import Service, Stack, Volume
 from stackup.oci.runtime import Spec
@@ -124,7 +126,7 @@ class Creator:
         filter_path = ""
         if options.seccomp != "unconfined":
             filter_path = world.seccomp_filter(capabilities, "" if options.seccomp == "default" else options.seccomp)
-        overlays = image.overlays(world.container_paths(container_id).writable)
+        overlays = _on_mount_points(world, image.overlays(world.container_paths(container_id).state))
         return Definition(
             id=container_id,
             name=name,
@@ -179,14 +181,13 @@ class Creator:
         """The effects, in a worker thread: volumes, files, the spec."""
         world = self._world
         paths = world.container_paths(definition.id)
-        paths.files.mkdir(parents=True, exist_ok=True)
-        paths.logs.mkdir(exist_ok=True)
+        os.makedirs(paths.state, exist_ok=True)
         make_bind_sources(service)
-        overlays = image.overlays(paths.writable)
+        overlays = image.overlays(paths.state)
         for volume in volumes:
             volume.make(world.volumes, world.images, overlays, project=world.project)
         user = resolve_user(overlays, service.user or image.config.user, service.group_add)
-        etc = write_etc_files(paths.files, service, definition)
+        etc = write_etc_files(paths.state, service, definition)
         context = RenderContext(
             container_id=definition.id,
             image=image.config,
@@ -194,7 +195,7 @@ class Creator:
             hostname=definition.hostname,
             cgroup_path=f"/{definition.cgroup}",
             volumes={volume.target: volume.source for volume in volumes if volume.source},
-            grants=write_grants(stack, service, paths.files, overlays, self._environment),
+            grants=write_grants(stack, service, paths.state, overlays, self._environment),
             inherited=inherited_mounts(world, service),
             hosts_file=etc.hosts,
             hostname_file=etc.hostname,
@@ -220,6 +221,11 @@ class Creator:
             labels=dict(volume.labels),
             options=dict(volume.driver_opts),
         )
+
+
+def _on_mount_points(world: World, overlays: tuple[Overlay, ...]) -> tuple[Overlay, ...]:
+    below = str(world.images.layers.mount_points)
+    return tuple(replace(item, lowers=(*item.lowers, below)) if item.target == "/" else item for item in overlays)
 
 
 def _with_special_mounts(spec: Spec, volumes: list[PlannedVolume]) -> Spec:

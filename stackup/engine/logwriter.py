@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import fcntl
 import os
+import termios
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,7 +29,8 @@ class LogWriter:
     def __init__(
         self, fifo: Path, directory: Path, stream: str, on_data: Callable[[], None], *, source: int = -1
     ) -> None:
-        """``directory`` exists. ``source``: read this descriptor (a console) instead of ``fifo``, and own it."""
+        """``directory`` exists; the files are made when there is something to keep. ``source``: read this descriptor
+        (a console) instead of ``fifo``, and own it."""
         self.stream = stream
         self.blocked = ""  # why output is not being taken, e.g. "No space left on device"
         self._on_data = on_data
@@ -35,16 +38,24 @@ class LogWriter:
         self._source = source if source >= 0 else os.open(fifo, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         self._console = source >= 0
         self._pending = b""  # read from the console, not written yet
-        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
-        self._log = os.open(directory / f"{stream}.log", flags, 0o640)
-        self._index = os.open(directory / f"{stream}.idx", flags, 0o640)
-        self._offset = os.lseek(self._log, 0, os.SEEK_END)
-        self._index_size = self._repair_index(directory / f"{stream}.idx")
+        self._directory = directory
+        self._log = self._index = -1
+        self._offset = self._index_size = 0
+        if os.path.exists(directory / f"{stream}.log"):
+            self._open_files()  # a predecessor's: what it did not note is noted now
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._source, self._readable)
         self._retry: asyncio.TimerHandle | None = None
 
-    def _repair_index(self, path: Path) -> int:
+    def _open_files(self) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
+        if self._index < 0:
+            self._index = os.open(self._directory / f"{self.stream}.idx", flags, 0o640)
+        self._log = os.open(self._directory / f"{self.stream}.log", flags, 0o640)
+        self._offset = os.lseek(self._log, 0, os.SEEK_END)
+        self._repair_index(self._directory / f"{self.stream}.idx")
+
+    def _repair_index(self, path: Path) -> None:
         """Bytes that a killed predecessor moved but did not note get an entry with the present time."""
         self._index_size = os.lseek(self._index, 0, os.SEEK_END) // ENTRY.size * ENTRY.size
         noted = 0
@@ -54,7 +65,6 @@ class LogWriter:
                 noted = ENTRY.unpack(file.read(ENTRY.size))[0]
         if self._offset > noted:
             self._note(now_ns())
-        return self._index_size
 
     def _note(self, time_ns: int) -> None:
         """An entry that the disk does not take is left out: the next one covers its bytes, with a later time."""
@@ -74,6 +84,10 @@ class LogWriter:
         """Moves what is there; False when there is nothing (more) to move."""
         time_ns = now_ns()
         try:
+            if self._log < 0:
+                if not self._has_data():
+                    raise BlockingIOError
+                self._open_files()
             moved = (
                 self._move_console() if self._console else os.splice(self._source, self._log, CHUNK, flags=_NONBLOCK)
             )
@@ -98,6 +112,11 @@ class LogWriter:
         self.blocked = ""
         self._on_data()
         return True
+
+    def _has_data(self) -> bool:
+        count = bytearray(4)
+        fcntl.ioctl(self._source, termios.FIONREAD, count)
+        return any(count)
 
     def _move_console(self) -> int:
         data = self._pending or os.read(self._source, CHUNK)
@@ -153,7 +172,8 @@ class LogWriter:
             self._retry.cancel()
         self._loop.remove_reader(self._source)
         for fd in (self._source, self._log, self._index):
-            os.close(fd)
+            if fd >= 0:
+                os.close(fd)
         self._source = -1
 
 

@@ -16,6 +16,7 @@ from ipaddress import ip_interface
 from typing import Any
 
 from stackup.base.errors import Bug, StackupError
+from stackup.base.names import LINK_PREFIX
 from stackup.base.paths import Layout
 from stackup.engine.container import Container
 from stackup.engine.records import Definition, PortRecord
@@ -237,8 +238,8 @@ class NetworkDesk:
         states = [NetworkState.from_dict(record["state"]) for record in networks.values()]
         living = [item for found in self._attachments.values() for item in found]
         ports = [port for found in self._published.values() for port in found]
-        if not states:
-            return {}
+        if not states and not any(name.startswith(LINK_PREFIX) for _, name in socket.if_nameindex()):
+            return {}  # and nothing that a predecessor made without having had the time to record it
         current = await asyncio.to_thread(self._manager.recover, states, living, ports)
         self._shown = set(ports)
         changed: dict[str, Record] = {}

@@ -63,7 +63,7 @@ async def start_inside(
 def current_spec(world: World, container: Container) -> Spec:
     """What the container was started from; read once an incarnation, since probes ask often."""
     if container.spec is None or container.spec[0] != container.state.incarnation:
-        spec, _ = read_bundle(world.container_paths(container.id).bundle)
+        spec, _ = read_bundle(world.container_paths(container.id).state)
         container.spec = (container.state.incarnation, spec)
     return container.spec[1]
 

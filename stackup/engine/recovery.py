@@ -77,7 +77,7 @@ async def _resume(world: World, runner: Runner, container: Container, running: R
 async def _adopt_orphan(world: World, container: Container) -> Running | None:
     """The launcher does not know it: its own launcher died. A live process is adopted by a new one."""
     state = container.state
-    bundle = world.container_paths(container.id).bundle
+    bundle = world.container_paths(container.id).state
     if not (bundle / "launch.json").exists():
         return None
     return await world.launcher.adopt(Orphan(bundle, state.pid, state.start_time, state.boot_id))

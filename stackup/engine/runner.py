@@ -62,7 +62,7 @@ class Runner:
             container.starting(ports, attachments)
             if not container.definition.tty:
                 self._open_output(container)
-            started = await world.launcher.start(world.container_paths(container.id).bundle)
+            started = await world.launcher.start(world.container_paths(container.id).state)
         except LauncherLost:
             raise
         except StackupError as error:
@@ -97,12 +97,12 @@ class Runner:
             fifo = paths.fifo(stream)
             if not fifo.exists():
                 os.mkfifo(fifo, 0o600)
-            container.writers.append(LogWriter(fifo, paths.logs, stream, lambda: self._world.output(container.id)))
+            container.writers.append(LogWriter(fifo, paths.state, stream, lambda: self._world.output(container.id)))
 
     def _open_console(self, container: Container, console: int) -> None:
         paths = self._world.container_paths(container.id)
         writer = LogWriter(
-            paths.fifo("stdout"), paths.logs, "stdout", lambda: self._world.output(container.id), source=console
+            paths.fifo("stdout"), paths.state, "stdout", lambda: self._world.output(container.id), source=console
         )
         container.writers.append(writer)
 

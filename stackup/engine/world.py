@@ -64,7 +64,7 @@ class World:
         return self.paths.container(container_id)
 
     def log_directory(self, container_id: str) -> Path:
-        return self.paths.container(container_id).logs
+        return self.paths.container(container_id).state
 
     def image(self, reference: str) -> Image | None:
         """Remembered until the store's index changes; the machine's own userland may change at any time."""

@@ -14,6 +14,9 @@ from stackup.images.streams import Compression, Pump, decompressed
 from stackup.images.unpack import unpack_layer
 from stackup.oci import image as oci
 
+MOUNT_DIRECTORIES = ("dev", "etc", "proc", "sys")
+MOUNT_FILES = ("etc/hosts", "etc/hostname", "etc/resolv.conf")
+
 
 @dataclass(frozen=True, slots=True)
 class LayerStore:
@@ -28,6 +31,14 @@ class LayerStore:
         """A lower directory for images without layers; overlayfs wants at least one."""
         return self.root / ".empty"
 
+    @property
+    def mount_points(self) -> Path:
+        """A lower directory with what every container mounts something on, to lie below an image's own layers.
+
+        Without it the runtime has to make them in the container's upper directory, which copies /etc up every time.
+        """
+        return self.root / ".mount-points"
+
     def path(self, diff_id: str) -> Path:
         return self.root / diff_id.removeprefix("sha256:")
 
@@ -36,6 +47,11 @@ class LayerStore:
         self.root.mkdir(parents=True, exist_ok=True)
         os.chmod(self.root, 0o700)
         self.empty.mkdir(mode=0o755, exist_ok=True)
+        for name in MOUNT_DIRECTORIES:
+            (self.mount_points / name).mkdir(mode=0o755, parents=True, exist_ok=True)
+        for name in MOUNT_FILES:
+            if not (self.mount_points / name).exists():  # a lower that is mounted must not change
+                (self.mount_points / name).touch(mode=0o644)
 
     def ensure(self, descriptor: oci.Descriptor, diff_id: str, blobs: BlobStore) -> Path:
         """Unpacks the layer unless it is there; two processes wanting the same one do the work once."""

@@ -82,7 +82,7 @@ def _offline(session: Session, request: Request, printer: LogPrinter, rows: list
     printer.announce(row.name for row in chosen)
     services = {printer.short(row.name): row.service for row in chosen}
     lines = read_merged(
-        [(printer.short(row.name), paths.container(row.id).logs) for row in chosen],
+        [(printer.short(row.name), paths.container(row.id).state) for row in chosen],
         tail=tail_of(request.tail),
         since_ns=_moment(request.since),
         until_ns=_moment(request.until),
