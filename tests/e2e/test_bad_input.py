@@ -1,0 +1,154 @@
+"""Whatever is wrong: one clear error that says where, exit code != 0, and nothing half-made stays behind."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from tests.support.cli import stackup_command
+from tests.support.scenario import Scenario
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.root
+
+FINE = "services: {web: {image: busybox, command: sleep 1000, stop_signal: SIGKILL}}\n"
+
+
+def refused(scenario: Scenario, *words: str) -> None:
+    """``config``, ``plan`` and ``up`` all say so, and nothing is there afterwards."""
+    for command in (("config",), ("plan",), ("up", "-d")):
+        scenario.stackup(*command).refused(*words)
+    eventually(lambda: scenario.projects() == [], "no project is left")
+
+
+def test_no_file_at_all(scenario: Scenario) -> None:
+    scenario.stackup("up", "-d").refused("compose.yaml")
+
+
+def test_a_file_that_is_not_there(scenario: Scenario) -> None:
+    scenario.stackup("-f", "other.yaml", "up", "-d").refused("other.yaml")
+
+
+def test_invalid_yaml(scenario: Scenario) -> None:
+    scenario.compose("services:\n  web:\n    image: busybox\n   command: x\n")
+    refused(scenario, r"compose\.yaml:4")
+
+
+def test_an_unknown_key_with_a_suggestion(scenario: Scenario) -> None:
+    scenario.compose("services:\n  web:\n    image: busybox\n    comand: x\n")
+    refused(scenario, r"compose\.yaml:4:5", "comand", "did you mean.*command")
+
+
+def test_a_wrong_type(scenario: Scenario) -> None:
+    scenario.compose("services:\n  web:\n    image: busybox\n    ports: 80\n")
+    refused(scenario, r"compose\.yaml:4:12", "ports")
+
+
+def test_everything_wrong_is_said_at_once(scenario: Scenario) -> None:
+    scenario.compose("services:\n  web:\n    image: 5\n    ports: 80\n  db: {imge: x}\n")
+    refused(scenario, r":3:", r":4:", r":5:")
+
+
+def test_a_dependency_cycle_is_spelt_out(scenario: Scenario) -> None:
+    scenario.compose("""
+        services:
+          a: {image: busybox, depends_on: [b]}
+          b: {image: busybox, depends_on: [c]}
+          c: {image: busybox, depends_on: [a]}
+        """)
+    refused(scenario, "a -> b -> c -> a")
+
+
+def test_a_dependency_on_nothing(scenario: Scenario) -> None:
+    scenario.compose("services:\n  web:\n    image: busybox\n    depends_on: [stroe]\n  store: {image: busybox}\n")
+    refused(scenario, r"compose\.yaml:4", "stroe", "did you mean.*store")
+
+
+def test_a_missing_env_file(scenario: Scenario) -> None:
+    scenario.compose("services:\n  web:\n    image: busybox\n    env_file: no.env\n")
+    scenario.stackup("up", "-d").refused("no.env", r"compose\.yaml:4")
+
+
+def test_a_required_variable_that_is_not_set(scenario: Scenario) -> None:
+    scenario.compose("services:\n  web:\n    image: ${IMAGE:?set it to something}\n")
+    refused(scenario, "IMAGE", "set it to something", r"compose\.yaml:3")
+
+
+def test_an_image_that_is_nowhere(scenario: Scenario) -> None:
+    scenario.compose("services: {web: {image: 'no-such-image:1'}}")
+    scenario.stackup("up", "-d", timeout=30).refused("no-such-image:1")
+    assert scenario.ps("-a") == []
+
+
+def test_a_command_that_is_not_in_the_image(scenario: Scenario) -> None:
+    scenario.compose("services: {web: {image: busybox, command: [no-such-command, -x]}}")
+    scenario.stackup("up", "-d").refused("no-such-command", "PATH", "web")
+
+
+def test_a_bind_source_that_is_not_there(scenario: Scenario) -> None:
+    scenario.compose("""
+        services:
+          web:
+            image: busybox
+            volumes: [{type: bind, source: ./nowhere, target: /x}]
+        """)
+    scenario.stackup("up", "-d").refused("nowhere")
+    assert scenario.ps("-a") == []
+
+
+def test_the_docker_socket(scenario: Scenario) -> None:
+    scenario.compose("services: {web: {image: busybox, volumes: ['/var/run/docker.sock:/var/run/docker.sock']}}")
+    scenario.stackup("up", "-d").refused("docker.sock", "engine", "--yes")
+
+
+def test_a_user_that_is_not_in_the_image(scenario: Scenario) -> None:
+    scenario.compose("services: {web: {image: busybox, user: bob, command: sleep 1}}")
+    scenario.stackup("up", "-d").refused("bob")
+    assert scenario.ps("-a") == []
+
+
+def test_an_archive_that_is_none(scenario: Scenario) -> None:
+    scenario.file("rubbish.tar", "this is no archive\n" * 100)
+    scenario.stackup("import", "rubbish.tar", "rubbish").refused("rubbish.tar")
+    assert "rubbish" not in scenario.stackup("images", "-a").ok().out
+
+
+def test_an_unknown_service(scenario: Scenario) -> None:
+    scenario.compose(FINE)
+    scenario.stackup("up", "-d", "wbe").refused("wbe")
+    scenario.stackup("up", "-d").ok()
+    for command in ("stop", "start", "restart", "kill", "ps"):
+        scenario.stackup(command, "wbe").refused("wbe")
+
+
+@pytest.mark.parametrize("arguments", [["uo"], ["up", "--detatch"], ["up", "--scale", "web"], ["exec"], ["-f"]])
+def test_a_wrong_command_line(scenario: Scenario, arguments: list[str]) -> None:
+    scenario.compose(FINE)
+    scenario.stackup(*arguments).refused(code=2)
+
+
+def test_without_root(scenario: Scenario) -> None:
+    scenario.compose(FINE)
+    # As user 1000 of a user namespace: no root, and yet able to read a tree that lies below /root.
+    done = subprocess.run(
+        ["unshare", "--user", "--map-user=1000", "--map-group=1000", *stackup_command(), "up", "-d"],
+        cwd=scenario.directory, env=scenario.stackup.env(), capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 1 and "sudo" in done.stderr and "Traceback" not in done.stderr, done.stderr
+
+
+def test_two_ups_at_once_both_end_well(scenario: Scenario) -> None:
+    scenario.compose(FINE)
+    first, second = scenario.start("up", "-d"), scenario.start("up", "-d")
+    assert (first.ends(), second.ends()) == (0, 0)
+    assert len(scenario.ps()) == 1
+
+
+def test_a_deleted_working_directory_is_no_traceback(scenario: Scenario) -> None:
+    scenario.compose(FINE)
+    scenario.stackup("up", "-d").ok()
+    (scenario.directory / "compose.yaml").unlink()
+    scenario.stackup("ps").refused("compose.yaml")
+    assert "web" in scenario.stackup("-p", "shop", "ps").ok().out
+    scenario.stackup("-p", "shop", "down").ok()
