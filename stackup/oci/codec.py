@@ -15,17 +15,21 @@ T = TypeVar("T")
 
 def encode(value: Any) -> Any:
     """``value`` (a dataclass, tuple, dict or scalar) as lists, dicts and scalars."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {
-            json_name(item): encode(getattr(value, item.name))
-            for item in fields(value)
-            if item.metadata.get("always") or getattr(value, item.name) != _default(item)
-        }
-    if isinstance(value, list | tuple):
-        return [encode(item) for item in value]
-    if isinstance(value, dict):
+    kind = type(value)
+    if kind in _SCALARS:
+        return value
+    if kind is tuple or kind is list:
+        return [item if type(item) in _SCALARS else encode(item) for item in value]
+    if kind is dict:
         return {key: encode(item) for key, item in value.items()}
-    return value
+    if not is_dataclass(value):
+        raise TypeError(f"{kind.__name__} has no place in an OCI document")
+    found = {}
+    for attribute, name, always, default in _shape(kind):
+        item = getattr(value, attribute)
+        if always or item != default:
+            found[name] = encode(item)
+    return found
 
 
 def decode(cls: type[T], data: Any, where: str = "") -> T:
@@ -53,6 +57,19 @@ def json_name(item: Field[Any]) -> str:
 
 def _default(item: Field[Any]) -> Any:
     return item.default_factory() if item.default_factory is not MISSING else item.default
+
+
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+_SHAPES: dict[type, tuple[tuple[str, str, bool, Any], ...]] = {}
+
+
+def _shape(cls: Any) -> tuple[tuple[str, str, bool, Any], ...]:
+    """Attribute, JSON name, whether it is always written, and the default, of each field."""
+    if cls not in _SHAPES:
+        _SHAPES[cls] = tuple(
+            (item.name, json_name(item), bool(item.metadata.get("always")), _default(item)) for item in fields(cls)
+        )
+    return _SHAPES[cls]
 
 
 _PLANS: dict[type, tuple[tuple[Field[Any], Any], ...]] = {}
