@@ -23,7 +23,7 @@ from stackup.runtime.boot import spawn_launcher
 from stackup.runtime.bundle import Launch, write_bundle
 from stackup.runtime.cgroups import processes, remove_cgroups
 from stackup.runtime.client import Exit, LauncherClient, Started
-from tests.support.waiting import eventually, gone
+from tests.support.waiting import PATIENCE, eventually, gone
 
 T = TypeVar("T")
 PROJECT = "lab"
@@ -135,7 +135,7 @@ class Lab:
         self.lost = True
 
     def run(self, work: Coroutine[Any, Any, T], timeout: float = 20) -> T:
-        return self.loop.run_until_complete(asyncio.wait_for(work, timeout))
+        return self.loop.run_until_complete(asyncio.wait_for(work, timeout * PATIENCE))
 
     def wait(self, what: Any, timeout: float = 20) -> None:
         async def look() -> None:

@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.support.waiting import PATIENCE
+
 TREE = Path(__file__).resolve().parents[2]
 
 
@@ -87,7 +89,7 @@ class Cli:
             errors="surrogateescape",
         )
         try:
-            out, err = process.communicate(stdin, timeout=timeout)
+            out, err = process.communicate(stdin, timeout=timeout * PATIENCE)
         except subprocess.TimeoutExpired:
             process.kill()
             out, err = process.communicate()
@@ -138,7 +140,7 @@ class Live:
 
     def shows(self, pattern: str, timeout: float = 15) -> re.Match[str]:
         """Waits until the output so far has ``pattern``."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout * PATIENCE
         while not (found := re.search(pattern, self.text, re.MULTILINE)):
             left = deadline - time.monotonic()
             if left <= 0 or not self.read(left):
@@ -153,7 +155,7 @@ class Live:
 
     def ends(self, timeout: float = 30) -> int:
         """Reads to the end and answers the exit code."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout * PATIENCE
         while self.read(deadline - time.monotonic()):
             pass
         try:

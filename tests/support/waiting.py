@@ -17,10 +17,13 @@ from typing import TypeVar
 T = TypeVar("T")
 
 LOOK_EVERY = 0.02
+# Slow machines (an emulated one: tests/vm) need more of it: all deadlines are multiplied.
+PATIENCE = float(os.environ.get("STACKUP_TEST_PATIENCE", "1"))
 
 
 def eventually(look: Callable[[], T], what: str = "", timeout: float = 10.0) -> T:
     """The first true answer of ``look``. AssertionErrors count as "not yet"; the last one is told at the deadline."""
+    timeout *= PATIENCE
     deadline = time.monotonic() + timeout
     pause = select.poll()
     while True:
@@ -39,6 +42,7 @@ def eventually(look: Callable[[], T], what: str = "", timeout: float = 10.0) -> 
 
 def gone(pid: int, timeout: float = 10.0) -> None:
     """Waits for the end of any process, child or not."""
+    timeout *= PATIENCE
     try:
         fd = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -58,7 +62,7 @@ def page(url: str, timeout: float = 10.0) -> str:
 
     def look() -> str:
         try:
-            with urllib.request.urlopen(url, timeout=2) as answer:
+            with urllib.request.urlopen(url, timeout=2 * PATIENCE) as answer:
                 body: str = answer.read().decode()
                 return body or " "
         except (urllib.error.URLError, OSError) as error:
