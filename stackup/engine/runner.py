@@ -241,21 +241,23 @@ class Runner:
             grace = definition.supervision.stop_grace if timeout is None else timeout
             number = signal_number(definition.supervision.stop_signal)
             container.stopping()
+            # Asked before the signal: a program on its way out may have taken its handlers back (Python does).
+            deaf = is_deaf(container.state.pid, number)
             try:
                 await self._signal(container, number)
-                if not await self._gone(container, await self._patience(container, number, grace)):
+                if not await self._gone(container, await self._patience(container, number, grace, deaf)):
                     await self._kill(container)
             except asyncio.CancelledError:
                 if container.phase is Phase.STOPPING and not self._world.leaving:
                     container.stop_abandoned()
                 raise
 
-    async def _patience(self, container: Container, number: int, grace: float) -> float | None:
+    async def _patience(self, container: Container, number: int, grace: float, deaf: bool) -> float | None:
         """Seconds until SIGKILL; None: never. Waiting is no use when PID 1 has no handler for the signal: the kernel
         then drops it (signal(7)). One that has only just started gets a moment to install its handler."""
         if grace < 0:
             return None
-        if grace <= DEAF_PATIENCE or not is_deaf(container.state.pid, number):
+        if grace <= DEAF_PATIENCE or not deaf:
             return grace
         if await self._gone(container, DEAF_PATIENCE) or not is_deaf(container.state.pid, number):
             return grace

@@ -59,6 +59,19 @@ def test_stop_asks_first_and_kills_after_the_timeout(scenario: Scenario) -> None
     assert "asked to end" in scenario.logs("polite")
 
 
+def test_a_program_that_takes_its_handler_back_while_it_ends_has_its_time(scenario: Scenario) -> None:
+    scenario.compose("""
+        services:
+          slow:
+            image: busybox
+            command: ["sh", "-c", "trap 'trap - TERM; sleep 1; exit 5' TERM; echo ready; while :; do sleep 0.05; done"]
+        """)
+    scenario.stackup("up", "-d").ok()
+    eventually(lambda: "ready" in scenario.logs(), "ready")
+    scenario.stackup("stop").ok()
+    assert scenario.row("slow")["ExitCode"] == 5
+
+
 def test_kill_sends_the_signal_that_is_asked_for(scenario: Scenario) -> None:
     scenario.compose("""
         services:
