@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import selectors
-import sys
 import time
 from typing import Any
+
+from stackup.base import log
 
 LIMIT = 0.020  # seconds that callbacks may run before the loop looks for events again
 
@@ -23,7 +24,7 @@ class WatchedSelector(selectors.EpollSelector):
         if busy > self.longest:
             self.longest = busy
             if busy > LIMIT:
-                print(f"the loop was held up for {busy * 1000:.0f} ms", file=sys.stderr, flush=True)
+                log.note(f"the loop was held up for {busy * 1000:.0f} ms")
         ready = super().select(timeout)
         self._woke = time.monotonic()
         return ready

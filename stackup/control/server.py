@@ -12,6 +12,7 @@ from array import array
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from stackup.base import log
 from stackup.base.errors import Bug, StackupError
 from stackup.control.protocol import MAX_FDS, MAX_REQUEST, Request, encode
 
@@ -163,7 +164,7 @@ class Server:
             try:
                 sock, _ = await loop.sock_accept(self._listener)
             except OSError as error:  # no descriptor left, or a client that went away: others may have more luck
-                print(f"cannot accept a connection: {error}", flush=True)
+                log.note(f"cannot accept a connection: {error}")
                 await asyncio.sleep(ACCEPT_PAUSE)
                 continue
             sock.setblocking(False)

@@ -17,6 +17,7 @@ import sys
 import time
 import traceback
 
+from stackup.base import log
 from stackup.base.errors import Bug, HostUnfit, StackupError
 from stackup.base.files import try_lock
 from stackup.base.paths import Layout
@@ -29,7 +30,7 @@ from stackup.engine.operations import Asked
 from stackup.engine.project import NotOpened, Project
 from stackup.runtime.client import LauncherLost
 
-REFUSING = 1.0  # seconds that a project which cannot be opened says so, at least, before it is tried again or given up
+REFUSING = 0.3  # seconds in which those who wait for a project that cannot be opened are told so
 LOCK_PATIENCE = 5.0  # seconds for a predecessor that is being killed to let go of the lock
 
 
@@ -78,6 +79,7 @@ class Supervisor:
         self._ending = asyncio.Event()
         self._orphaned = False
         self._leaving = False
+        self._refused: tuple[int, int, int] | None = None  # the records that could not be opened
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
@@ -108,18 +110,26 @@ class Supervisor:
     async def _refuse(self, failure: NotOpened, server: Server) -> int:
         """Whoever asks is told why. Where containers live, the launcher starts another supervisor, which may have more
         luck; where none does, both processes end."""
-        print("".join(traceback.format_exception(failure.error)), file=sys.stderr, flush=True)
+        log.note("".join(traceback.format_exception(failure.error)))
         if isinstance(failure.error, LauncherLost):
             self._replace_launcher()
             return 1
         self._opened.set_exception(_told(failure.error, self._name, self._layout))
+        self._refused = self._records_mark()
         await asyncio.sleep(REFUSING)
+        self._leaving = True  # whoever asks from now on is answered by another one: things may have changed
         while not server.idle:
             await asyncio.sleep(REFUSING / 10)
-        self._leaving = True
         if not any(item.exit is None for item in await failure.launcher.list()):
             await failure.launcher.quit()
         return 1
+
+    def _records_mark(self) -> tuple[int, int, int]:
+        try:
+            found = self._layout.project(self._name).records.stat()
+        except OSError:
+            return 0, 0, 0
+        return found.st_ino, found.st_size, found.st_mtime_ns
 
     def _launcher_lost(self) -> None:
         self._orphaned = True
@@ -143,10 +153,10 @@ class Supervisor:
             connection.emit({"event": "restarting"})
             self._ending.set()
             return 0
-        project = await asyncio.shield(self._opened)
-        if self._leaving:
+        if self._leaving or self._refused not in (None, self._records_mark()):
             connection.emit({"event": "restarting"})
             return 0
+        project = await asyncio.shield(self._opened)
         who = f"`{shlex.join(('stackup', *request.argv[1:]))}` (process {connection.peer})"
         asked = Asked(request.verb, request.args, request.files, request.cwd, request.env, who)
         code = await project.answer(asked, connection)

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from ipaddress import ip_interface
 from typing import Any
 
+from stackup.base import log
 from stackup.base.errors import Bug, StackupError
 from stackup.base.names import LINK_PREFIX
 from stackup.base.paths import Layout
@@ -268,7 +268,7 @@ class NetworkDesk:
                 try:
                     found.append(reserve(binding))
                 except StackupError as error:  # somebody took it while nobody was here
-                    print(f"{container.name}: {error.message}", flush=True)
+                    log.note(f"{container.name}: {error.message}")
         self._reservations[container.id] = found
         self._note_ports(container)
 
@@ -280,9 +280,9 @@ class NetworkDesk:
         """Puts back what somebody else flushed."""
         try:
             for text in await asyncio.to_thread(self._manager.verify):
-                print(f"the firewall was changed by somebody else; put back: {text}", file=sys.stderr, flush=True)
+                log.note(f"the firewall was changed by somebody else; put back: {text}")
         except StackupError as error:
-            print(error.message, file=sys.stderr, flush=True)
+            log.note(error.message)
 
     async def close(self) -> None:
         self._watch.close()

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from stackup.base import log
 from stackup.base.clock import boot_id
 from stackup.base.errors import StackupError
 from stackup.base.names import project_cgroup
@@ -46,7 +47,7 @@ async def recover(world: World, runner: Runner) -> None:
         except (StackupError, OSError) as error:
             if isinstance(error, LauncherLost):
                 raise
-            print(f"cannot take over {container.name}: {error}", flush=True)  # the others are not to suffer
+            log.note(f"cannot take over {container.name}: {error}")  # the others are not to suffer
     await world.desk.publish()
     await _remove_unrecorded(world, list(running))
 

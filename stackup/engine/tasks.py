@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import traceback
 from collections.abc import Coroutine
 from typing import Any
 
+from stackup.base import log
 from stackup.base.errors import StackupError
 
 _TASKS: set[asyncio.Task[None]] = set()  # the loop itself holds its tasks only weakly
@@ -25,7 +25,7 @@ def _report(task: asyncio.Task[None]) -> None:
     _TASKS.discard(task)
     error = None if task.cancelled() else task.exception()
     if error is not None and not isinstance(error, StackupError):
-        print("".join(traceback.format_exception(error)), file=sys.stderr, flush=True)
+        log.note("".join(traceback.format_exception(error)))
 
 
 async def done(task: asyncio.Task[None] | None) -> None:

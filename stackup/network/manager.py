@@ -155,9 +155,12 @@ class NetworkManager:
     ) -> tuple[NetworkState, ...]:
         """Takes over after a crash or a reboot: what the records say exists, made true again.
 
-        A bridge that is gone is made anew (with another subnet and id, if its own was taken meanwhile); one of this
-        project that no record knows is deleted. Answers the states as they are now, in the same order.
+        A bridge that is gone is made anew: with another subnet if its own was taken meanwhile, and with another id if
+        somebody lives on it, who must be connected again. One of this project that no record knows is deleted.
+        Answers the states as they are now, in the same order.
         """
+        attachments = tuple(attachments)
+        inhabited = {item.network_id for item in attachments}
         with self._session("recover networks") as rtnl:
             found = rtnl.links()
             known = {state.bridge for state in states}
@@ -165,7 +168,7 @@ class NetworkManager:
             self._delete(rtnl, strays, found)
             for stray in strays:
                 self._books.drop(stray.name)
-            current = tuple(self._recovered(rtnl, state, found) for state in states)
+            current = tuple(self._recovered(rtnl, state, found, state.id in inhabited) for state in states)
             own = [state for state in current if not state.external and not state.internal]
             if own:
                 sysctl.enable_forwarding(ipv6=any(state.subnet6 for state in own))
@@ -298,12 +301,13 @@ class NetworkManager:
                 hint=f"take {others[0]} down first",
             )
 
-    def _recovered(self, rtnl: Rtnl, state: NetworkState, found: Sequence[Link]) -> NetworkState:
+    def _recovered(self, rtnl: Rtnl, state: NetworkState, found: Sequence[Link], inhabited: bool) -> NetworkState:
         link = next((link for link in found if link.name == state.bridge), None)
         if state.external or (link is not None and (self._is_mine(link) or not link.alias)):
             return replace(state, ifindex=link.index) if link else state
         taken = self._taken(rtnl, found, state.bridge)
-        fresh = rechosen(replace(state, id=os.urandom(32).hex()), taken, self._pools)
+        identity = os.urandom(32).hex() if inhabited else state.id
+        fresh = rechosen(replace(state, id=identity), taken, self._pools)
         return self._make(rtnl, fresh, found)
 
     def _is_mine(self, link: Link) -> bool:

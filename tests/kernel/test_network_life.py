@@ -195,16 +195,18 @@ def test_a_network_of_another_stack(manager: NetworkManager, layout: Layout) -> 
 
 
 def test_recovery(manager: NetworkManager, layout: Layout) -> None:
-    front, back = manager.create("front", network("front")), manager.create("back", network("back"))
+    front, back, quiet = (manager.create(name, network(name)) for name in ("front", "back", "quiet"))
     stray = manager.create("stray", network("stray"))
     places = [manager.attach(front, f"c{number}", 1) for number in range(3)]
     ports = [PublishedPort("tcp", "", 8080, 80, places[0].address)]
-    sh(f"ip link del {back.bridge}; nft flush ruleset; rm {layout.leases}/*.leases")
+    places.append(manager.attach(back, "c3", 1))
+    sh(f"ip link del {back.bridge}; ip link del {quiet.bridge}; nft flush ruleset; rm {layout.leases}/*.leases")
     successor = NetworkManager(layout, "shop")
-    now = successor.recover([front, back], places, ports)
+    now = successor.recover([front, back, quiet], places, ports)
     assert now[0] == front
     assert (now[1].subnet, now[1].id == back.id) == (back.subnet, False)
-    assert set(bridges()) == {front.bridge, back.bridge}
+    assert (now[2].subnet, now[2].id) == (quiet.subnet, quiet.id)
+    assert set(bridges()) == {front.bridge, back.bridge, quiet.bridge}
     assert stray.bridge not in bridges()
     assert successor.attach(front, "c1", 2).address == places[1].address
     assert successor.attach(front, "new", 1).address not in {item.address for item in places}

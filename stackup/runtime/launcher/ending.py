@@ -7,6 +7,7 @@ import os
 import signal
 import time
 
+from stackup.base import log
 from stackup.linux import cgroups, pidfd
 from stackup.runtime.launcher.container import Container, Life
 from stackup.runtime.launcher.limiting import oom_kills
@@ -66,7 +67,7 @@ def write_exit_file(path: str, text: str) -> None:
             os.close(fd)
         os.rename(temporary, path)
     except OSError as error:
-        print(f"cannot write {path}: {error}", flush=True)
+        log.note(f"cannot write {path}: {error}")
 
 
 def kill_group(hierarchies: Hierarchies, group: str) -> None:

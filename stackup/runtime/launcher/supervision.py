@@ -7,6 +7,7 @@ import time
 from _socket import AF_UNIX, SOCK_CLOEXEC, SOCK_SEQPACKET, socketpair
 from fcntl import F_DUPFD, fcntl
 
+from stackup.base import log
 from stackup.linux import cgroups, process
 
 TYPE_CHECKING = False
@@ -81,7 +82,7 @@ class Supervision:
         lived = time.monotonic() - self._started
         self._failures = 0 if lived >= STABLE_AFTER else self._failures + 1
         if self._failures < 10 or self._failures % 100 == 0:  # a log that does not grow for ever
-            print(f"supervisor ended with {code} after {lived:.1f} s; starting it again", flush=True)
+            log.note(f"supervisor ended with {code} after {lived:.1f} s; starting it again")
         self._delay = 0.0 if lived >= STABLE_AFTER else min(max(self._delay * 2, 0.05), MAX_DELAY)
         if self._after:
             self._after(self._delay, self._again)
