@@ -16,6 +16,7 @@ import sqlite3
 import sys
 import time
 import traceback
+from contextlib import suppress
 
 from stackup.base import log
 from stackup.base.errors import Bug, HostUnfit, StackupError
@@ -90,7 +91,7 @@ class Supervisor:
         try:
             project = await Project.open(self._name, self._layout, self._channel, self._launcher_lost)
         except NotOpened as failure:
-            return await self._refuse(failure, server)
+            return await self._refuse(failure, server, serving)
         self._opened.set_result(project)
         waits = [loop.create_task(project.until_unneeded()), loop.create_task(self._ending.wait()), serving]
         done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -107,7 +108,7 @@ class Supervisor:
                 self._replace_launcher()
         return 0
 
-    async def _refuse(self, failure: NotOpened, server: Server) -> int:
+    async def _refuse(self, failure: NotOpened, server: Server, serving: asyncio.Task[None]) -> int:
         """Whoever asks is told why. Where containers live, the launcher starts another supervisor, which may have more
         luck; where none does, both processes end."""
         log.note("".join(traceback.format_exception(failure.error)))
@@ -116,11 +117,13 @@ class Supervisor:
             return 1
         self._opened.set_exception(_told(failure.error, self._name, self._layout))
         self._refused = self._records_mark()
-        await asyncio.sleep(REFUSING)
-        self._leaving = True  # whoever asks from now on is answered by another one: things may have changed
+        with suppress(TimeoutError):
+            async with asyncio.timeout(REFUSING):
+                await self._ending.wait()
+        serving.cancel()  # whoever asks from now on is answered by a successor: things may have changed
         while not server.idle:
             await asyncio.sleep(REFUSING / 10)
-        if not any(item.exit is None for item in await failure.launcher.list()):
+        if not self._ending.is_set() and not any(item.exit is None for item in await failure.launcher.list()):
             await failure.launcher.quit()
         return 1
 
@@ -154,6 +157,7 @@ class Supervisor:
             self._ending.set()
             return 0
         if self._leaving or self._refused not in (None, self._records_mark()):
+            self._ending.set()
             connection.emit({"event": "restarting"})
             return 0
         project = await asyncio.shield(self._opened)
