@@ -152,7 +152,7 @@ def test_a_full_disk_is_no_bug(tmp_path: Path) -> None:
         async def perform(self, action: object) -> None:
             raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path))
 
-    action = CreateVolume(id="1", key="data", name="shop_data")
+    action = CreateVolume(id="1", reason="", key="data", name="shop_data")
     report = asyncio.run(apply(Plan("shop", (action,)), Effects(), lambda event: None))
     assert isinstance(report.errors[0], HostUnfit)
     assert report.errors[0].message.endswith(f"{tmp_path}: No space left on device")
