@@ -142,6 +142,22 @@ def set_domainname(name: str) -> None:
     call("setdomainname", name.encode(), len(name.encode()))
 
 
+_open_files: list[tuple[int, int]] = []
+
+
+def raise_open_files() -> None:
+    """As many descriptors as this machine allows: several are held for each container."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _open_files.append((soft, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def restore_open_files() -> None:
+    """For children: the soft limit is low for the sake of programs that call select(2)."""
+    if _open_files:
+        resource.setrlimit(resource.RLIMIT_NOFILE, _open_files[0])
+
+
 def set_rlimit(name: str, soft: int, hard: int) -> None:
     """``name`` as in RLIMIT_NOFILE; 2**64 - 1 is infinity."""
     which = getattr(resource, name, None)

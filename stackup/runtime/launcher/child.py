@@ -25,6 +25,7 @@ def become(plan: Callable[[], list[Operation]], sync: Socket, host_links: Socket
 
     try:
         process.default_signals()
+        process.restore_open_files()
         run(plan(), Stage(Kernel(), report, host_links))
     except Refusal as refusal:
         fault = {"step": refusal.step, "errno": refusal.errno, "path": refusal.path, "text": str(refusal)}

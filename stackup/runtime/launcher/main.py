@@ -74,5 +74,6 @@ def main() -> None:
 
     from stackup.runtime.launcher.core import Launcher  # after the supervisor's start: see above
 
+    process.raise_open_files()
     Launcher(settings, hierarchies, supervision).run(channel)
     os._exit(0)

@@ -90,6 +90,7 @@ class Supervision:
     def _become(self, channel: int) -> None:
         try:
             process.default_signals()
+            process.restore_open_files()
             cgroups.move_self(self._hierarchies, self.group, v2=False)
             process.setns(self._home, process.CLONE_NEWNS)
             os.setsid()

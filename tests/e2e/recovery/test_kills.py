@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import re
+import resource
 import signal
 import time
 from pathlib import Path
@@ -17,7 +18,7 @@ from tests.support.waiting import eventually, gone, page
 
 pytestmark = pytest.mark.root
 
-LINES = 3000
+LINES = 2000
 PRINTER = f"""
     services:
       printer:
@@ -75,7 +76,8 @@ def test_no_line_is_lost_or_torn_through_kills_of_everything(scenario: Scenario)
             scenario.stackup("up", "-d").ok()
         prints_on(20)
     assert scenario.pid("printer") == before
-    eventually(lambda: scenario.logs().rstrip().endswith("end"), "the last line", 40)
+    eventually(lambda: progress() == LINES, f"the container is done (it is at line {progress()})", 60)
+    eventually(lambda: scenario.logs("-n", "1").rstrip().endswith("end"), "the last line")
     found = scenario.stackup("logs", "--no-log-prefix").ok()
     expected = [f"line {number} of what must not be torn" for number in range(LINES)]
     assert found.out.splitlines() == [*expected, "end"]
@@ -243,3 +245,19 @@ def test_the_successor_answers_within_two_seconds(scenario: Scenario) -> None:
         took.append(time.monotonic() - began)
     print("answers after", [f"{seconds:.2f} s" for seconds in took])
     assert min(took) < 2
+
+
+def test_many_descriptors_are_for_stackup_not_for_containers(scenario: Scenario) -> None:
+    """Several are held for each container; the usual soft limit would end at some hundred of them."""
+    scenario.compose("services: {web: {image: busybox, command: sleep 1000, stop_signal: SIGKILL}}")
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, before[1]))
+    try:
+        scenario.stackup("up", "-d").ok()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    scenario.kill_daemon("supervisor")
+    for pid in (scenario.daemon("launcher"), scenario.daemon("supervisor")):
+        eventually(lambda pid=pid: len(set(resource.prlimit(pid, resource.RLIMIT_NOFILE))) == 1, "a raised limit")
+    assert resource.prlimit(scenario.pid("web"), resource.RLIMIT_NOFILE)[0] == 1024
+    assert scenario.run_in("web", "ulimit -Sn") == "1024"
