@@ -53,12 +53,15 @@ class Hierarchies:
         return tuple(dict.fromkeys([*self.v1.values(), *([self.v2] if self.v2 else [])]))
 
     def make(self, hierarchy: str, group: str) -> str:
-        """The directory of ``group``, made with its parents; fresh or left over empty."""
+        """The directory of ``group``, made with its parents. What an earlier run left of it is made anew on v2, where
+        limits and device programs would stay and add up; unless somebody is still in there."""
         path = f"{hierarchy}/{group}"
         try:
             os.mkdir(path, 0o755)
         except FileExistsError:
-            pass
+            if hierarchy == self.v2:
+                _remove(path, [])
+                os.makedirs(path, 0o755, exist_ok=True)
         except FileNotFoundError:
             os.makedirs(path, 0o755, exist_ok=True)
         return path

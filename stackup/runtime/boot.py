@@ -23,6 +23,7 @@ from stackup.linux import mounts
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from stackup.base.paths import ProjectPaths
 
@@ -53,8 +54,8 @@ def spawn_launcher(
     a new one. ``environment`` is the launcher's and its supervisor's; without it, a harmless part of the caller's.
     Raises OSError.
     """
-    paths.run.mkdir(parents=True, exist_ok=True)
-    paths.state.mkdir(parents=True, exist_ok=True)
+    _make_directory(paths.run)
+    _make_directory(paths.state)
     passed: dict[int, int] = {}
     ours: list[int] = []
     try:
@@ -112,13 +113,24 @@ def listen(path: str) -> int:
         os.close(dirfd)
 
 
+def _make_directory(path: Path) -> None:
+    """Also while a launcher that ends removes it: it may be there for mkdir and gone for the look that follows."""
+    while True:
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            return
+        except FileExistsError:
+            if os.path.lexists(path) and not path.is_dir():
+                raise
+
+
 def _try_lock(paths: ProjectPaths) -> int:
     """-1 when a launcher has it. One that ends removes file and directory: then the next try makes new ones."""
     while True:
         try:
             fd = os.open(paths.launcher_lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         except FileNotFoundError:
-            paths.run.mkdir(parents=True, exist_ok=True)
+            _make_directory(paths.run)
             continue
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -147,9 +147,9 @@ class Lab:
     def bundle(self, wanted: oci.Spec, container_id: str = "", **launch: Any) -> tuple[ContainerPaths, Launch]:
         container_id = container_id or new_container_id()
         paths = self.paths.container(container_id)
-        for directory in (paths.run, paths.state, paths.writable / "upper", paths.writable / "work"):
+        for directory in (paths.run, paths.state, paths.state / "upper", paths.state / "work"):
             directory.mkdir(parents=True, exist_ok=True)
-        overlay = Overlay("/", (str(self.rootfs),), str(paths.writable / "upper"), str(paths.writable / "work"))
+        overlay = Overlay("/", (str(self.rootfs),), str(paths.state / "upper"), str(paths.state / "work"))
         given: dict[str, Any] = {
             "incarnation": 1,
             "cgroup": f"{self.cgroup}/{container_id[:12]}",
@@ -160,12 +160,12 @@ class Lab:
             **launch,
         }
         described = Launch(container_id, **given)
-        write_bundle(paths.bundle, wanted, described)
+        write_bundle(paths.state, wanted, described)
         return paths, described
 
     def start(self, wanted: oci.Spec, container_id: str = "", **launch: Any) -> Running:
         paths, described = self.bundle(wanted, container_id, **launch)
-        return Running(paths, self.run(self.client.start(paths.bundle)), described)
+        return Running(paths, self.run(self.client.start(paths.state)), described)
 
     def ended(self, target: str, timeout: float = 20) -> Exit:
         self.wait(lambda: target in self.exits, timeout)

@@ -49,9 +49,9 @@ def test_ipc_is_its_own(lab: Lab) -> None:
 
 def test_writes_go_to_its_own_layer(lab: Lab, busybox_root: Path) -> None:
     paths, described = lab.bundle(spec(process("sh", "-c", "echo mine > /etc/mine; rm /etc/group")))
-    lab.run(lab.client.start(paths.bundle))
+    lab.run(lab.client.start(paths.state))
     assert lab.ended(described.container_id).status == 0
-    assert (paths.writable / "upper/etc/mine").read_text() == "mine\n"
+    assert (paths.state / "upper/etc/mine").read_text() == "mine\n"
     assert not (busybox_root / "etc/mine").exists()
     assert (busybox_root / "etc/group").exists()
 
@@ -113,7 +113,7 @@ def test_masked_and_readonly_paths(lab: Lab) -> None:
 def test_readonly_root(lab: Lab) -> None:
     wanted = spec(process("sh", "-c", "touch /x 2>&1; touch /dev/shm/y && echo shm"))
     paths, described = lab.bundle(oci.Spec(**{**_fields(wanted), "root": oci.Root(readonly=True)}))
-    started = lab.run(lab.client.start(paths.bundle))
+    started = lab.run(lab.client.start(paths.state))
     lab.ended(started.container_id)
     with open(described.stdout, "rb", buffering=0, opener=lambda p, f: os.open(p, f | os.O_NONBLOCK)) as file:
         text = file.read().decode()
@@ -276,7 +276,7 @@ def test_many_at_once(lab: Lab) -> None:
     bundles = [lab.bundle(spec(process("sh", "-c", f"echo {n}"))) for n in range(24)]
 
     async def start_all() -> None:
-        await asyncio.gather(*(lab.client.start(paths.bundle) for paths, _ in bundles))
+        await asyncio.gather(*(lab.client.start(paths.state) for paths, _ in bundles))
 
     lab.run(start_all())
     for _, described in bundles:

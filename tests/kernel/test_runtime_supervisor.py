@@ -160,13 +160,13 @@ def test_one_that_cannot_start_is_tried_again(paths: ProjectPaths, state_root: P
 def container(paths: ProjectPaths, rootfs: Path, command: str) -> Path:
     identity = new_container_id()
     own = paths.container(identity)
-    for directory in (own.run, own.writable / "upper", own.writable / "work"):
+    for directory in (own.run, own.state / "upper", own.state / "work"):
         directory.mkdir(parents=True)
-    overlay = Overlay("/", (str(rootfs),), str(own.writable / "upper"), str(own.writable / "work"))
+    overlay = Overlay("/", (str(rootfs),), str(own.state / "upper"), str(own.state / "work"))
     cgroup = f"{project_cgroup('lab', str(paths.run.parents[2]))}/{identity[:12]}"
     launch = Launch(identity, 1, cgroup, str(own.exit_file), (overlay,), stdout=str(own.fifo("stdout")))
-    write_bundle(own.bundle, spec(process("sh", "-c", command)), launch)
-    return own.bundle
+    write_bundle(own.state, spec(process("sh", "-c", command)), launch)
+    return own.state
 
 
 def test_containers_outlive_supervisors(paths: ProjectPaths, state_root: Path, busybox_root: Path) -> None:

@@ -60,7 +60,7 @@ def boot(
         arguments = [
             # It takes what others leave: tests that run beside it measure times.
             *("nice", "-n", "19"),
-            *(QEMU, "-machine", "q35,usb=off,vmport=off", "-accel", "tcg,thread=multi", "-cpu", "max,la57=off"),
+            *(QEMU, "-machine", "q35,usb=off,vmport=off", "-accel", "tcg,thread=multi", "-cpu", "Nehalem"),
             *("-smp", "2", "-m", str(memory), "-nodefaults", "-no-user-config", "-display", "none", "-nic", "none"),
             *("-no-reboot", "-kernel", str(image.kernel), "-initrd", str(image.initramfs)),
             *("-append", "console=ttyS0 panic=-1 quiet loglevel=4 mitigations=off nokaslr systemd.show_status=1"),

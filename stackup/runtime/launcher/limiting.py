@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _OPTIONAL = frozenset(("memory.memsw.limit_in_bytes", "memory.swappiness", "memory.swap.max"))
 _ALWAYS_V1 = ("memory", "pids")
 _DENIED = frozenset((1, 2, 13, 30))
+_EINVAL = 22
 
 
 class Groups:
@@ -101,9 +102,17 @@ class Limiter:
 
     def _attach_devices(self, directory: str, program: bytes) -> None:
         try:
-            if program not in self._programs:
+            try:
+                if program not in self._programs:
+                    self._programs[program] = bpf.load_device_program(program)
+                bpf.attach_device_program(directory, self._programs[program])
+            except OSError as error:
+                # A group that could not be made anew has this very program already; the kernel takes no program twice.
+                if error.errno != _EINVAL or program not in self._programs:
+                    raise
+                os.close(self._programs.pop(program))
                 self._programs[program] = bpf.load_device_program(program)
-            bpf.attach_device_program(directory, self._programs[program])
+                bpf.attach_device_program(directory, self._programs[program])
         except OSError as error:
             raise Refusal("cgroup", error.errno or 0, directory, f"device rules: {error.strerror}") from error
 

@@ -78,10 +78,10 @@ def run_elsewhere(runtime: str, lab: Lab, wanted: oci.Spec, tmp_path: Path) -> s
     paths, described = lab.bundle(replace(wanted, linux=replace(wanted.linux, seccomp=oci_profile(CAPABILITIES))))
     overlay = described.overlays[0]
     options = f"lowerdir={overlay.lowers[0]},upperdir={overlay.upper},workdir={overlay.work}"
-    target = paths.bundle / "rootfs"
+    target = paths.state / "rootfs"
     subprocess.run(["mount", "-t", "overlay", "-o", options, "overlay", str(target)], check=True)
     try:
-        command = [runtime, "--root", str(tmp_path / runtime), "run", "--bundle", str(paths.bundle), f"c{os.getpid()}"]
+        command = [runtime, "--root", str(tmp_path / runtime), "run", "--bundle", str(paths.state), f"c{os.getpid()}"]
         if runtime == "crun" and Hierarchies.of_this_host().v1:
             command[1:1] = ["--cgroup-manager=disabled"]
             command = [*V1_ONLY, *command]
