@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from stackup.base.errors import UsageError
 from stackup.base.files import try_lock
-from stackup.base.paths import Layout, ProjectPaths
+from stackup.base.names import project_cgroup
+from stackup.base.paths import Layout
 from stackup.engine.inquiries import Inquiries
 from stackup.engine.loading import Loader
 from stackup.engine.network_desk import NetworkDesk
@@ -20,7 +21,10 @@ from stackup.engine.runner import Runner
 from stackup.engine.session import Session
 from stackup.engine.world import World
 from stackup.images.store import ImageStore
+from stackup.linux import cgroups
+from stackup.linux.cgroups import Hierarchies
 from stackup.model.observed import LIVE
+from stackup.runtime.cgroups import OWN_GROUP
 from stackup.runtime.client import Exit, LauncherClient, LauncherLost
 from stackup.volumes.store import VolumeStore
 
@@ -138,7 +142,7 @@ class Project:
         try:
             await world.launcher.quit()
         except LauncherLost:  # then it is ours to tidy up after it
-            remove_runtime_files(world.paths)
+            tidy_up_after_launcher(world)
 
     def hand_over(self) -> None:
         """Another supervisor takes over: what is under way stays as it is recorded."""
@@ -146,9 +150,15 @@ class Project:
         self.world.records.settle()
 
 
-def remove_runtime_files(paths: ProjectPaths) -> None:
-    """What a launcher that was killed could not remove. The lock keeps another one from starting meanwhile."""
-    lock = try_lock(paths.launcher_lock)
-    if lock is not None:
-        shutil.rmtree(paths.run, ignore_errors=True)
-        os.close(lock)
+def tidy_up_after_launcher(world: World) -> None:
+    """What one that was killed could not remove. The lock keeps another one from starting meanwhile."""
+    lock = try_lock(world.paths.launcher_lock)
+    if lock is None:
+        return
+    hierarchies = Hierarchies.of_this_host()
+    group = project_cgroup(world.project, world.layout.root)
+    cgroups.move_self(hierarchies, "", threads=True)
+    cgroups.remove_tree(hierarchies, f"{group}/{OWN_GROUP}")
+    cgroups.remove_if_empty(hierarchies, group)
+    shutil.rmtree(world.paths.run, ignore_errors=True)
+    os.close(lock)
