@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 
 from tests.conftest import FAILED
 from tests.support.cleaning import clean
-from tests.support.cli import TREE
+from tests.support.cli import TREE, Cli
 from tests.support.residue import Watch
 from tests.support.scenario import Scenario
 
@@ -40,9 +41,18 @@ def empty_scenario(
     scenario.take_down(strict=not request.node.stash.get(FAILED, False))
 
 
+@pytest.fixture(scope="session")
+def busybox_images(short_directory: Path, busybox_tar: Path) -> Path:
+    """The ``lib`` directory of a state root into which busybox was imported once; scenarios get copies of it."""
+    root = short_directory / "seed"
+    root.mkdir()
+    Cli(root, short_directory)("import", "-q", str(busybox_tar), "busybox").ok()
+    return root / "lib"
+
+
 @pytest.fixture
-def scenario(empty_scenario: Scenario, busybox_tar: Path) -> Scenario:
-    empty_scenario.stackup("import", "-q", str(busybox_tar), "busybox").ok()
+def scenario(empty_scenario: Scenario, busybox_images: Path) -> Scenario:
+    subprocess.run(["cp", "-a", busybox_images, empty_scenario.root / "lib"], check=True)
     return empty_scenario
 
 
@@ -74,6 +84,14 @@ def in_shared_root(request: pytest.FixtureRequest, root: Path, name: str) -> Ite
             watch.assert_nothing_left()
     finally:
         clean(watch)
+
+
+@pytest.fixture
+def other_release() -> Path:
+    """A tar of another Debian's or Ubuntu's root file system than this machine's; made by ./dev test, too."""
+    place = os.environ.get("STACKUP_TEST_RELEASE", "")
+    assert place and Path(place).exists(), "./dev test makes the root file system that this test needs"
+    return Path(place)
 
 
 @pytest.fixture

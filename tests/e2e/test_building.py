@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import platform
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -34,6 +36,17 @@ def test_a_dockerfile_from_scratch_with_one_static_binary(empty_scenario: Scenar
     empty_scenario.stackup("up", "-d").ok()
     empty_scenario.has_state("web", "exited")
     assert empty_scenario.logs().strip() == "from scratch"
+
+
+def test_another_distributions_root_is_an_image(empty_scenario: Scenario, other_release: Path) -> None:
+    """debootstrap's tree of another release: its own userland on this kernel."""
+    empty_scenario.stackup("import", str(other_release), "other:1").ok()
+    empty_scenario.compose("services: {web: {image: 'other:1', command: sleep 1000, stop_signal: SIGKILL}}")
+    empty_scenario.stackup("up", "-d").ok()
+    inside = empty_scenario.run_in("web", "cat /etc/os-release")
+    assert "VERSION_CODENAME=" in inside and inside != Path("/etc/os-release").read_text().strip()
+    assert empty_scenario.run_in("web", "uname -r") == platform.release()
+    assert empty_scenario.run_in("web", "dpkg-query -W -f '${Status}' coreutils") == "install ok installed"
 
 
 DOCKERFILE = """
