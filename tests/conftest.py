@@ -10,10 +10,15 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.support.isolation import isolate, why_not_isolated
 from tests.support.residue import Watch
 from tests.support.rootfs import make_busybox_root, make_tar
+
+# How long an example takes says something about the machine, nothing about the code.
+settings.register_profile("stackup", deadline=None)
+settings.load_profile("stackup")
 
 FAILED = pytest.StashKey[bool]()
 NOT_RUN = pytest.StashKey[tuple[int, str]]()

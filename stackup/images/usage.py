@@ -22,9 +22,9 @@ def launches(layout: Layout) -> Iterator[tuple[str, str]]:
     launch records of those that were started, definitions from the records of those that were only created."""
     for database in layout.projects.glob("*/records.db"):
         yield from _definitions(database)
-    for path in layout.projects.glob("*/containers/*/bundle/launch.json"):
+    for path in layout.projects.glob("*/containers/*/launch.json"):
         try:
-            yield path.parent.parent.name, path.read_text(encoding="utf-8", errors="surrogateescape")
+            yield path.parent.name, path.read_text(encoding="utf-8", errors="surrogateescape")
         except OSError:
             continue
 

@@ -119,7 +119,7 @@ def test_old_versions_go_when_nothing_stands_on_them(store: ImageStore, host: Pa
         versions.append(private_layer(ImageStore(store.layout, host_root=host)).parent)
         os.utime(versions[-1], (long_ago, long_ago))
         if number == 0:
-            bundle = store.layout.project("p").container("c" * 64).bundle
+            bundle = store.layout.project("p").container("c" * 64).state
             bundle.mkdir(parents=True)
             overlays = [{"target": "/", "lowers": [str(versions[0] / "root")]}]
             (bundle / "launch.json").write_text(json.dumps({"overlays": overlays}))

@@ -166,7 +166,7 @@ def test_an_image_under_a_container_is_not_removed(store: ImageStore) -> None:
     bring(store)
     image = store.resolve("toy:1")
     assert image
-    bundle = store.layout.project("p").container("c" * 64).bundle
+    bundle = store.layout.project("p").container("c" * 64).state
     bundle.mkdir(parents=True)
     (bundle / "launch.json").write_text(json.dumps({"overlays": [{"lowers": [str(image.layers[0].path)]}]}))
     with pytest.raises(ImageError, match="container cccccccccccc stands on it"):
