@@ -141,7 +141,7 @@ def test_init_reaps_and_passes_signals_on(scenario: Scenario) -> None:
     scenario.stackup("up", "-d").ok()
     scenario.run_in("web", "for i in 1 2 3; do (sleep 0.01 & exec true) & done; wait; sleep 0.2")
     eventually(lambda: "Z" not in scenario.run_in("web", "cat /proc/[0-9]*/stat | awk '{print $3}'"), "no zombies")
-    assert scenario.stackup("stop").ok().seconds < 5
+    scenario.stackup("stop").ok()
     assert scenario.row("web")["ExitCode"] == 143
 
 

@@ -152,9 +152,7 @@ def test_a_command_that_does_not_exist(bench: Bench) -> None:
 
 
 def test_background_processes_end_with_their_step(bench: Bench) -> None:
-    started = time.monotonic()
-    image = bench.build("FROM busybox\nRUN (sleep 30; touch /late) & echo started\n")
-    assert time.monotonic() - started < 20
+    image = bench.build("FROM busybox\nRUN (sleep 1000; touch /late) & echo started\n")
     assert bench.output == ["started"]
     assert not Stack(image.overlays(None)).find("/late").paths
 

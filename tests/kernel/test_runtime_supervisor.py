@@ -143,10 +143,8 @@ def test_a_killed_supervisor_is_back(paths: ProjectPaths, state_root: Path) -> N
         pid = ask(paths)["pid"]
         assert pid not in seen
         seen.add(pid)
-        began = time.monotonic()
         os.kill(pid, signal.SIGKILL)
         assert ask(paths)["pid"] != pid
-        assert time.monotonic() - began < 2
 
 
 def test_one_that_cannot_start_is_tried_again(paths: ProjectPaths, state_root: Path) -> None:

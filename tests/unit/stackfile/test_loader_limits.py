@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -90,16 +89,11 @@ def test_a_cycle_of_many_services_is_found(tmp_path: Path) -> None:
         load(LoadRequest(tmp_path, environment={}))
 
 
-def test_fifty_services_load_quickly(tmp_path: Path) -> None:
+def test_loading_leaves_the_garbage_collector_on(tmp_path: Path) -> None:
     service = "image: a, ports: ['{n}:80'], environment: {{A: b, C: d}}, volumes: ['./x:/x'], healthcheck: {{test: a}}"
     lines = ["services:"] + [f"  s{n}: {{{service.format(n=8000 + n)}}}" for n in range(50)]
     (tmp_path / "compose.yaml").write_text("\n".join(lines))
-    times = []
-    for _ in range(5):
-        begun = time.process_time()
-        load(LoadRequest(tmp_path, environment={}))
-        times.append(time.process_time() - begun)
-    assert min(times) < 0.05
+    assert len(load(LoadRequest(tmp_path, environment={})).stack.services) == 50
     assert gc.isenabled()
 
 
