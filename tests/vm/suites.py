@@ -1,4 +1,4 @@
-"""What runs in the machine: the short forms that pytest runs, and the long one of ``./dev vm --all``."""
+"""What runs in the machine: two short suites, which pytest runs too, and long ones for ``./dev vm --suite NAME``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 # An emulated machine is some ten to twenty times slower, and shares its processors with other tests.
 PATIENCE = 8
+_UNDER_SYSTEMD = "tests/vm/guest/under_systemd.py"
 _PYTEST = (
     f"STACKUP_TEST_PATIENCE={PATIENCE} python -m pytest -p no:cacheprovider --timeout=600 --tb=short -v --durations=10"
 )
@@ -25,18 +26,36 @@ class Suite:
         return f"{_PYTEST} {shlex.join(words)}"
 
 
+_IN_REAL_TIME = (
+    "tests/kernel/test_runtime_life.py::test_no_line_is_lost_when_readers_are_killed",
+    "tests/kernel/test_runtime_supervisor.py::test_a_killed_supervisor_is_back",
+    "tests/e2e/test_crash.py::test_a_killed_supervisor_is_back_within_two_seconds_and_has_adopted_everything",
+    # It needs the images that only a machine with a network can build.
+    "tests/e2e/test_guestbook.py",
+)
 SUITES = {
     "kernel": Suite(
         "plain",
         (
             "tests/kernel/test_runtime_limits.py",
+            "tests/kernel/test_runtime_life.py::test_the_same_container_does_not_run_twice",
+            "tests/kernel/test_runtime_life.py::test_adoption",
             "tests/kernel/test_runtime_fallbacks.py::test_more_layers_than_one_page_of_options",
             "tests/kernel/test_runtime_container.py::test_it_is_pid_1_of_its_own_world",
-            "tests/kernel/test_runtime_container.py::test_mounts_of_the_host_are_not_there",
+            "tests/kernel/test_runtime_container.py::test_masked_and_readonly_paths",
+            "tests/kernel/test_runtime_container.py::test_default_devices_work_and_others_do_not",
             "tests/e2e/test_up.py::test_up_serves_a_page_through_a_published_port",
-            "tests/e2e/test_crash.py::test_both_killed_then_down_leaves_nothing",
         ),
     ),
-    "systemd": Suite("systemd", ("tests/vm/guest/under_systemd.py",)),
-    "all": Suite("plain", ("tests/kernel", "tests/security", "tests/conformance/oci", "tests/e2e")),
+    "systemd": Suite(
+        "systemd",
+        (
+            f"{_UNDER_SYSTEMD}::test_this_is_systemd_and_cgroup_v2",
+            f"{_UNDER_SYSTEMD}::test_a_project_outlives_the_session_that_started_it[up]",
+            f"{_UNDER_SYSTEMD}::test_limits_hold_whatever_systemd_does_to_its_tree",
+        ),
+    ),
+    "all-systemd": Suite("systemd", (_UNDER_SYSTEMD,)),
+    "all-kernel": Suite("plain", ("tests/kernel", "tests/security", "tests/conformance/oci"), _IN_REAL_TIME),
+    "all-e2e": Suite("plain", ("tests/e2e",), _IN_REAL_TIME),
 }
