@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -10,6 +11,7 @@ def main() -> int:
     """A project's supervisor goes straight to its module; everything else is a command line."""
     argv = sys.argv[1:]
     if len(argv) == 2 and argv[0] == "supervisor":
+        gc.disable()  # while it imports; it switches it on again
         from stackup.control.supervisor import main as supervise
 
         return supervise(argv[1])

@@ -7,6 +7,7 @@ watch. Killed at any instant, its successor takes over what it finds.
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import resource
 import shlex
@@ -39,6 +40,10 @@ def main(project: str) -> int:
     """Runs until the project needs no supervisor. Descriptors come from the launcher by environment variables."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # What was imported lives as long as the process: looking through it again and again for garbage is a third of the
+    # time that a start takes.
+    gc.freeze()
+    gc.enable()
     # A thread that computes (reading a stack file) would hold up the loop for the default 5 ms at each system call.
     sys.setswitchinterval(0.0005)
     _raise_open_files()

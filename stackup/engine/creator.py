@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 from stackup.base import names
 from stackup.base.clock import now_ns
@@ -140,7 +140,7 @@ class Creator:
             command=" ".join(command_of(service, image.config)),
             labels=labels_of(stack, service, image, number, digest),
             supervision=supervision_of(service, image.config),
-            overlays=tuple(asdict(item) for item in overlays),
+            overlays=tuple({name: getattr(item, name) for name in Overlay.__slots__} for item in overlays),
             endpoints=self._endpoints(stack, service),
             ports=tuple(_ports(service)),
             volumes={volume.target: volume.name for volume in volumes},

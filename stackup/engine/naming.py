@@ -47,7 +47,7 @@ def _link(stack: Stack, text: str) -> tuple[str, str]:
 
 
 def write_etc_files(directory: Path, service: Service, definition: Definition) -> EtcFiles:
-    """``hosts`` is written again at every start, with the addresses of the incarnation."""
+    """``hosts`` of a container with networks is written at every start, with the addresses of the incarnation."""
     host = host_resolver()
     shared = definition.network_mode == "host"
     own = bool(definition.endpoints)
@@ -64,7 +64,8 @@ def write_etc_files(directory: Path, service: Service, definition: Definition) -
     )
     files = {"hosts": hosts, "hostname": f"{definition.hostname}\n", "resolv.conf": resolv}
     for name, text in files.items():
-        write_shared(directory / name, text)
+        if name != "hosts" or not own:
+            write_shared(directory / name, text)
     return EtcFiles(*(str(directory / name) for name in files))
 
 

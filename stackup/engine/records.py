@@ -95,7 +95,12 @@ class Definition:
     naming: Naming = field(default_factory=Naming)
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), separators=(",", ":"))
+        data = {name: getattr(self, name) for name in self.__slots__}
+        data["supervision"] = self.supervision.to_dict()
+        data["endpoints"] = [asdict(item) for item in self.endpoints]
+        data["ports"] = [asdict(item) for item in self.ports]
+        data["naming"] = asdict(self.naming)
+        return json.dumps(data, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> Definition:

@@ -54,6 +54,7 @@ class World:
     starts: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(STARTS_IN_FLIGHT))
 
     fit: set[tuple[tuple[str, ...], ...]] = field(default_factory=set)  # stacks of lowers that overlayfs accepts here
+    _container_paths: dict[str, ContainerPaths] = field(default_factory=dict)
     _materializing: asyncio.Lock = field(default_factory=asyncio.Lock)
     _materialized: set[tuple[str, str]] = field(default_factory=set)
     _resolved: dict[str, Image | None] = field(default_factory=dict)
@@ -61,7 +62,9 @@ class World:
     _filters: dict[tuple[tuple[str, ...], str], str] = field(default_factory=dict)
 
     def container_paths(self, container_id: str) -> ContainerPaths:
-        return self.paths.container(container_id)
+        if container_id not in self._container_paths:
+            self._container_paths[container_id] = self.paths.container(container_id)
+        return self._container_paths[container_id]
 
     def log_directory(self, container_id: str) -> Path:
         return self.paths.container(container_id).state
@@ -133,6 +136,8 @@ class World:
             for follower in self.followers:
                 if follower.wants(container):
                     follower.add(container)
+        if what == "removed":
+            self._container_paths.pop(container.id, None)
         if what == "exited":
             restarting = container.phase is Phase.RESTARTING
             for follower in self.followers:

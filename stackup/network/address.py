@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterable, Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from socket import inet_aton
 
 Network = IPv4Network | IPv6Network
 Pool = tuple[str, int]
@@ -48,7 +49,8 @@ def choose_address(subnet: str, used: Collection[str], *, ip_range: str = "", la
     whole = IPv4Network(subnet)
     inside = IPv4Network(ip_range) if ip_range else whole
     edges = {whole.network_address, whole.broadcast_address} if whole.prefixlen < 31 else set()
-    taken = {int(IPv4Address(item)) for item in used} | {int(item) for item in edges}
+    # inet_aton, not IPv4Address: this is asked for every container with the addresses of all others
+    taken = {int.from_bytes(inet_aton(item), "big") for item in used} | {int(item) for item in edges}
     low, size = int(inside.network_address), inside.num_addresses
     start = int(IPv4Address(last)) + 1 - low if last and IPv4Address(last) in inside else 0
     for step in range(min(size, len(taken) + 1)):

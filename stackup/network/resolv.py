@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -42,10 +43,17 @@ def parse_resolver(text: str) -> Resolver:
 
 
 def host_resolver(path: Path = _HOST_FILE) -> Resolver:
+    """Read again only when the file is another one."""
     try:
-        return parse_resolver(path.read_text(errors="replace"))
+        info = path.stat()
+        return _read_resolver(path, info.st_mtime_ns, info.st_ino, info.st_size)
     except OSError:
         return Resolver()
+
+
+@lru_cache(maxsize=8)
+def _read_resolver(path: Path, _mtime: int, _inode: int, _size: int) -> Resolver:
+    return parse_resolver(path.read_text(errors="replace"))
 
 
 def upstreams(host: Resolver, dns: Sequence[str] = ()) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ The same ``config.json`` runs under crun or runc once the overlays are mounted a
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -76,8 +76,8 @@ def write_config(bundle_dir: Path, config: dict[str, Any]) -> None:
 
 def write_launch(bundle_dir: Path, launch: Launch) -> None:
     data = {name: getattr(launch, name) for name in Launch.__slots__}
-    data["overlays"] = [asdict(item) for item in launch.overlays]
-    data["veths"] = [asdict(item) for item in launch.veths]
+    data["overlays"] = [{name: getattr(item, name) for name in Overlay.__slots__} for item in launch.overlays]
+    data["veths"] = [{name: getattr(item, name) for name in Veth.__slots__} for item in launch.veths]
     write_atomic(bundle_dir / LAUNCH, json.dumps(data, separators=(",", ":")), mode=0o600)
 
 
