@@ -138,6 +138,7 @@ class Client:
         self.project = project
         self.socket = sock
         self.received: list[int] = []
+        self._cancelled = ""
         self._leaving: list[int] = []  # pidfds of a supervisor and a launcher that are about to end
 
     def fileno(self) -> int:
@@ -153,6 +154,7 @@ class Client:
 
     def cancel(self, how: str) -> None:
         """Asks for the end of the running request: ``graceful`` or ``kill``."""
+        self._cancelled = how
         self.send({"cancel": how})
 
     def send(self, message: dict[str, Any]) -> None:
@@ -185,6 +187,8 @@ class Client:
         for attempt in range(RETRIES + 1):
             try:
                 self._send_request(request.encode(), fds)
+                if attempt and self._cancelled:
+                    self.send({"cancel": self._cancelled})
                 restarting = yield from self._events()
             except (ConnectionResetError, BrokenPipeError):
                 restarting = True

@@ -42,7 +42,7 @@ class Connection:
         self._check_peer()
         loop = asyncio.get_running_loop()
         buffer = bytearray()
-        while not buffer.endswith(b"\n"):
+        while b"\n" not in buffer:
             await _readable(loop, self._socket)
             try:
                 data, ancillary, _, _ = self._socket.recvmsg(1 << 16, socket.CMSG_SPACE(MAX_FDS * 4))
@@ -54,10 +54,13 @@ class Connection:
             buffer += data
             if len(buffer) > MAX_REQUEST:
                 raise ValueError("request too large")
-        request = Request.decode(bytes(buffer))
+        line, _, rest = bytes(buffer).partition(b"\n")
+        request = Request.decode(line)
         self._raw = self._socket.dup()
         self._reader, self._writer = await asyncio.open_unix_connection(sock=self._socket)
         self._writer.transport.set_write_buffer_limits(1 << 20)
+        if rest:  # messages that came in the same breath, e.g. a cancel
+            self._reader.feed_data(rest)
         return request
 
     def _check_peer(self) -> None:

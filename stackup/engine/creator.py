@@ -69,6 +69,7 @@ class Creator:
         volumes = plan_volumes(stack, service, image.config, inherit.definition if inherit else None)
         async with world.creations:  # one a round of the loop, which has others to serve, too
             definition = self._define(stack, service, image, number, name, volumes, created)
+            definition = replace(definition, inherits=inherit is not None)
             container = Container(definition, State(Phase.CREATED.value), world.records, world.publish)
             world.records.add_container(definition, container.state)
             world.containers[container.id] = container

@@ -47,13 +47,15 @@ class StackEffects:
         self._creator = Creator(world, environment)
         self._environment = environment
         self._created: dict[str, Container] = {}  # containers that this plan made, by name
+        self._networks: set[str] = set()  # keys of networks that it made
 
     async def perform(self, action: Action) -> None:
         match action:
             case BuildImage():
                 await build_service(self._world, self.stack, action.service, self._environment, self._emit, action.id)
             case PullImage():
-                self._missing_image(action)
+                if self._world.image(action.image) is None:
+                    raise missing_image(action)
             case CreateNetwork():
                 await self._create_network(action)
             case RemoveNetwork():
@@ -78,6 +80,16 @@ class StackEffects:
             case _:
                 raise Bug(f"cannot {action.describe()}: nobody knows how")
 
+    async def undo(self) -> None:
+        """After a failure: what this plan made and never came to run is taken away, with what only it needed."""
+        for container in self._created.values():
+            if container.id in self._world.containers and not container.state.started_ns:
+                await self._runner.remove(container, volumes=not container.definition.inherits)
+        used = {item.network for other in self._world.containers.values() for item in other.definition.endpoints}
+        for key in self._networks - used:
+            await self._world.desk.remove_network(key)
+            self._world.records.drop_network(key)
+
     @property
     def stack(self) -> Stack:
         if self._stack is None:
@@ -93,17 +105,10 @@ class StackEffects:
             raise ContainerFault(f"cannot {action.describe()}: there is no such container any more")
         return found
 
-    def _missing_image(self, action: PullImage) -> None:
-        if self._world.images.resolve(action.image) is not None:
-            return
-        raise ImageError(
-            f"cannot find image {action.image} for service {action.service}: it is not in the local store",
-            hint=f"import it with `stackup import ROOTFS.tar {action.image}`, or give the service a `build:`",
-        )
-
     async def _create_network(self, action: CreateNetwork) -> None:
         record = await self._world.desk.create_network(action.key, self.stack.networks[action.key])
         self._world.records.put_network(action.key, record)
+        self._networks.add(action.key)
 
     async def _create_volume(self, action: CreateVolume) -> None:
         volume = self.stack.volumes[action.key]
@@ -153,6 +158,13 @@ class StackEffects:
         if lines:
             text.append("its last output:\n" + "\n".join(f"{line.name} | {line.text}" for line in lines))
         return "\n".join(text)
+
+
+def missing_image(action: PullImage) -> ImageError:
+    return ImageError(
+        f"cannot find image {action.image} for service {action.service}: it is not in the local store",
+        hint=f"import it with `stackup import ROOTFS.tar {action.image}`, or give the service a `build:`",
+    )
 
 
 def condition_state(containers: list[Container], condition: str) -> tuple[bool, str]:

@@ -10,10 +10,13 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from stackup.base.errors import StackupError
 from stackup.model.stack import Stack
 from stackup.stackfile import Input, Loaded, LoadRequest, load
+
+Error = TypeVar("Error", bound=StackupError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,12 @@ class LoadedStack:
     stack: Stack
     warnings: tuple[str, ...]
     environment: Mapping[str, str]
+    source: Loaded
+
+    def point(self, error: Error, path: str) -> Error:
+        """Gives ``error`` the place of the value at ``path`` (``services.web.image``), where somebody wrote it."""
+        error.where, error.snippet = self.source.place(path)
+        return error
 
 
 class Loader:
@@ -45,7 +54,7 @@ class Loader:
         if loaded is None:
             loaded = await asyncio.to_thread(load, request)
             self._last = (_key(request), loaded)
-        return LoadedStack(loaded.stack, tuple(str(item) for item in loaded.warnings), loaded.environment)
+        return LoadedStack(loaded.stack, tuple(str(item) for item in loaded.warnings), loaded.environment, loaded)
 
     def _remembered(self, request: LoadRequest) -> Loaded | None:
         if self._last is None or self._last[0] != _key(request):

@@ -14,7 +14,7 @@ from typing import Any
 from stackup.base.errors import PlanRefused, StackupError, UsageError
 from stackup.engine.apply import Report, apply
 from stackup.engine.container import Container
-from stackup.engine.effects import StackEffects
+from stackup.engine.effects import StackEffects, missing_image
 from stackup.engine.follow import Follower
 from stackup.engine.loading import LoadedStack, Loader
 from stackup.engine.observe import observe
@@ -24,7 +24,7 @@ from stackup.engine.runner import Runner
 from stackup.engine.session import Session
 from stackup.engine.world import World
 from stackup.model.observed import Observed, Phase
-from stackup.model.plan import Plan
+from stackup.model.plan import Plan, PullImage
 from stackup.model.stack import Stack
 from stackup.planner import Desired, Verb, decide
 
@@ -66,7 +66,7 @@ class Operations:
     async def up(self, asked: Asked, session: Session) -> int:
         loaded = await self._load(asked, session)
         loaded = replace(loaded, stack=with_named_services(loaded.stack, asked.args.get("services") or ()))
-        check(loaded.stack, confirmed=bool(asked.args.get("yes")))
+        check(self._world, loaded, confirmed=bool(asked.args.get("yes")))
         desired = desired_of(Verb.UP, loaded.stack, asked.args)
         if asked.args.get("detach"):
             return FAILED if await self._change(desired, loaded, session, asked.who) else 0
@@ -167,7 +167,8 @@ class Operations:
         plan = decide(desired, await self.observe(desired.stack))
         session.emit(plan_event(plan))
         refuse_open_questions(plan, desired)
-        if plan.undecided:
+        if plan.image_stage():  # all of it before anything else: a build that fails leaves nothing half-made
+            self._refuse_missing_images(plan, loaded)
             report = await self._apply(plan.image_stage(), desired, loaded, session)
             if not report.ok:
                 return report
@@ -180,7 +181,21 @@ class Operations:
     async def _apply(self, plan: Plan, desired: Desired, loaded: LoadedStack | None, session: Session) -> Report:
         environment = loaded.environment if loaded else {}
         effects = StackEffects(self._world, self._runner, desired.stack, session.emit, environment)
-        return await apply(plan, effects, session.emit)
+        report = await apply(plan, effects, session.emit)
+        if not report.ok:
+            await effects.undo()
+        return report
+
+    def _refuse_missing_images(self, plan: Plan, loaded: LoadedStack | None) -> None:
+        """There is no registry client to ask, so what is not here cannot be had."""
+        errors = []
+        for action in plan:
+            if isinstance(action, PullImage) and self._world.image(action.image) is None:
+                error = missing_image(action)
+                errors.append(loaded.point(error, f"services.{action.service}.image") if loaded else error)
+        if errors:
+            errors[0].details = tuple(errors[1:])
+            raise errors[0]
 
     async def _attached(self, desired: Desired, loaded: LoadedStack, session: Session, asked: Asked) -> int:
         """``up`` in the foreground: output as it comes; ends with the last container, or with the user's Ctrl-C."""

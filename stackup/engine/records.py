@@ -92,6 +92,7 @@ class Definition:
     tty: bool = False
     stdin_open: bool = False
     init: bool = False
+    inherits: bool = False  # its anonymous volumes were another container's before
     naming: Naming = field(default_factory=Naming)
 
     def to_json(self) -> str:

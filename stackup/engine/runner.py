@@ -17,6 +17,7 @@ from stackup.base.clock import now_ns
 from stackup.base.errors import ContainerFault, StackupError
 from stackup.engine.bundles import write_incarnation
 from stackup.engine.container import Container
+from stackup.engine.deafness import is_deaf
 from stackup.engine.logreader import STREAMS
 from stackup.engine.logwriter import LogWriter
 from stackup.engine.prober import watch_health
@@ -66,6 +67,9 @@ class Runner:
         except LauncherLost:
             raise
         except StackupError as error:
+            if isinstance(error, ContainerFault) and container.name not in error.message:
+                reason = error.message.removeprefix("cannot ").removeprefix("run ")
+                error.message = f"cannot start container {container.name}: {reason}"
             await self._undo_start(container, error, again=again)
             raise
         except Exception as error:
@@ -242,29 +246,35 @@ class Runner:
             number = signal_number(definition.supervision.stop_signal)
             container.stopping()
             # Asked before the signal: a program on its way out may have taken its handlers back (Python does).
-            deaf = is_deaf(container.state.pid, number)
+            deaf = self._may_cut_short(container, timeout) and is_deaf(container.state.pid, number)
             try:
                 await self._signal(container, number)
-                if not await self._gone(container, await self._patience(container, number, grace, deaf)):
+                patience = await self._patience(container, number, grace, deaf)
+                if not await self._gone(container, None if patience < 0 else patience):
                     await self._kill(container)
             except asyncio.CancelledError:
                 if container.phase is Phase.STOPPING and not self._world.leaving:
                     container.stop_abandoned()
                 raise
 
-    async def _patience(self, container: Container, number: int, grace: float, deaf: bool) -> float | None:
-        """Seconds until SIGKILL; None: never. Waiting is no use when PID 1 has no handler for the signal: the kernel
-        then drops it (signal(7)). One that has only just started gets a moment to install its handler."""
-        if grace < 0:
-            return None
+    def _may_cut_short(self, container: Container, timeout: float | None) -> bool:
+        """A grace period that somebody asked for is kept in full: the container may be finishing its work in it."""
+        return timeout is None and not container.definition.supervision.grace_given and not container.definition.init
+
+    async def _patience(self, container: Container, number: int, grace: float, deaf: bool) -> float:
+        """Seconds until SIGKILL; negative: never. Waiting is no use when the kernel has dropped the signal, as it does
+        for a PID 1 that has no handler (signal(7)); one that has just started gets a moment to install its own."""
         if grace <= DEAF_PATIENCE or not deaf:
             return grace
-        if await self._gone(container, DEAF_PATIENCE) or not is_deaf(container.state.pid, number):
+        if await self._gone(container, DEAF_PATIENCE):
+            return grace
+        if not is_deaf(container.state.pid, number):
+            await self._signal(container, number)  # the first one came too early and was dropped
             return grace
         name = signal.Signals(number).name
         self._world.tell(
             f"{container.name} is killed at once instead of after {grace:g} s: its PID 1 has no handler for {name} "
-            "(start the program with exec, or set `init: true`)"
+            "(start the program with exec, set `init: true`, or say `stop_grace_period` to have it waited for)"
         )
         return 0.0
 
@@ -348,19 +358,6 @@ def signal_number(name: str) -> int:
     if isinstance(found, signal.Signals):
         return int(found)
     raise ContainerFault(f"cannot send signal {name}: there is no such signal")
-
-
-def is_deaf(pid: int, number: int) -> bool:
-    """Whether signal ``number`` has no effect on ``pid``: it is first in its pid namespace and does not catch it."""
-    try:
-        with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
-            fields = dict(line.split(":", 1) for line in file)
-    except OSError:
-        return False
-    if fields.get("NSpid", "").split()[-1:] != ["1"]:
-        return False
-    caught = int(fields.get("SigCgt", "0").strip(), 16)
-    return not caught >> (number - 1) & 1
 
 
 def _remove_files(paths: Sequence[os.PathLike[str]]) -> None:

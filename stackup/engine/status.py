@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from pathlib import Path
 from typing import Any
 
 from stackup.base.clock import boot_id
@@ -59,8 +61,9 @@ def read_ps(layout: Layout, project: str) -> list[dict[str, Any]]:
         return []
     except sqlite3.DatabaseError as error:
         raise _unreadable(layout, project, error) from error
+    paths = layout.project(project)
     try:
-        return [_offline_row(record) for record in records.containers()]
+        return [_offline_row(item, paths.container(item.definition.id).exit_file) for item in records.containers()]
     except (sqlite3.DatabaseError, ValueError, KeyError, TypeError) as error:
         raise _unreadable(layout, project, error) from error
     finally:
@@ -71,8 +74,32 @@ def _unreadable(layout: Layout, project: str, error: Exception) -> HostUnfit:
     return HostUnfit(f"cannot list project {project}: cannot read {layout.project(project).records}: {error!r}")
 
 
-def _offline_row(record: ContainerRecord) -> dict[str, Any]:
+def _offline_row(record: ContainerRecord, exit_file: Path) -> dict[str, Any]:
+    """Nobody keeps the record true just now, so a process counts only when it is there, and is the recorded one."""
     data = row(record)
-    if record.state.phase in RAN and record.state.boot_id != boot_id():
-        data.update(phase="exited", exit_code=None, exit_unknown=True, notice="the machine was restarted")
+    state = record.state
+    if state.phase not in RAN or (state.boot_id == boot_id() and start_time_of(state.pid) == state.start_time):
+        return data
+    code = _written_exit(exit_file, state.incarnation) if state.boot_id == boot_id() else None
+    notice = "" if state.boot_id == boot_id() else "the machine was restarted"
+    data.update(phase="exited", exit_code=code, exit_unknown=code is None, health="none", notice=notice)
     return data
+
+
+def start_time_of(pid: int) -> int:
+    """Field 22 of /proc/PID/stat; -1 when there is no such process, or it has ended and waits to be reaped."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            fields = file.read().rpartition(")")[2].split()
+    except OSError:
+        return -1
+    return -1 if fields[0] in "ZX" else int(fields[19])
+
+
+def _written_exit(path: Path, incarnation: int) -> int | None:
+    """The exit code that the launcher left on disk for this incarnation."""
+    try:
+        data = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return data["status"] if data.get("incarnation") == incarnation else None

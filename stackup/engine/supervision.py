@@ -42,6 +42,7 @@ class Supervision:
     health: HealthCheck | None = None
     stop_signal: str = "SIGTERM"
     stop_grace: float = DEFAULT_STOP_GRACE
+    grace_given: bool = False  # the stack file names the grace period
     restart_unhealthy: bool = False
 
     def to_dict(self) -> dict[str, Any]:
@@ -56,6 +57,7 @@ class Supervision:
             health=HealthCheck(**dict(health, command=tuple(health["command"]))) if health else None,
             stop_signal=data["stop_signal"],
             stop_grace=data["stop_grace"],
+            grace_given=data["grace_given"],
             restart_unhealthy=data["restart_unhealthy"],
         )
 

@@ -19,6 +19,7 @@ def supervision_of(service: Service, image: ImageConfig) -> Supervision:
         health=health_check(service, image),
         stop_signal=service.stop_signal or image.stop_signal or "SIGTERM",
         stop_grace=DEFAULT_STOP_GRACE if grace is None else grace,
+        grace_given=grace is not None,
         restart_unhealthy="unhealthy" in service.stackup.restart_when,
     )
 

@@ -69,6 +69,14 @@ def _part(layer: Path, target: str) -> Path | None:
     return path
 
 
+def check_fit(overlays: tuple[Overlay, ...]) -> None:
+    """Raises HostUnfit where these could not be mounted; touches nothing, and needs no directory to be there yet."""
+    fitness.check_kernel()
+    for overlay in overlays:
+        if overlay.upper:
+            _check_inside(overlay)
+
+
 def prepare(overlays: tuple[Overlay, ...], *, checked: bool = False) -> None:
     """Makes the upper and work directories, fit for mounting. Not while they are mounted.
 
@@ -89,8 +97,12 @@ def prepare(overlays: tuple[Overlay, ...], *, checked: bool = False) -> None:
 
 
 def _check_upper(overlay: Overlay) -> None:
+    fitness.check_storage(Path(overlay.upper).parent)
+    _check_inside(overlay)
+
+
+def _check_inside(overlay: Overlay) -> None:
     upper = Path(overlay.upper)
-    fitness.check_storage(upper.parent)
     for lower in overlay.lowers:
         if fitness.inside(upper, Path(lower)):
             raise HostUnfit(

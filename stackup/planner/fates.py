@@ -169,10 +169,20 @@ class Fates:
 
 
 def one_shots(stack: Stack) -> set[str]:
-    """Services whose completion others wait for."""
+    """Services that are done once they have ended with success: others wait for just that, or no restart policy asks
+    for more. An ``up`` that changes nothing does not run them again."""
     services = (*stack.services.values(), *stack.disabled.values())
     needed = (item for service in services for item in service.depends_on.items())
-    return {name for name, dependency in needed if dependency.condition == COMPLETED}
+    awaited = {name for name, dependency in needed if dependency.condition == COMPLETED}
+    return awaited | {service.name for service in services if not _starts_again(service)}
+
+
+def _starts_again(service: Service) -> bool:
+    """Whether its restart policy starts it again after a success."""
+    deploy = service.deploy.restart_policy if service.deploy else None
+    if deploy is not None:
+        return (deploy.condition or "any") == "any"
+    return service.restart in ("always", "unless-stopped")
 
 
 def _left_alone(replica: Replica) -> Replica:

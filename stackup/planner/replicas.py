@@ -49,8 +49,8 @@ def replicas(
     one_shot: bool,
     name_of: Callable[[int], str],
 ) -> list[Replica]:
-    """``obsolete`` answers why a container must be replaced, "" when it need not be. ``one_shot``: others wait for
-    its completion, so a completed one is not run again. In the order of their numbers.
+    """``obsolete`` answers why a container must be replaced, "" when it need not be. ``one_shot``: it is done
+    once it has ended with success, so a completed one is not run again. In the order of their numbers.
 
     When there are too many, those that would have to be replaced go first, then the highest numbers.
     """

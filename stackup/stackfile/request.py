@@ -72,6 +72,14 @@ class Loaded:
         node = find(self.tree, path)
         return node.position if node is not None and node.line else None
 
+    def place(self, path: str) -> tuple[Position | None, str]:
+        """``position``, and the line with a caret below it, for an error about that value."""
+        node = find(self.tree, path)
+        if node is None or not node.line:
+            return None, ""
+        width = len(str(node.value)) if isinstance(node.value, str) else 1
+        return node.position, node.source.snippet(node.line, node.column, max(1, width))
+
     def key_position(self, path: str) -> Position | None:
         """Where the key of that value stands: the place to point at for a whole service."""
         node = find(self.tree, path)

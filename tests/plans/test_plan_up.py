@@ -294,7 +294,7 @@ def test_stopped_ones_start_again() -> None:
     ("changes", "reason"),
     [
         ({"phase": Phase.EXITED, "exit_code": 3}, "it exited with code 3"),
-        ({"phase": Phase.EXITED, "exit_code": 0}, "it exited with code 0"),
+        ({"phase": Phase.EXITED, "exit_code": 0, "stopped_by_user": True}, "it was stopped"),
         ({"phase": Phase.EXITED, "exit_unknown": True}, "it ended while nobody watched"),
         ({"phase": Phase.CREATED}, "created but never started"),
         ({"phase": Phase.STOPPING}, "it was being stopped"),
@@ -304,6 +304,13 @@ def test_reasons_for_a_start(changes: dict[str, object], reason: str) -> None:
     stack = make_stack({"web": {}})
     plan = World().up(stack).change("web", **changes).plan(stack)
     assert [(action.id, action.reason) for action in plan] == [("start shop-web-1", reason)]
+
+
+@pytest.mark.parametrize(("restart", "again"), [(None, False), ("on-failure", False), ("always", True)])
+def test_what_is_done_is_not_done_again(restart: str | None, again: bool) -> None:
+    stack = make_stack({"job": {"restart": restart} if restart else {}})
+    plan = World().up(stack).change("job", phase=Phase.EXITED, exit_code=0).plan(stack)
+    assert bool(plan) is again
 
 
 @pytest.mark.parametrize("phase", [Phase.RUNNING, Phase.STARTING, Phase.RESTARTING])
