@@ -102,7 +102,8 @@ def test_exec_on_a_terminal_is_a_terminal(talker: Scenario) -> None:
     shell.type("tty; stty size; echo w-$((40+2))\n")
     shell.shows(r"/dev/(pts/\d+|console)")
     shell.shows("w-42")
-    shell.type("sleep 1000\n")
+    shell.type("sleep 4321\n")
+    eventually(lambda: "sleep 4321" in talker.run_in("web", "ps"), "the shell has started it")
     shell.type("\x03")
     shell.type("exit 3\n")
     assert shell.ends() == 3

@@ -11,7 +11,7 @@ import pytest
 
 from stackup.base.names import CGROUP_PARENT
 from stackup.linux.cgroups import Hierarchies, groups_of, read_file
-from tests.e2e.conftest import empty_scenario, project_directory, scenario  # noqa: F401
+from tests.e2e.conftest import busybox_images, empty_scenario, project_directory, scenario  # noqa: F401
 from tests.support.cli import stackup_command
 from tests.support.scenario import Scenario
 from tests.support.waiting import eventually, gone
