@@ -11,6 +11,7 @@ import ctypes
 import json
 import os
 import subprocess
+from pathlib import Path
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWNET = 0x40000000
@@ -41,3 +42,6 @@ def isolate() -> None:
         raise OSError(error, f"cannot unshare: {os.strerror(error)}")
     subprocess.run(["mount", "--make-rprivate", "/"], check=True)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    # A fresh namespace copies these from the machine, where Docker may have set them: tests begin with the kernel's own.
+    for switch in ("ipv4/ip_forward", "ipv6/conf/all/forwarding"):
+        Path("/proc/sys/net", switch).write_text("0")
