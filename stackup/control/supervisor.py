@@ -147,13 +147,13 @@ class Supervisor:
         """A new launcher starts a new supervisor, which adopts everything; this one makes way for it."""
         from stackup.runtime.boot import spawn_launcher
 
-        spawn_launcher(
-            self._layout.project(self._name),
-            self._name,
-            self._layout.root,
-            supervisor_argv(self._name),
-            control_fd=self._listener.fileno(),
-        )
+        paths, argv = self._layout.project(self._name), supervisor_argv(self._name)
+        deadline = time.monotonic() + LOCK_PATIENCE
+        # The kernel closes a killed launcher's descriptors one after the other: its socket may be gone before its lock.
+        while not spawn_launcher(paths, self._name, self._layout.root, argv, control_fd=self._listener.fileno()):
+            if time.monotonic() > deadline:
+                raise HostUnfit(f"cannot replace the launcher of project {self._name}: {paths.launcher_lock} is held")
+            time.sleep(0.005)
 
     async def _handle(self, request: Request, connection: Connection) -> int:
         if request.version != VERSION or request.protocol != PROTOCOL:

@@ -42,6 +42,6 @@ def isolate() -> None:
         raise OSError(error, f"cannot unshare: {os.strerror(error)}")
     subprocess.run(["mount", "--make-rprivate", "/"], check=True)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    # A fresh namespace copies these from the machine, where Docker may have set them: tests begin with the kernel's own.
+    # A fresh namespace copies these from the machine, where Docker may have set them; tests begin with the defaults.
     for switch in ("ipv4/ip_forward", "ipv6/conf/all/forwarding"):
         Path("/proc/sys/net", switch).write_text("0")
