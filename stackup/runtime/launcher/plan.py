@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from stackup.linux import capabilities
+from stackup.linux import capabilities, sysctls
 from stackup.linux.mountoptions import MountOptions
 from stackup.runtime.launcher.operations import devices, finish, isolation, network, rootfs, stdio
 from stackup.runtime.launcher.operations.base import Operation, Refusal
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-_EINVAL = 22
+_EPERM, _EINVAL = 1, 22
 _CONSOLE_DEFAULT = {"height": 0, "width": 0}
 
 
@@ -95,22 +95,31 @@ def container_operations(
     found += [_device(item) for item in linux.get("devices") or ()]
     if launch["tty"]:
         found.append(_console(process, on_console=True))
-    found += _settle(config, launch, linux)
+    found += _settle(config, launch, linux, namespaces)
     if namespaces.get("uts") == "":
         found += [isolation.SetHostname(config["hostname"])] if config.get("hostname") else []
         found += [isolation.SetDomainname(config["domainname"])] if config.get("domainname") else []
     return found + _finish(process, around, seccomp, init=launch.get("init", False))
 
 
-def _settle(config: dict[str, Any], launch: dict[str, Any], linux: dict[str, Any]) -> list[Operation]:
+def _settle(
+    config: dict[str, Any], launch: dict[str, Any], linux: dict[str, Any], namespaces: dict[str, str]
+) -> list[Operation]:
     """What is written or made inside the finished tree, before parts of it turn read-only or vanish under masks."""
     found: list[Operation] = [rootfs.MakeDirectory(config["process"]["cwd"])]
-    found += [rootfs.SetSysctl(name, value) for name, value in (linux.get("sysctl") or {}).items()]
+    found += [_sysctl(name, value, namespaces) for name, value in (linux.get("sysctl") or {}).items()]
     if (config.get("root") or {}).get("readonly"):
         targets = [item["target"] for item in launch["overlays"]] or ["/"]
         found += [rootfs.MakeReadonly(target) for target in targets]
     found += [rootfs.ProtectPath(path) for path in linux.get("readonlyPaths") or ()]
     return found + [rootfs.MaskPath(path) for path in linux.get("maskedPaths") or ()]
+
+
+def _sysctl(name: str, value: str, namespaces: dict[str, str]) -> Operation:
+    problem = sysctls.why_not(name, namespaces)
+    if problem:
+        raise Refusal("sysctl", _EPERM, name, problem)
+    return rootfs.SetSysctl(name, value)
 
 
 def exec_operations(

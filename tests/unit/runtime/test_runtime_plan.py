@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -294,3 +294,12 @@ def test_relative_destinations_are_refused() -> None:
     spec = oci.Spec(a_spec().process, mounts=(oci.Mount("data", "tmpfs", "tmpfs"),), linux=oci.Linux(NAMESPACES))
     with pytest.raises(Refusal, match="not an absolute path"):
         plan(spec, a_launch())
+
+
+def test_a_setting_of_the_machine_is_refused() -> None:
+    spec = a_spec()
+    assert spec.linux is not None
+    spec = replace(spec, linux=replace(spec.linux, sysctl={"vm.swappiness": "1"}))
+    with pytest.raises(Refusal, match="whole machine") as caught:
+        plan(spec, a_launch())
+    assert (caught.value.step, caught.value.path) == ("sysctl", "vm.swappiness")

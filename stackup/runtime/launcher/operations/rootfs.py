@@ -7,6 +7,7 @@ import os
 from stackup.linux import features, mounts
 from stackup.linux.kernel import is_directory
 from stackup.linux.mountoptions import MountOptions
+from stackup.linux.sysctls import file_of
 from stackup.runtime.launcher.operations.base import Operation, Refusal, Stage
 
 _EINVAL, _ENOENT, _ENOTDIR, _EISDIR = 22, 2, 20, 21
@@ -293,10 +294,9 @@ class SetSysctl(Operation):
         return f"set {self.name} = {self.value}"
 
     def execute(self, stage: Stage) -> None:
-        relative = self.name if "/" in self.name else self.name.replace(".", "/")
         if "/proc" not in stage.roots:
             raise OSError(_ENOENT, "the container has no /proc")
-        stage.kernel.write(f"sys/{relative}", self.value, dir_fd=stage.roots["/proc"])
+        stage.kernel.write(f"sys/{file_of(self.name)}", self.value, dir_fd=stage.roots["/proc"])
 
 
 class MakeReadonly(Operation):
