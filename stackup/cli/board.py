@@ -85,12 +85,14 @@ class Board:
     rows: dict[str, Row] = field(default_factory=dict)
     steps: dict[str, Step] = field(default_factory=dict)
     began: float = 0.0
+    opening: str = ""  # what is said of the project until there is a plan
 
     def __post_init__(self) -> None:
         self.began = self.clock()
 
     def plan(self, event: Event) -> None:
         """A further plan replaces what the one before had not begun: after a build, all is decided anew."""
+        self.opening = ""
         self.rows = {target: row for target, row in self.rows.items() if row.status is not Status.PENDING}
         for row in self.rows.values():
             row.left = 0

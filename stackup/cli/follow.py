@@ -15,7 +15,7 @@ from stackup.cli import report
 from stackup.cli.asking import grouped
 from stackup.cli.client import Client, Event
 from stackup.cli.loglines import LogPrinter
-from stackup.cli.progress import Progress, progress
+from stackup.cli.progress import Progress, opening, progress
 from stackup.cli.session import Session
 from stackup.cli.terminal import Console
 
@@ -41,11 +41,12 @@ class Outcome:
 
 @dataclass
 class Follower:
-    """Prints one request's events. ``on_exited`` hears of every container that ends; ``cancellable`` says that Ctrl-C
-    is the supervisor's to answer; errors that are ``held_back`` are left for the caller to print."""
+    """Prints one request's events. Without a ``client`` the supervisor is started where none runs. ``on_exited`` hears
+    of every container that ends; ``cancellable`` says that Ctrl-C is the supervisor's to answer; errors that are
+    ``held_back`` are left for the caller to print."""
 
     session: Session
-    client: Client
+    client: Client | None
     title: str
     logs: LogPrinter | None = None
     on_exited: Callable[[Event], None] | None = None
@@ -64,11 +65,13 @@ class Follower:
         gc.enable()
         try:
             with self._interrupts():
-                for event in self.client.request(verb, args, files=self.session.files(), fds=fds):
+                client = self.client = self.client or opening(self.progress, self.session)
+                for event in client.request(verb, args, files=self.session.files(), fds=fds):
                     self.take(event)
         finally:
             self.progress.finish()
-            self.client.close()
+            if self.client is not None:
+                self.client.close()
         if not any(isinstance(error, self.held_back) for error in self.outcome.errors):
             self.outcome.show_errors(self.session.console)
         if self.outcome.interrupts:
@@ -76,6 +79,12 @@ class Follower:
         elif self.outcome.errors and self.outcome.exit_code == 0:
             self.outcome.exit_code = self.outcome.errors[0].exit_code
         return self.outcome
+
+    def cancel(self, how: str) -> None:
+        """See ``Client.cancel``. Before anything was asked, the command just ends."""
+        if self.client is None:
+            raise KeyboardInterrupt
+        self.client.cancel(how)
 
     def take(self, event: Event) -> None:
         """One event. Kinds that this version does not know are passed over."""
@@ -137,9 +146,9 @@ class Follower:
             self.outcome.interrupts += 1
             if self.outcome.interrupts > 2:
                 raise KeyboardInterrupt
-            if self.outcome.interrupts == 1:
+            if self.outcome.interrupts == 1 and self.client is not None:
                 self.progress.interrupt(self.interrupt_text)
-            self.client.cancel("graceful" if self.outcome.interrupts == 1 else "kill")
+            self.cancel("graceful" if self.outcome.interrupts == 1 else "kill")
 
         numbers = (signal.SIGINT, signal.SIGTERM) if self.cancellable else ()
         before = {number: signal.signal(number, handle) for number in numbers}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from stackup.base.clock import now_ns
 from stackup.base.errors import PlanRefused
-from stackup.cli.client import Client, Event
+from stackup.cli.client import Event
 from stackup.cli.follow import INTERRUPTED, STOPPING, Follower, Outcome
 from stackup.cli.loglines import LogPrinter
 from stackup.cli.session import Session
@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 class Foreground:
     """An attached ``up``: prints output until everything has ended, or until it must stop because one container has."""
 
-    def __init__(self, session: Session, client: Client, request: Request) -> None:
+    def __init__(self, session: Session, request: Request) -> None:
         self.request = request
-        self.client = client
         self.session = session
         self.abort_code: int | None = None
         self.aborting = False
@@ -37,7 +36,7 @@ class Foreground:
         self.logs.last_ns = now_ns()  # what was printed before is not ours to show
         self.follower = Follower(
             session,
-            client,
+            None,
             "up",
             logs=self.logs,
             on_exited=self.exited,
@@ -87,7 +86,7 @@ class Foreground:
         if not self.aborting and (code or not self._failures_only):
             self.aborting = True
             self.follower.progress.interrupt(f"Aborting, because {event['name']} has ended...")
-            self.client.cancel("graceful")
+            self.follower.cancel("graceful")
 
     @property
     def _failures_only(self) -> bool:

@@ -44,11 +44,20 @@ class LiveProgress(Progress):
         self.thread: threading.Thread | None = None
         self.ticks = 0
 
+    def begin(self, text: str, *, at_once: bool) -> None:
+        with self.lock:
+            self.board.opening = text
+            if at_once:
+                self._draw()
+        self._start()
+
     def plan(self, event: Event) -> None:
         with self.lock:
             super().plan(event)
-        if event["actions"]:
+        if self.board.rows:
             self._start()
+        else:
+            self.finish()
 
     def action(self, event: Event) -> None:
         with self.lock:
@@ -77,7 +86,10 @@ class LiveProgress(Progress):
         self.stopped.set()
         thread.join()
         with self.lock:
-            self._draw(last=True)
+            if self.board.rows:
+                self._draw(last=True)
+            else:
+                self._write(self._erase())
             self.frame = []
 
     @contextmanager
@@ -125,6 +137,11 @@ class LiveProgress(Progress):
     def lines(self, columns: int, rows: int) -> Iterator[list[Segment]]:
         """The frame for a terminal of that size: a title, then a row each, as many as fit."""
         board, now = self.board, self.board.clock()
+        if board.opening:
+            yield cut([(f"[+] {board.title}", "bold"), (f"  {elapsed(now - board.began)}", "dim")], columns - 1)
+            text = f"{board.opening}{'…' if self.console.unicode else '...'}"
+            yield cut([(f" {self._spinner()} ", COLOURS[Status.RUNNING]), (text, "")], columns - 1)
+            return
         shown, hidden = fitting(list(board.rows.values()), rows - 3)
         title = f"[+] {board.title} {board.finished}/{len(board.rows)}"
         yield cut([(title, "bold"), (f"  {elapsed(now - board.began)}", "dim")], columns - 1)
@@ -148,9 +165,12 @@ class LiveProgress(Progress):
 
     def _mark(self, row: Row) -> str:
         if row.status is Status.RUNNING:
-            spinner = SPINNER if self.console.unicode else SPINNER_ASCII
-            return spinner[self.ticks % len(spinner)]
+            return self._spinner()
         return (MARKS if self.console.unicode else MARKS_ASCII)[row.status]
+
+    def _spinner(self) -> str:
+        spinner = SPINNER if self.console.unicode else SPINNER_ASCII
+        return spinner[self.ticks % len(spinner)]
 
 
 def fitting(rows: list[Row], limit: int) -> tuple[list[Row], int]:

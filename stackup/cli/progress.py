@@ -14,6 +14,7 @@ from stackup.cli.table import elapsed
 from stackup.cli.terminal import Console
 
 if TYPE_CHECKING:
+    from stackup.cli.client import Client
     from stackup.cli.session import Session
 
 SLOW = ("build", "pull", "import", "wait", "stop")  # a pipe hears of their beginning too
@@ -25,6 +26,9 @@ class Progress:
     def __init__(self, console: Console, title: str, clock: Callable[[], float] = time.monotonic) -> None:
         self.console = console
         self.board = Board(title, clock)
+
+    def begin(self, text: str, *, at_once: bool) -> None:
+        """Something is on its way, of which no plan is known yet; shown only when it lasts, unless ``at_once``."""
 
     def plan(self, event: Event) -> None:
         self.board.plan(event)
@@ -109,6 +113,15 @@ def progress(console: Console, title: str) -> Progress:
         return LiveProgress(console, title)
     kinds = {"plain": PlainProgress, "json": JsonProgress}
     return kinds.get(console.progress, Progress)(console, title)
+
+
+def opening(shown: Progress, session: Session) -> Client:
+    """The project's supervisor. One that has to be started answers after half a second or more: something is to be seen
+    at once. ``shown`` must be finished, whatever happens."""
+    client = session.connect()
+    doing = "working" if client else "starting"
+    shown.begin(f"project {session.project}  {doing}", at_once=client is None)
+    return client or session.ensure()
 
 
 @contextmanager

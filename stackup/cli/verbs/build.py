@@ -23,7 +23,7 @@ class Request:
 
 def run(session: Session, request: Request) -> int:
     args = {**vars(request), "build_arg": [_with_value(item, session) for item in request.build_arg]}
-    return send(session, session.ensure(), "build", args, quiet=request.quiet).exit_code
+    return send(session, "build", args, quiet=request.quiet).exit_code
 
 
 def _with_value(item: str, session: Session) -> str:

@@ -9,7 +9,6 @@ from stackup.cli.options import argument, value
 from stackup.cli.session import Session
 
 if TYPE_CHECKING:
-    from stackup.cli.client import Client
     from stackup.cli.follow import Outcome
 
 
@@ -23,27 +22,19 @@ def timeout(help: str = "Seconds to wait before killing a container.") -> Any:
 
 def change(session: Session, verb: str, request: Any, *, missing: str) -> int:
     """Sends a request that changes a project which must exist already; ``missing`` is said where it does not."""
-    client = existing(session)
-    if client is None:
+    if not session.known():
         session.console.warn(f"{missing} for project {session.project}")
         return 0
-    return send(session, client, verb, vars(request)).exit_code
+    return send(session, verb, vars(request)).exit_code
 
 
-def existing(session: Session) -> Client | None:
-    """The project's supervisor, started when there are records of the project; None where there is nothing at all."""
-    client = session.connect()
-    if client is None and session.known():
-        client = session.ensure()
-    return client
-
-
-def send(session: Session, client: Client, verb: str, args: dict[str, Any], *, quiet: bool = False) -> Outcome:
+def send(session: Session, verb: str, args: dict[str, Any], *, quiet: bool = False) -> Outcome:
+    """Asks the project's supervisor, which is started where none runs."""
     from stackup.cli.follow import Follower  # ps and images do without
 
     if quiet:
         session.console = session.console._replace(progress="quiet")
-    return Follower(session, client, verb).run(verb, dict(args))
+    return Follower(session, None, verb).run(verb, dict(args))
 
 
 def refuse_both(first: str, first_given: object, second: str, second_given: object) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 
 from stackup.base.errors import Bug, StackupError
 from stackup.cli.asking import grouped
-from stackup.cli.client import Event
+from stackup.cli.client import Client, Event
 from stackup.cli.options import switch, value, values
+from stackup.cli.progress import opening, progress
 from stackup.cli.session import Session
 from stackup.cli.verbs.common import services, timeout
 from stackup.cli.verbs.up import scale_of
@@ -47,20 +48,25 @@ def show(session: Session, verb: str, args: dict[str, Any]) -> int:
 
 def fetch(session: Session, verb: str, args: dict[str, Any]) -> Event:
     """The plan that ``verb`` would carry out. Raises the error that came instead."""
-    client = session.ensure()
+    shown = progress(session.console, "plan")
+    client: Client | None = None
     plan: Event | None = None
     errors: list[StackupError] = []
     try:
+        client = opening(shown, session)
         for event in client.request("plan", {**args, "verb": verb}, files=session.files()):
             match event["event"]:
                 case "plan":
                     plan = event
                 case "notice":
-                    session.console.warn(event["text"])
+                    with shown.beside():
+                        session.console.warn(event["text"])
                 case "error":
                     errors.append(StackupError.from_dict(event["error"]))
     finally:
-        client.close()
+        shown.finish()
+        if client is not None:
+            client.close()
     for error in grouped(errors):
         raise error
     if plan is None:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from stackup.base.errors import PlanRefused, UsageError
-from stackup.cli.client import Client
 from stackup.cli.follow import Follower, Outcome
 from stackup.cli.foreground import Foreground
 from stackup.cli.options import switch, value, values
@@ -78,12 +77,12 @@ def run(session: Session, request: Request) -> int:
         from stackup.cli.verbs.plan import show
 
         return show(session, "up", args)
-    outcome = _carry_out(session, session.ensure(), request, args)
+    outcome = _carry_out(session, request, args)
     if any(isinstance(error, PlanRefused) for error in outcome.errors):
         if not _agreed(session, outcome):
             outcome.show_errors(session.console)
             return outcome.exit_code
-        outcome = _carry_out(session, session.ensure(), request, {**args, "yes": True})
+        outcome = _carry_out(session, request, {**args, "yes": True})
     return outcome.exit_code
 
 
@@ -95,10 +94,10 @@ def _check(request: Request) -> None:
         raise UsageError("cannot use --wait-timeout without --wait")
 
 
-def _carry_out(session: Session, client: Client, request: Request, args: dict[str, Any]) -> Outcome:
+def _carry_out(session: Session, request: Request, args: dict[str, Any]) -> Outcome:
     if request.background:
-        return Follower(session, client, "up", held_back=(PlanRefused,)).run("up", args)
-    return Foreground(session, client, request).run(args)
+        return Follower(session, None, "up", held_back=(PlanRefused,)).run("up", args)
+    return Foreground(session, request).run(args)
 
 
 def _agreed(session: Session, outcome: Outcome) -> bool:

@@ -5,11 +5,16 @@ from __future__ import annotations
 import io
 import json
 import os
+import pty
+import select
 import socket
+import struct
+import termios
 import threading
 from array import array
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from fcntl import ioctl
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +152,30 @@ class Capture(io.TextIOWrapper):
 
 def console(*, colour: bool = False, progress: str = "plain") -> Console:
     return Console(Capture(), Capture(), colour, colour, progress)
+
+
+@contextmanager
+def terminal_console() -> Iterator[tuple[int, Console]]:
+    """A console on a terminal of 80 columns, without colour; and what it shows, to be read from the descriptor."""
+    leader, follower = pty.openpty()
+    ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    attributes = termios.tcgetattr(follower)
+    attributes[1] &= ~termios.OPOST
+    termios.tcsetattr(follower, termios.TCSANOW, attributes)
+    stream = os.fdopen(follower, "w", encoding="utf-8")
+    try:
+        yield leader, Console(stream, stream, False, False, "tty")
+    finally:
+        stream.close()
+        os.close(leader)
+
+
+def shown(leader: int) -> str:
+    """All that has come since the last look."""
+    data = b""
+    while select.select([leader], [], [], 0.05)[0]:
+        data += os.read(leader, 65536)
+    return data.decode()
 
 
 def session(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pty
 import re
 import struct
 import termios
@@ -11,7 +10,7 @@ from collections.abc import Iterator
 from fcntl import ioctl
 
 import pytest
-from cli_support import action, console, err, plan, session
+from cli_support import action, console, err, plan, session, terminal_console
 
 from stackup.base.paths import Layout
 from stackup.cli.board import Board, Status
@@ -174,15 +173,8 @@ def test_fitting_prefers_what_matters(clock: Clock) -> None:
 
 @pytest.fixture
 def terminal() -> Iterator[tuple[int, Console]]:
-    leader, follower = pty.openpty()
-    ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    attributes = termios.tcgetattr(follower)
-    attributes[1] &= ~termios.OPOST
-    termios.tcsetattr(follower, termios.TCSANOW, attributes)
-    stream = os.fdopen(follower, "w", encoding="utf-8")
-    yield leader, Console(stream, stream, False, False, "tty")
-    stream.close()
-    os.close(leader)
+    with terminal_console() as found:
+        yield found
 
 
 def test_frames_are_drawn_over_each_other(terminal: tuple[int, Console]) -> None:
