@@ -6,13 +6,14 @@ State under /var/lib/stackup, run-time files under /run/stackup; ``STACKUP_ROOT`
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
+
+from stackup.base.values import frozen
 
 ROOT_VARIABLE = "STACKUP_ROOT"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ProjectPaths:
     """Everything of one project. ``state`` survives a reboot, ``run`` does not."""
 
@@ -50,7 +51,7 @@ class ProjectPaths:
         return ContainerPaths(self.state / "containers" / container_id, self.run / "containers" / container_id)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ContainerPaths:
     """Everything of one container. One flat directory: making and deleting files is what a short life costs most.
 
@@ -70,7 +71,7 @@ class ContainerPaths:
         return self.run / stream
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Layout:
     """All paths of one state root. ``root`` is empty for the machine's default one."""
 

@@ -7,15 +7,17 @@ SCM_RIGHTS beside the request line (stdin, stdout, stderr of ``exec``) and besid
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
+
+from stackup.base.values import frozen
 
 PROTOCOL = 1
 MAX_REQUEST = 8 << 20  # bytes; an environment and an argument list fit many times over
 MAX_FDS = 8
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Request:
     """One command of a user. Nothing of the supervisor's own environment is used for it.
 

@@ -10,11 +10,12 @@ import errno
 import time
 import traceback
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any, Protocol
 
 from stackup.base.errors import Bug, HostUnfit, StackupError
+from stackup.base.values import frozen
 from stackup.engine import faults
 from stackup.model.plan import Action, Plan
 
@@ -36,7 +37,7 @@ class Outcome(StrEnum):
     CANCELLED = "cancelled"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Report:
     """What became of each action. ``errors`` are root causes only, in the order in which they happened."""
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 from stackup.base import names
 from stackup.base.clock import now_ns
 from stackup.base.errors import HostUnfit, ImageError
+from stackup.base.values import as_mapping
 from stackup.engine.bundles import write_spec
 from stackup.engine.container import Container
 from stackup.engine.devices import host_devices
@@ -141,7 +142,7 @@ class Creator:
             command=" ".join(command_of(service, image.config)),
             labels=labels_of(stack, service, image, number, digest),
             supervision=supervision_of(service, image.config),
-            overlays=tuple({name: getattr(item, name) for name in Overlay.__slots__} for item in overlays),
+            overlays=tuple(as_mapping(item) for item in overlays),
             endpoints=self._endpoints(stack, service),
             ports=tuple(_ports(service)),
             volumes={volume.target: volume.name for volume in volumes},

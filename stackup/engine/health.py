@@ -7,8 +7,9 @@ starting: they can only turn it healthy, so that nobody waits a whole interval f
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from stackup.base.values import frozen
 from stackup.engine.supervision import HealthCheck
 
 EARLY_FIRST = 0.02  # seconds after the start until the first early probe
@@ -17,7 +18,7 @@ EARLY_LONGEST = 1.0
 OUTPUT_LIMIT = 4096  # bytes kept of a probe's output
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HealthState:
     """``next_regular`` and ``next_early`` are seconds since the container's start; early probes end with the first
     success or the first verdict."""

@@ -10,8 +10,9 @@ from __future__ import annotations
 import heapq
 import struct
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from stackup.base.values import frozen
 
 ENTRY = struct.Struct("<QQ")
 STREAMS = ("stdout", "stderr")
@@ -19,7 +20,7 @@ BLOCK = 1 << 20
 LINE_LIMIT = 8 << 20  # bytes; a longer line is handed out in pieces of this size
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@frozen(order=True)
 class LogLine:
     """``text`` without its newline; bytes that are not UTF-8 as surrogate escapes."""
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
-from dataclasses import dataclass
 from pathlib import Path
 
+from stackup.base.values import frozen
 from stackup.engine.records import Definition, Naming
 from stackup.model.stack import Service, Stack
 from stackup.network.resolv import host_resolver, hosts_file, plain_resolv_conf, resolv_conf
@@ -14,7 +14,7 @@ from stackup.network.resolv import host_resolver, hosts_file, plain_resolv_conf,
 HOST_HOSTS = Path("/etc/hosts")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EtcFiles:
     """Paths of the three files; empty where the container keeps what the image has."""
 

@@ -10,11 +10,12 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from stackup.base.errors import HostUnfit
+from stackup.base.values import as_mapping, frozen
 from stackup.engine.supervision import Supervision
 
 SCHEMA_VERSION = 1
@@ -26,7 +27,7 @@ CREATE TABLE IF NOT EXISTS networks (key TEXT PRIMARY KEY, data TEXT NOT NULL);
 """
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EndpointRecord:
     """A container's place in one network. ``network`` is the key in the stack file, ``name`` the full name.
 
@@ -39,7 +40,7 @@ class EndpointRecord:
     wanted: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PortRecord:
     """A published port. ``host_port`` is text: "" (a free one), "8080" or "8000-8010"; one number once it is bound."""
 
@@ -49,7 +50,7 @@ class PortRecord:
     host_ip: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Naming:
     """How a container finds others, and is called itself, beyond the names every container has."""
 
@@ -59,7 +60,7 @@ class Naming:
     links: dict[str, str] = field(default_factory=dict)  # name of its own -> name in the stack
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Definition:
     """What a container is: fixed at its creation. Enough to start and watch it again without the stack file.
 
@@ -96,11 +97,11 @@ class Definition:
     naming: Naming = field(default_factory=Naming)
 
     def to_json(self) -> str:
-        data = {name: getattr(self, name) for name in self.__slots__}
+        data = as_mapping(self)
         data["supervision"] = self.supervision.to_dict()
-        data["endpoints"] = [asdict(item) for item in self.endpoints]
-        data["ports"] = [asdict(item) for item in self.ports]
-        data["naming"] = asdict(self.naming)
+        data["endpoints"] = [as_mapping(item) for item in self.endpoints]
+        data["ports"] = [as_mapping(item) for item in self.ports]
+        data["naming"] = as_mapping(self.naming)
         return json.dumps(data, separators=(",", ":"))
 
     @classmethod
@@ -115,7 +116,7 @@ class Definition:
         return cls(**data)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class State:
     """How a container is. ``phase`` and ``health`` hold values of ``model.observed.Phase`` and ``Health``.
 
@@ -145,8 +146,8 @@ class State:
     error: str = ""
 
     def to_json(self) -> str:
-        data = {name: getattr(self, name) for name in self.__slots__}
-        data["host_ports"] = [asdict(port) for port in self.host_ports]
+        data = as_mapping(self)
+        data["host_ports"] = [as_mapping(port) for port in self.host_ports]
         return json.dumps(data, separators=(",", ":"))
 
     @classmethod
@@ -157,7 +158,7 @@ class State:
         return cls(**data)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ContainerRecord:
     definition: Definition
     state: State

@@ -5,13 +5,15 @@ Numbers are Docker's (moby restartmanager, daemon/health.go, daemon/config); all
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
+
+from stackup.base.values import frozen
 
 DEFAULT_STOP_GRACE = 10.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RestartPolicy:
     """``condition``: no, always, on-failure, unless-stopped. ``max_attempts`` 0 means without end."""
 
@@ -24,7 +26,7 @@ class RestartPolicy:
     success_codes: tuple[int, ...] = (0,)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HealthCheck:
     """``command`` is what a probe runs inside the container."""
 
@@ -36,7 +38,7 @@ class HealthCheck:
     start_interval: float = 5.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Supervision:
     restart: RestartPolicy = RestartPolicy()
     health: HealthCheck | None = None
@@ -62,7 +64,7 @@ class Supervision:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RestartState:
     """What the policy remembers between two ends of one container."""
 
@@ -70,7 +72,7 @@ class RestartState:
     delay: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RestartDecision:
     restart: bool
     delay: float = 0.0

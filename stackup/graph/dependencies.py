@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from stackup.base.values import frozen
 from stackup.model.stack import Condition, Service, Stack
 
 if TYPE_CHECKING:
     import networkx as nx
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Edge:
     """``dependant`` needs ``dependency`` to have reached ``condition`` before it starts."""
 

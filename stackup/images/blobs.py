@@ -6,18 +6,18 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from stackup.base.errors import ImageError
 from stackup.base.files import sync_directory
+from stackup.base.values import frozen
 from stackup.base.workroom import Workroom
 from stackup.oci import image as oci
 from stackup.oci.reference import is_digest
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BlobStore:
     """``root`` is the image layout's directory."""
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from stackup.base.errors import HostUnfit
+from stackup.base.values import frozen
 
 # File systems on which the kernel refuses an overlay's upper directory.
 _UNFIT = ("overlay", "nfs", "nfs4", "cifs", "smb3", "vfat", "exfat", "ecryptfs", "9p", "squashfs", "iso9660")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Mount:
     """One line of /proc/self/mountinfo. ``root`` is the part of the file system that shows at ``point``."""
 

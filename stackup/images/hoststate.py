@@ -6,9 +6,9 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+from stackup.base.values import frozen
 from stackup.images import hostrules
 from stackup.images.fitness import Mount, below
 
@@ -34,7 +34,7 @@ _UNREAL = frozenset((
 # fmt: on
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HostState:
     """``packages`` decides the identity of the image and the build cache; ``version`` names the private copy."""
 

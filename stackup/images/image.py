@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 
 from stackup.base.errors import HostUnfit, ImageError
+from stackup.base.values import frozen
 from stackup.images import fitness
 from stackup.images.tree import Layer, Tree
 from stackup.linux.overlay import Overlay
@@ -17,7 +17,7 @@ from stackup.oci.image import ImageConfig, Platform
 HOST = "host"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Image:
     """``id`` is the digest of the image configuration, ``digest`` that of the manifest. ``layers`` bottom first.
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from stackup.base.errors import ImageError
 from stackup.base.files import locked, write_atomic
+from stackup.base.values import frozen
 from stackup.oci import image as oci
 
 _LAYOUT = '{"imageLayoutVersion":"1.0.0"}'
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ImageIndex:
     """Names are canonical references in ``org.opencontainers.image.ref.name``; a manifest may have several, or none."""
 

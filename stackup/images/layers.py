@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from stackup.base.errors import ImageError
 from stackup.base.files import locked
+from stackup.base.values import frozen
 from stackup.base.workroom import Workroom
 from stackup.images.blobs import BlobStore
 from stackup.images.streams import Compression, Pump, decompressed
@@ -18,7 +18,7 @@ MOUNT_DIRECTORIES = ("dev", "etc", "proc", "sys")
 MOUNT_FILES = ("etc/hosts", "etc/hostname", "etc/resolv.conf")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LayerStore:
     root: Path
 

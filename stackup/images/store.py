@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import platform as machine
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
 from stackup.base.errors import ImageError
 from stackup.base.paths import Layout
+from stackup.base.values import frozen
 from stackup.images import diff, fitness, usage
 from stackup.images.blobs import BlobStore
 from stackup.images.host import HostBase
@@ -29,7 +30,7 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686"
 DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ImageSummary:
     """One line of ``images``. ``reference`` is familiar, empty for an image without a name; ``size`` is in bytes
     as stored (what a push would send); ``created`` is RFC 3339."""

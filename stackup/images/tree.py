@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
+from stackup.base.values import frozen
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class Layer:
     """``path`` is where the layer lies unpacked; sizes in bytes: ``size`` as stored in the blob."""
 
@@ -17,7 +18,7 @@ class Layer:
     path: Path
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tree:
     """A mount point of the root file system with the lower directories that the image's base gives it, topmost first.
 

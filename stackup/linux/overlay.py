@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from stackup.base.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Overlay:
     """``target`` is absolute inside the container ("/" is the root); ``lowers`` topmost first, host paths.
 

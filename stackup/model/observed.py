@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
+
+from stackup.base.values import frozen
 
 
 class Phase(StrEnum):
@@ -31,7 +33,7 @@ class Health(StrEnum):
     UNHEALTHY = "unhealthy"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ObservedContainer:
     """``exit_code`` is None while running, before the first start, and when nobody could observe the exit
     (``exit_unknown``). ``config`` is the service configuration it was created from (``planner.service_config``), for
@@ -69,7 +71,7 @@ class ObservedContainer:
         return self.phase is Phase.EXITED and self.exit_code == 0 and not self.stopped_by_user
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ObservedNetwork:
     """``external``: exists, but belongs to somebody else; listed because the stack file refers to its ``name``."""
 
@@ -81,7 +83,7 @@ class ObservedNetwork:
     external: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ObservedVolume:
     """``key`` is empty for anonymous volumes and for those that the stack file does not name (any more).
     ``external``: exists, but is not this project's; listed because the stack file refers to its ``name``."""
@@ -94,7 +96,7 @@ class ObservedVolume:
     anonymous: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Observed:
     """``images`` maps every reference that the desired stack mentions to its image id, None where it is absent."""
 

@@ -7,13 +7,15 @@ succeeded first: when one of them fails, this one is not started. The printed pl
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any, ClassVar
+
+from stackup.base.values import frozen
 
 FORMAT_VERSION = 1  # of to_dict
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Action:
     """``id`` is unique within the plan and stable for equal inputs, e.g. ``start shop-web-1``."""
 
@@ -58,7 +60,7 @@ class Action:
         return cls(**values)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ServiceImage(Action):
     """Base of actions that make an image present for a service.
 
@@ -75,17 +77,17 @@ class ServiceImage(Action):
         return f"image {self.image}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class BuildImage(ServiceImage):
     verb: ClassVar[str] = "build"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class PullImage(ServiceImage):
     verb: ClassVar[str] = "pull"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class NetworkAction(Action):
     """``key`` is the name inside the stack file, ``name`` the full one."""
 
@@ -97,17 +99,17 @@ class NetworkAction(Action):
         return f"network {self.name}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class CreateNetwork(NetworkAction):
     verb: ClassVar[str] = "create"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class RemoveNetwork(NetworkAction):
     verb: ClassVar[str] = "remove"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class VolumeAction(Action):
     key: str
     name: str
@@ -117,17 +119,17 @@ class VolumeAction(Action):
         return f"volume {self.name}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class CreateVolume(VolumeAction):
     verb: ClassVar[str] = "create"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class RemoveVolume(VolumeAction):
     verb: ClassVar[str] = "remove"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ContainerAction(Action):
     """``container_id`` is empty where the container does not exist yet when the plan is made: the container meant is
     then the one that this plan creates under that name."""
@@ -142,7 +144,7 @@ class ContainerAction(Action):
         return f"container {self.name}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class CreateContainer(ContainerAction):
     """``replaces`` is the id of the container that it takes the place of; with ``inherit`` it takes over that one's
     anonymous volumes. The old one is usually still there, under the same name, and may be running."""
@@ -152,12 +154,12 @@ class CreateContainer(ContainerAction):
     verb: ClassVar[str] = "create"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class StartContainer(ContainerAction):
     verb: ClassVar[str] = "start"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class StopContainer(ContainerAction):
     """``timeout`` in seconds before SIGKILL; None takes the container's own grace period, negative waits for ever."""
 
@@ -165,7 +167,7 @@ class StopContainer(ContainerAction):
     verb: ClassVar[str] = "stop"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class KillContainer(ContainerAction):
     signal: str = "SIGKILL"
     verb: ClassVar[str] = "kill"
@@ -174,7 +176,7 @@ class KillContainer(ContainerAction):
         return f"kill {self.target} with {self.signal}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class RemoveContainer(ContainerAction):
     """``volumes``: its anonymous volumes go with it."""
 
@@ -182,7 +184,7 @@ class RemoveContainer(ContainerAction):
     verb: ClassVar[str] = "remove"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class WaitFor(Action):
     """Succeeds when ``service`` meets ``condition``; fails as soon as it no longer can.
 
@@ -216,14 +218,14 @@ class WaitFor(Action):
         return f"wait until {self.target} {words[self.condition]}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Notice:
     """A warning as data: printed by the CLI, never by the planner."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Question:
     """Something destructive that the user must allow. ``default`` is what happens without an answer."""
 
@@ -232,7 +234,7 @@ class Question:
     default: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Plan:
     """``actions`` stand in an order that respects ``after``: each comes behind all that it waits for."""
 

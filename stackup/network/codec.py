@@ -13,17 +13,17 @@ import sys
 import threading
 import types
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from stackup.base.errors import HostUnfit
+from stackup.base.values import frozen
 
 _PACKAGE = "pyroute2"
 _lock = threading.Lock()
 _loaded: list[Codec] = []
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Codec:
     """``link`` and ``address`` are pyroute2's ifinfmsg and ifaddrmsg."""
 

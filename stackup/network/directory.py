@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from types import MappingProxyType
 
+from stackup.base.values import frozen
 from stackup.network.address import Network
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Endpoint:
     """A container's presence in one network. ``names``: container name first, then service and aliases."""
 
@@ -20,7 +21,7 @@ class Endpoint:
     addresses: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class View:
     """What one container may ask. ``networks`` are ids in order of preference; ``upstreams`` are "IP" or "IP#PORT",
     empty where nothing may leave (internal networks only). ``links`` are names of its own for others' names."""

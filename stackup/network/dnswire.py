@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from stackup.base.values import frozen
 
 A, PTR, AAAA, OPT, ANY = 1, 12, 28, 41, 255
 IN, CLASS_ANY = 1, 255
@@ -30,7 +31,7 @@ class FormatError(Exception):
         self.rcode = rcode
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Question:
     """``name`` is lower case, without the final dot; a dot inside a label is written ``\\.``. ``raw`` is the question
     section as it came: answers repeat it, letter case and all. ``size`` is the largest UDP answer the client takes."""

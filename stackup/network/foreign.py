@@ -15,18 +15,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from stackup.base.errors import HostUnfit
 from stackup.base.names import NFT_TABLE_PREFIX
+from stackup.base.values import frozen
 from stackup.linux.nftables import Nft, NftError
 
 _TOOL_SECONDS = 20
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rule:
     """A rule of ours in a foreign nft chain."""
 
@@ -35,7 +35,7 @@ class Rule:
     bridge: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Chain:
     """A forward base chain that is not ours. ``refuses``: its policy is drop, or it holds rules of others."""
 

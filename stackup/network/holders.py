@@ -5,18 +5,18 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
 from stackup.base.errors import HostUnfit
 from stackup.base.names import NFT_TABLE_PREFIX
+from stackup.base.values import frozen
 from stackup.linux.nftables import Nft, NftError
 
 _COMMAND_MAX = 60
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bound:
     """One line of /proc/net/{tcp,udp}{,6}."""
 

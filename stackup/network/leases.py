@@ -18,6 +18,7 @@ from typing import Any
 
 from stackup.base.files import write_atomic
 from stackup.base.paths import Layout
+from stackup.base.values import frozen
 from stackup.network.types import NetworkState
 
 _SUFFIX = ".leases"
@@ -38,7 +39,7 @@ def host_lock(layout: Layout) -> Iterator[None]:
         yield
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Lease:
     """Who has an address. ``names`` are what other stacks in the same network may call it."""
 

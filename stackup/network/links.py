@@ -13,9 +13,9 @@ import socket
 import struct
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_interface, ip_network
 
+from stackup.base.values import frozen
 from stackup.network.address import Network
 from stackup.network.codec import codec
 
@@ -38,7 +38,7 @@ class LinkError(OSError):
         self.step = step
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Link:
     index: int
     name: str
@@ -49,7 +49,7 @@ class Link:
     up: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Request:
     """One encoded message; ``step`` is its name in errors. ``tolerate`` are errnos that mean "is already so"."""
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
 from stackup.base.errors import PlanRefused, StackFileError
+from stackup.base.values import frozen
 from stackup.network.holders import describe_holder
 from stackup.network.types import PortBinding
 
@@ -24,7 +24,7 @@ _KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 PROTOCOLS = ("tcp", "udp", "sctp")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reservation:
     """A host port that is ours until ``close``. ``sockets`` may be kept by another process (the launcher) instead:
     the reservation lives as long as any copy of them does. ``relayed`` are those of them that ``relay`` must serve."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from ipaddress import IPv4Network, ip_address, ip_network
 from typing import TYPE_CHECKING
 
 from stackup.base import names
 from stackup.base.errors import HostUnfit, PlanRefused, StackFileError
+from stackup.base.values import frozen
 from stackup.network.address import Network, Pool, choose_subnet, gateway_of, inside, parse_network, unique_local
 from stackup.network.types import NetworkState
 
@@ -20,7 +21,7 @@ _OPTION = "com.docker.network"
 _TRUE = ("", "true", "1", "yes")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Subnets:
     """What a network will use; empty strings without that family."""
 
@@ -33,7 +34,7 @@ class Subnets:
     pooled: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Options:
     bridge: str
     mtu: int
@@ -41,7 +42,7 @@ class Options:
     talk: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Taken:
     """What the host uses already. ``connected`` are the subnets of its links (with the link's name), ``routed`` all
     other destinations it knows a way to, ``servers`` its name servers."""

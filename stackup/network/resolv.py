@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
+
+from stackup.base.values import frozen
 
 RESOLVER = "127.0.0.11"
 _HOST_FILE = Path("/etc/resolv.conf")
 _MAX_SERVERS = 3
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Resolver:
     """A resolv.conf, parsed. ``servers`` are IP addresses, an IPv6 zone kept (``fe80::1%eth0``)."""
 

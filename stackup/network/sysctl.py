@@ -6,10 +6,10 @@ lives exactly as long as it is needed, is shared by all state roots, and cannot 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from stackup.base.errors import HostUnfit
+from stackup.base.values import frozen
 
 _NET = Path("/proc/sys/net")
 _FORWARD4 = "ipv4/ip_forward"
@@ -39,7 +39,7 @@ def write(name: str, value: str, *, needed_for: str = "") -> None:
             ) from error
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Forwarding:
     """The machine's forwarding switches as they were before any stack came; empty: not touched by us."""
 

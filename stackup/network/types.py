@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from ipaddress import ip_interface
 from typing import Any
 
+from stackup.base.values import as_mapping, frozen
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class NetworkState:
     """A network that exists. ``id`` is new at every creation, so a container can tell that its network was replaced.
 
@@ -40,14 +41,14 @@ class NetworkState:
     config_hash: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        return as_mapping(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> NetworkState:
         return cls(**{**data, "reserved": tuple(data.get("reserved", ()))})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wanted:
     """What the stack file asks for one container's place in one network; empty fields are chosen."""
 
@@ -60,7 +61,7 @@ class Wanted:
     gw_priority: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Attachment:
     """One container's place in one network: all that the runtime's ``Veth`` needs, and the names it answers to.
 
@@ -103,7 +104,7 @@ class Attachment:
         return next(found, "")
 
     def to_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__slots__}
+        return as_mapping(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Attachment:
@@ -111,7 +112,7 @@ class Attachment:
         return cls(**{**data, **fixed})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PortBinding:
     """A port to publish, as the stack file says it. ``host_port`` is "", "8080" or "8000-8010" (a free one of these).
 
@@ -129,7 +130,7 @@ class PortBinding:
         return f"{left}:{self.container_port}/{self.protocol}" if left else f"{self.container_port}/{self.protocol}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PublishedPort:
     """A reserved host port and the container behind it. ``holder`` (the container's name) is shown to whoever
     wants the same port; ``address6`` empty: IPv6 clients are relayed in user space to ``address``."""
@@ -143,7 +144,7 @@ class PublishedPort:
     holder: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        return as_mapping(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> PublishedPort:

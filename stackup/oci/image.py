@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import Any
+
+from stackup.base.values import frozen
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -79,7 +81,7 @@ def _filled(**items: Any) -> dict[str, Any]:
     return {key: value for key, value in items.items() if value or value is False}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Platform:
     architecture: str
     os: str = "linux"
@@ -96,7 +98,7 @@ class Platform:
         return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Descriptor:
     """Points at a blob: ``digest`` is "sha256:" and 64 hexadecimal digits, ``size`` is in bytes."""
 
@@ -129,7 +131,7 @@ class Descriptor:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Manifest:
     config: Descriptor
     layers: tuple[Descriptor, ...]
@@ -155,7 +157,7 @@ class Manifest:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Index:
     manifests: tuple[Descriptor, ...] = ()
     media_type: str = INDEX
@@ -175,7 +177,7 @@ class Index:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Healthcheck:
     """Durations in nanoseconds, 0 = the engine's default. ``test`` begins with NONE, CMD or CMD-SHELL."""
 
@@ -205,7 +207,7 @@ class Healthcheck:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ImageConfig:
     """How to run a container of the image (``config`` in the image configuration).
 
@@ -268,7 +270,7 @@ class ImageConfig:
         return dict(item.partition("=")[::2] for item in self.env)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class History:
     created: str = ""
     created_by: str = ""
@@ -285,7 +287,7 @@ class History:
         return {**document, "empty_layer": True} if self.empty_layer else document
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ConfigFile:
     """The image configuration document. Its digest is the image's id; ``created`` is RFC 3339."""
 

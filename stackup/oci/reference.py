@@ -6,7 +6,9 @@ Grammar and defaults: distribution/reference (``normalize.go``, ``regexp.go``).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
+
+from stackup.base.values import frozen
 
 DEFAULT_DOMAIN = "docker.io"
 OFFICIAL = "library"
@@ -20,7 +22,7 @@ _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reference:
     """``path`` without the domain. ``tag`` and ``digest`` may both be there; then the digest decides."""
 

@@ -7,16 +7,17 @@ Source of the field list: opencontainers/runtime-spec, config.md and config-linu
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from stackup.base.values import frozen
 from stackup.oci.codec import decode, encode
 
 OCI_VERSION = "1.1.0"
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class User:
     """Numeric, always: names are looked up in the image before the spec is rendered. ``umask`` None: 0o022."""
 
@@ -26,7 +27,7 @@ class User:
     additional_gids: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Capabilities:
     """Names such as ``CAP_CHOWN``, one set per kernel set."""
 
@@ -37,7 +38,7 @@ class Capabilities:
     ambient: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rlimit:
     """``type`` as in ``RLIMIT_NOFILE``. Infinity is 2**64 - 1."""
 
@@ -46,13 +47,13 @@ class Rlimit:
     hard: int = field(metadata={"always": True})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ConsoleSize:
     height: int
     width: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Process:
     """``args[0]`` without a slash is looked up in the PATH of ``env``. ``env`` entries read ``NAME=value``."""
 
@@ -70,7 +71,7 @@ class Process:
     selinux_label: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Root:
     """``path`` is relative to the bundle."""
 
@@ -78,7 +79,7 @@ class Root:
     readonly: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Mount:
     """``options`` as mount(8) writes them: ``bind``, ``rbind``, ``ro``, ``nosuid``, ``rprivate``, ``size=64m`` ..."""
 
@@ -88,7 +89,7 @@ class Mount:
     options: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Namespace:
     """``type`` is mount, pid, network, ipc, uts, cgroup or user; with ``path`` an existing one is joined."""
 
@@ -96,14 +97,14 @@ class Namespace:
     path: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class IdMapping:
     container_id: int = field(metadata={"json": "containerID", "always": True})
     host_id: int = field(metadata={"json": "hostID", "always": True})
     size: int = field(metadata={"always": True})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Device:
     """A node to make. ``type`` is c, b, u or p; ``file_mode`` holds permission bits only."""
 
@@ -116,7 +117,7 @@ class Device:
     gid: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DeviceRule:
     """Later rules win. ``type`` is a, b or c; a missing number means all; ``access`` is of the letters rwm."""
 
@@ -127,7 +128,7 @@ class DeviceRule:
     access: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Memory:
     """Bytes; -1 is unlimited. ``swap`` is memory plus swap, as in cgroup v1."""
 
@@ -138,7 +139,7 @@ class Memory:
     disable_oom_killer: bool | None = field(default=None, metadata={"json": "disableOOMKiller"})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Cpu:
     """``quota`` and ``period`` in microseconds; ``cpus`` and ``mems`` are lists such as ``0-3,5``."""
 
@@ -151,21 +152,21 @@ class Cpu:
     mems: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pids:
     """-1 is unlimited."""
 
     limit: int = field(metadata={"always": True})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WeightDevice:
     major: int = field(metadata={"always": True})
     minor: int = field(metadata={"always": True})
     weight: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ThrottleDevice:
     """``rate`` in bytes or operations per second."""
 
@@ -174,7 +175,7 @@ class ThrottleDevice:
     rate: int = field(metadata={"always": True})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BlockIo:
     weight: int | None = None
     weight_device: tuple[WeightDevice, ...] = ()
@@ -188,7 +189,7 @@ class BlockIo:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Resources:
     """``unified`` holds cgroup v2 files as they are: ``{"memory.high": "500M"}``."""
 
@@ -200,7 +201,7 @@ class Resources:
     unified: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Linux:
     """``seccomp`` is the profile as it stands in JSON; stackup's own runtime takes a compiled filter instead."""
 
@@ -218,7 +219,7 @@ class Linux:
     mount_label: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Spec:
     """One container. ``hostname`` needs a uts namespace of its own."""
 

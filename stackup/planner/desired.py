@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import StrEnum
 from types import MappingProxyType
 
+from stackup.base.values import frozen
 from stackup.model.stack import Stack
 
 
@@ -23,7 +24,7 @@ class Verb(StrEnum):
     PULL = "pull"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Desired:
     """Input of ``decide``. Each option is that of the docker compose command of the same name.
 

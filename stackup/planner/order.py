@@ -6,9 +6,9 @@ Dependencies are ``depends_on`` and what implies one: links, volumes_from, and n
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from stackup.base.values import frozen
 from stackup.model.observed import ObservedContainer
 from stackup.model.stack import Service
 
@@ -19,7 +19,7 @@ COMPLETED = "service_completed_successfully"
 _NAMESPACES = ("network_mode", "pid", "ipc", "uts", "cgroup", "userns_mode")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Edge:
     """``service``: the one that is needed. ``namespace``: one of its namespaces is shared."""
 
@@ -72,7 +72,7 @@ def recorded_edges(config: Mapping[str, Any]) -> tuple[Edge, ...]:
     return tuple(edges.values())
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ServiceGraph:
     """``edges`` by service, needed ones first: iterating gives an order in which services can start."""
 

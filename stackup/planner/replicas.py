@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 
+from stackup.base.values import frozen
 from stackup.model.observed import ObservedContainer, Phase
 
 
@@ -22,7 +22,7 @@ STARTING = frozenset({Fate.START, Fate.RESTART, Fate.REPLACE, Fate.CREATE})
 ENDING = frozenset({Fate.RESTART, Fate.REPLACE, Fate.REMOVE})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Replica:
     """``container`` is None for CREATE. ``number`` and ``name`` are those that it has afterwards. ``idle``: replaced,
     but not started."""

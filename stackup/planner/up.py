@@ -6,9 +6,9 @@ First every service's containers get their fate (``fates``), then the actions ar
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from stackup.base.errors import PlanRefused
+from stackup.base.values import frozen
 from stackup.model.observed import Observed, ObservedContainer
 from stackup.model.plan import Plan
 from stackup.model.stack import Service, Stack
@@ -53,7 +53,7 @@ def plan_up(desired: Desired, stack: Stack, observed: Observed) -> Plan:
     return draft.finish(observed.project)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Resources:
     """What the services share. ``visiting``: services that were not chosen, but use something that is made anew, or
     live in a namespace of one that is chosen."""

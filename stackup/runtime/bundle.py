@@ -6,11 +6,11 @@ The same ``config.json`` runs under crun or runc once the overlays are mounted a
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from stackup.base.files import write_atomic
+from stackup.base.values import as_mapping, frozen
 from stackup.linux.overlay import Overlay
 from stackup.oci.runtime import Spec
 
@@ -18,7 +18,7 @@ CONFIG = "config.json"
 LAUNCH = "launch.json"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Veth:
     """One endpoint. The child makes the pair itself: ``host_name`` as a port of ``bridge``, ``container_name`` inside.
 
@@ -37,7 +37,7 @@ class Veth:
     mtu: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Launch:
     """``overlays`` "/" first (empty: ``root.path`` of the bundle is the tree). FIFO paths empty: /dev/null.
 
@@ -75,9 +75,9 @@ def write_config(bundle_dir: Path, config: dict[str, Any]) -> None:
 
 
 def write_launch(bundle_dir: Path, launch: Launch) -> None:
-    data = {name: getattr(launch, name) for name in Launch.__slots__}
-    data["overlays"] = [{name: getattr(item, name) for name in Overlay.__slots__} for item in launch.overlays]
-    data["veths"] = [{name: getattr(item, name) for name in Veth.__slots__} for item in launch.veths]
+    data = as_mapping(launch)
+    data["overlays"] = [as_mapping(item) for item in launch.overlays]
+    data["veths"] = [as_mapping(item) for item in launch.veths]
     write_atomic(bundle_dir / LAUNCH, json.dumps(data, separators=(",", ":")), mode=0o600)
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 
+from stackup.base.values import frozen
 from stackup.linux import cgroups
 from stackup.linux.cgroups import Hierarchies
 
@@ -18,7 +18,7 @@ _RETRIES, _PAUSE = 10, 0.005
 _UNLIMITED = 1 << 60
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Usage:
     """Bytes, nanoseconds, tasks. None: this host does not count it, or there is no limit."""
 

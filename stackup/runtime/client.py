@@ -10,13 +10,13 @@ import asyncio
 import os
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from socket import SO_SNDBUF, SOL_SOCKET, socket
 from typing import Any
 
 from stackup.base.clock import boot_id
 from stackup.base.errors import ContainerFault, StackupError
+from stackup.base.values import frozen
 from stackup.oci.codec import encode as encode_spec
 from stackup.oci.runtime import Process
 from stackup.runtime import packets
@@ -34,7 +34,7 @@ class LauncherLost(StackupError):
     kind = "launcher-lost"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Exit:
     """``id`` of a container or an exec. ``status`` 0-255 (128 + n for a signal n), None: nobody could observe it."""
 
@@ -45,7 +45,7 @@ class Exit:
     at_ns: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Started:
     """``start_time`` in clock ticks since boot, as in /proc/PID/stat. ``stdin`` is the write end when it is open."""
 
@@ -59,14 +59,14 @@ class Started:
     stdin: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ExecStarted:
     exec_id: str
     pid: int
     console: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Running:
     """A container that the launcher knows: alive, or ended and not yet ``drained``. ``pidfd`` -1 when it has ended."""
 
@@ -82,7 +82,7 @@ class Running:
     stdin: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Orphan:
     """What the records know of a container whose launcher died. ``pid`` 0: look for it in the cgroup."""
 

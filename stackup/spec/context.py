@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import Any, Protocol
 
+from stackup.base.values import frozen
 from stackup.model.stack import Service
 from stackup.oci.image import ImageConfig
 
@@ -26,7 +27,7 @@ class UserIds(Protocol):
     def home(self) -> str: ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HostDevice:
     """A device node of the host. ``type`` is c, b, u or p; ``mode`` holds permission bits."""
 
@@ -39,7 +40,7 @@ class HostDevice:
     gid: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class InheritedMount:
     """A mount that ``volumes_from`` brings along."""
 
@@ -48,7 +49,7 @@ class InheritedMount:
     read_only: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Grant:
     """A secret or config that the service is given. ``mode`` holds permission bits; uid and gid may be names."""
 
@@ -72,7 +73,7 @@ def grants(service: Service) -> tuple[Grant, ...]:
     return tuple(found)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RenderContext:
     """All paths are absolute and of the host.
 

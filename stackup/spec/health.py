@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from stackup.base.values import frozen
 from stackup.model.stack import Healthcheck, Service
 from stackup.oci.image import Healthcheck as ImageHealthcheck
 from stackup.oci.image import ImageConfig
@@ -13,7 +13,7 @@ SHELL = ("/bin/sh", "-c")
 NANOSECONDS = 1_000_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HealthSettings:
     """``test`` is ("CMD", ...) or ("CMD-SHELL", text); seconds; defaults from moby daemon/health.go."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from stackup.base.errors import StackFileError
+from stackup.base.values import frozen
 from stackup.stackfile.environment import Environment
 from stackup.stackfile.problems import Problems
 from stackup.stackfile.request import LoadRequest
@@ -26,7 +26,7 @@ _OURS = re.compile(r"^(services|include)[ \t]*:", re.MULTILINE)
 _THEIRS = re.compile(r"^(resolver|snapshot|packages|extra-deps)[ \t]*:", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Found:
     """``files`` are absolute paths, or ``-``. ``directory`` is the project directory."""
 

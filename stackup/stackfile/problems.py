@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from stackup.base.errors import Position, StackFileError
+from stackup.base.values import frozen
 from stackup.stackfile.nodes import Node, Source
 
 MAX_PROBLEMS = 100  # beyond this nobody reads; the last one says how many more there are
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Notice:
     """A warning: the file works, but perhaps not as its author believes."""
 

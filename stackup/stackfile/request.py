@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from stackup.base.errors import Position
+from stackup.base.values import frozen
 from stackup.model.stack import Stack
 from stackup.stackfile.nodes import Node, find
 from stackup.stackfile.problems import Notice
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LoadRequest:
     """One user's wish. Nothing is read from this process's own environment or working directory.
 
@@ -38,7 +39,7 @@ class LoadRequest:
     run: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Input:
     """A file that was read, and how to tell that it has not changed since."""
 
@@ -48,7 +49,7 @@ class Input:
     inode: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Loaded:
     """``variables``: every variable that was looked up, with its value in the request's environment or None.
 

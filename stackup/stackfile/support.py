@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 
+from stackup.base.values import frozen
 from stackup.stackfile.nodes import Node
 from stackup.stackfile.problems import Problems, did_you_mean
 
@@ -23,7 +23,7 @@ class Support(StrEnum):
     REFUSED = "refused"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Entry:
     """``path`` below a service (or a section), with ``*`` for items. ``unless`` tells values that need nothing."""
 

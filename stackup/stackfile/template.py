@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from stackup.base.values import frozen
 
 Lookup = Callable[[str], str | None]
 
@@ -27,7 +28,7 @@ class TemplateError(Exception):
         self.hint = hint
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Use:
     """One variable that a text mentions, for ``config --variables``."""
 

@@ -10,7 +10,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -19,6 +19,7 @@ from stackup.base.clock import now_ns, rfc3339
 from stackup.base.errors import ContainerFault, StackFileError
 from stackup.base.files import locked, sync_directory, write_atomic
 from stackup.base.paths import Layout
+from stackup.base.values import frozen
 from stackup.base.workroom import Workroom, delete
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*\Z")
@@ -29,7 +30,7 @@ ANONYMOUS_LABEL = "com.docker.volume.anonymous"
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class VolumeMount:
     """What ``mount`` is to be told: ``kind`` "bind" with a directory, or a file system type with its device."""
 
@@ -38,7 +39,7 @@ class VolumeMount:
     options: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Volume:
     """``key`` and ``project``: what it is called in which stack file, empty for volumes made outside of one.
 
