@@ -101,6 +101,9 @@ class Follower:
                     self.progress.finish()
             case "progress":
                 self.progress.detail(event)
+            case "source":
+                if self.logs is not None:
+                    self.logs.announce([(event["name"], event["service"])])
             case "log" | "exited":
                 self._output(event)
             case "notice":
@@ -119,6 +122,8 @@ class Follower:
         for notice in event.get("notices", ()):
             with self.progress.beside():
                 self.session.console.warn(notice)
+        if self.logs is not None:
+            self.logs.announce(starting(event))
         if self.outcome.interrupts and not self.stopping:
             self.stopping = True
             self.progress.retitle("stop")
@@ -157,3 +162,10 @@ class Follower:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def starting(plan: Event) -> Iterator[tuple[str, str]]:
+    """Names and services of the containers that a plan starts."""
+    for action in plan["actions"]:
+        if action["verb"] == "start" and "service" in action:
+            yield action["name"], action["service"]

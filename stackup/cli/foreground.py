@@ -30,7 +30,7 @@ class Foreground:
             prefix=not request.no_log_prefix,
             colour=not request.no_color,
             timestamps=request.timestamps,
-            only=frozenset(request.attach),
+            only=frozenset(request.attach or request.services),
             never=frozenset(request.no_attach),
         )
         self.logs.last_ns = now_ns()  # what was printed before is not ours to show

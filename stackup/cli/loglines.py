@@ -31,10 +31,11 @@ class LogPrinter:
     last_stream: str = "stdout"
     last_ns: int = 0  # time of the newest line that came
 
-    def announce(self, names: Iterable[str]) -> None:
-        """Makes room for the longest name before the first line comes."""
-        for name in names:
-            self._colour_of(self.short(name))
+    def announce(self, sources: Iterable[tuple[str, str]]) -> None:
+        """Makes room for the longest name before the first line comes. ``sources``: containers with their services."""
+        for name, service in sources:
+            if self._shown(service):
+                self._colour_of(self.short(name))
 
     def line(self, event: dict[str, Any]) -> None:
         """Writes one line; ``line`` may hold surrogates for bytes that are not UTF-8."""

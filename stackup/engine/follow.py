@@ -39,6 +39,11 @@ class Ending:
         }
 
 
+def source_event(container: Container) -> dict[str, Any]:
+    """A container whose lines are going to be shown: whoever prints them can make room for its name."""
+    return {"event": "source", "name": container.short_name, "service": container.service}
+
+
 def line_event(line: LogLine, service: str) -> dict[str, Any]:
     return {
         "event": "log",
@@ -86,6 +91,7 @@ class Follower:
                 reader.skip_to_end(tail)
         self._readers[container.id] = readers
         self._services[container.short_name] = container.service
+        self._session.emit(source_event(container))
         self.touched(container.id)
 
     def touched(self, container_id: str) -> None:

@@ -10,7 +10,7 @@ from itertools import islice
 
 from stackup.base.errors import ContainerFault, UsageError
 from stackup.engine.container import Container
-from stackup.engine.follow import Follower, line_event
+from stackup.engine.follow import Follower, line_event, source_event
 from stackup.engine.logreader import LogLine, read_merged
 from stackup.engine.oneshot import start_inside
 from stackup.engine.operations import Args, Asked
@@ -86,6 +86,8 @@ class Inquiries:
             return 0
         sources = [(item.short_name, self._world.log_directory(item.id)) for item in chosen]
         services = {item.short_name: item.service for item in chosen}
+        for item in chosen:
+            session.emit(source_event(item))
         lines = read_merged(
             sources, tail=args.get("tail"), since_ns=args.get("since_ns") or 0, until_ns=args.get("until_ns") or 0
         )

@@ -36,6 +36,15 @@ def test_logs_have_a_prefix_unless_told_otherwise(talker: Scenario) -> None:
     assert talker.logs("web").splitlines() == ["one", "three"]
 
 
+@pytest.mark.parametrize("options", [(), ("-f",)])
+def test_prefixes_are_one_column_from_the_first_line_on(talker: Scenario, options: tuple[str, ...]) -> None:
+    talker.stackup("kill", "web").ok()
+    with talker.start("logs", *options, "store", "web") as logs:
+        logs.shows("from the store")
+        logs.shows("three")
+        assert {line.index(" | ") for line in logs.text.splitlines() if " | " in line} == {len("store-1 ")}
+
+
 def test_stderr_goes_to_stderr(talker: Scenario) -> None:
     done = talker.stackup("logs", "--no-log-prefix", "web").ok()
     assert done.err.splitlines() == ["two"]

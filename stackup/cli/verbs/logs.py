@@ -79,7 +79,7 @@ def _offline(session: Session, request: Request, printer: LogPrinter, rows: list
             raise UsageError(f"cannot show logs of service {service}: the project has no container of it")
     chosen = [row for row in rows if not request.services or row.service in request.services]
     paths = session.layout.project(session.project)
-    printer.announce(row.name for row in chosen)
+    printer.announce((row.name, row.service) for row in chosen)
     services = {printer.short(row.name): row.service for row in chosen}
     lines = read_merged(
         [(printer.short(row.name), paths.container(row.id).state) for row in chosen],

@@ -149,7 +149,7 @@ def printed(printer: LogPrinter) -> tuple[str, str]:
 
 def test_log_lines_are_prefixed_and_padded() -> None:
     printer = LogPrinter(console(), "shop")
-    printer.announce(["shop-web-1", "shop-longer-1"])
+    printer.announce([("shop-web-1", "web"), ("shop-longer-1", "longer")])
     printer.line(log("web-1", "hello"))
     printer.line(log("longer-1", "oops", "stderr"))
     printer.exited(exited("web-1", 3))

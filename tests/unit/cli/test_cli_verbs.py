@@ -186,6 +186,27 @@ def test_foreground_prints_output(layout: Layout) -> None:
     assert err(of).endswith("web-1  | oops\n")
 
 
+def source(name: str) -> Event:
+    return {"event": "source", "name": name, "service": name.rsplit("-", 1)[0]}
+
+
+def test_all_prefixes_are_as_wide_as_the_widest_name_shown(layout: Layout) -> None:
+    lines = [log("web-1", "hello"), log("databases-1", "hi")]
+    with supervisor(layout, says(source("web-1"), source("databases-1"), *lines)):
+        of = session(layout)
+        assert run(of, "logs") == 0
+    assert out(of) == "web-1        | hello\ndatabases-1  | hi\n"
+    starts = plan(("start", WEB), ("start", "container shop-databases-1"), ("start", "container shop-longest-name-1"))
+    for item in starts["actions"]:
+        item["name"] = item["target"].removeprefix("container ")
+        item["service"] = item["name"].removeprefix("shop-").removesuffix("-1")
+    other = Layout.at(layout.state / "other")
+    with supervisor(other, says(starts, *lines)):
+        of = session(other)
+        assert run(of, "up", no_attach=("longest-name",)) == 0
+    assert out(of) == "web-1        | hello\ndatabases-1  | hi\n"
+
+
 def interruptible(seen: list[str]) -> Any:
     """Sends SIGINT to ourselves once the request is under way, and answers the cancellation."""
 
