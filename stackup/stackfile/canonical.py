@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from stackup.model.stack import FileGrant, Secret, Service, SshKey, Stack, Ulimit
+from stackup.stackfile.nodes import Node, plain
 from stackup.stackfile.units import format_duration
 
 _DURATIONS = frozenset(
@@ -39,6 +40,34 @@ def canonical(stack: Stack, *, complete: bool = False) -> dict[str, Any]:
             shown[section] = {name: _resource(items[name], complete) for name in sorted(items)}
     result: dict[str, Any] = escaped(dict(sorted(shown.items())))
     return result
+
+
+def canonical_tree(tree: Node) -> dict[str, Any]:
+    """What was read, in long form and with its variables in place, so that it can be read as a stack file again."""
+    shown = _written(plain(tree), "")
+    assert isinstance(shown, dict)
+    return shown
+
+
+def _written(value: Any, name: str) -> Any:
+    """``plain`` without the units of the model: durations, sizes and permission bits as people write them."""
+    if isinstance(value, dict):
+        if name == "extra_hosts":
+            return [f"{host}={item}" for host, items in value.items() for item in items]
+        if value.get("single") is True and "soft" in value:
+            return value["soft"]
+        return {key: child if key.startswith("x-") else _written(child, key) for key, child in value.items()}
+    if isinstance(value, list):
+        if name == "ssh":
+            return [f"{item['id']}={item['path']}" if "path" in item else item["id"] for item in value]
+        return [_granted(item) if name in ("secrets", "configs") else _written(item, "") for item in value]
+    if isinstance(value, float):
+        return format_duration(value) if name in _DURATIONS else _single(value)
+    return str(value) if name in _SIZES and isinstance(value, int) else value
+
+
+def _granted(item: Any) -> Any:
+    return {**item, "mode": f"{item['mode']:04o}"} if isinstance(item, dict) and type(item.get("mode")) is int else item
 
 
 def canonical_service(service: Service, *, complete: bool = False) -> dict[str, Any]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stackup.base.errors import UsageError
+from stackup.base.errors import StackupError
 from stackup.base.names import image_name
-from stackup.cli.configtext import as_yaml, chosen, in_order, variables
+from stackup.cli.configtext import chosen, dependencies_first, in_order, unknown_service, variables
 from stackup.cli.options import switch, value
 from stackup.cli.session import Session
 from stackup.cli.verbs.common import services
@@ -25,13 +25,14 @@ class Request:
     """Check the stack file and print it in full."""
 
     names: tuple[str, ...] = services("Services, with what they depend on (default: all).")
-    format: str = value("--format", help="Output format.", default="yaml", choices=("yaml", "json"))
+    format: str = value("--format", help="Output format (default: yaml).", default="", choices=("yaml", "json"))
     quiet: bool = switch("-q", "--quiet", help="Only check, print nothing.")
     output: str = value("-o", "--output", help="Write to a file.", default="", metavar="PATH")
     services: bool = switch("--services", help="Names of services, one a line.")
     volumes: bool = switch("--volumes", help="Names of volumes, one a line.")
     networks: bool = switch("--networks", help="Names of networks, one a line.")
-    images: bool = switch("--images", help="Names of images, one a line.")
+    models: bool = switch("--models", help="Names of AI models, one a line.")
+    images: bool = switch("--images", help="Images of the services, one a line.")
     profiles: bool = switch("--profiles", help="Names of profiles, one a line.")
     hash: str = value(
         "--hash", help="Configuration hash of a service, or of all with '*'.", default="", metavar="SERVICE"
@@ -46,76 +47,117 @@ class Request:
 
 
 def run(session: Session, request: Request) -> int:
-    loaded = session.load(
-        interpolate=not (request.no_interpolate or request.variables),
-        resolve_paths=not request.no_path_resolution,
-        resolve_environment=not request.no_env_resolution,
-        check_consistency=not request.no_consistency,
-        normalize=not request.no_normalize,
-        run=False,
-    )
-    text = render(session, loaded, request)
+    loaded = _load(session, request)
+    text = render(loaded, request)
     if request.quiet:
         return 0
     if request.output:
-        Path(session.cwd, request.output).write_text(text, encoding="utf-8")
+        _write(Path(session.cwd, request.output), text)
     else:
         session.console.out.write(text)
     return 0
 
 
-def render(session: Session, loaded: Loaded, request: Request) -> str:
-    """The text that was asked for; lists are sorted, one name a line."""
+def _load(session: Session, request: Request) -> Loaded:
+    """Reads the files; a service that is named is shown even where its profile is not active, as it would run."""
+    as_written = request.no_interpolate or request.variables
+    switches = {
+        "interpolate": not as_written,
+        "resolve_paths": not request.no_path_resolution,
+        "resolve_environment": not (request.no_env_resolution or as_written),
+        "check_consistency": not request.no_consistency,
+        "normalize": not (request.no_normalize or as_written),
+        "run": False,
+    }
+    loaded = session.load(**switches)
+    hidden = [loaded.stack.disabled[name] for name in request.names if name in loaded.stack.disabled]
+    if hidden:
+        profiles = (*loaded.profiles, *(profile for service in hidden for profile in service.profiles))
+        session.options = replace(session.options, profile=tuple(dict.fromkeys(profiles)))
+        loaded = session.load(**switches)
+    return loaded
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8", errors="surrogateescape")
+    except OSError as error:
+        raise StackupError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from None
+
+
+def render(loaded: Loaded, request: Request) -> str:
+    """The text that was asked for; lists hold one name a line."""
     if request.variables:
-        return variables(as_written(loaded), as_json=request.format == "json")
-    config = as_written(loaded) if request.no_interpolate else filled_in(loaded)
-    if request.names:
-        config = chosen(config, request.names)
-    listing = _listing(loaded, config, request)
+        return variables(as_written(loaded), request.format)
+    listing = _listing(loaded, request)
     if listing is not None:
         return "".join(f"{line}\n" for line in listing)
+    config = _config(loaded, request)
     if request.format == "json":
         return json.dumps(config, indent=2, ensure_ascii=False) + "\n"
+    from stackup.stackfile.yamltext import as_yaml
+
     return as_yaml(config)
 
 
-def filled_in(loaded: Loaded) -> dict[str, Any]:
+def _config(loaded: Loaded, request: Request) -> dict[str, Any]:
+    """As in docker compose, only YAML shows models and the extensions below the top level."""
+    if request.no_interpolate:
+        config = as_written(loaded)
+    else:
+        config = filled_in(loaded, complete=request.format != "json")
+    return in_order(chosen(config, request.names)) if request.names else config
+
+
+def filled_in(loaded: Loaded, *, complete: bool = False) -> dict[str, Any]:
     from stackup.stackfile import canonical
 
-    return in_order(canonical(loaded.stack))
+    config = in_order(canonical(loaded.stack, complete=complete))
+    if complete:
+        for service in config.get("services", {}).values():
+            for name in ("command", "entrypoint"):
+                if service.get(name, "") is None:
+                    del service[name]
+    return config
 
 
 def as_written(loaded: Loaded) -> dict[str, Any]:
-    from stackup.stackfile.nodes import plain
+    """Long forms, but nothing filled in: what ``--no-interpolate`` shows can be read as a stack file."""
+    from stackup.stackfile.canonical import canonical_tree
 
-    return {"name": loaded.stack.name, **plain(loaded.tree)}
+    return in_order({"name": loaded.stack.name, **canonical_tree(loaded.tree)})
 
 
-def _listing(loaded: Loaded, config: dict[str, Any], request: Request) -> list[str] | None:
-    services: dict[str, dict[str, Any]] = config.get("services", {})
-    if request.services:
-        return sorted(services)
-    if request.volumes:
-        return sorted(config.get("volumes", {}))
-    if request.networks:
-        return sorted(config.get("networks", {}))
-    if request.images:
-        return sorted({item.get("image") or image_name(config["name"], name) for name, item in services.items()})
-    if request.profiles:
-        return sorted({profile for item in services.values() for profile in item.get("profiles", ())})
+def _listing(loaded: Loaded, request: Request) -> list[str] | None:
+    """The lines of the first list that was asked for; None when the whole configuration was."""
     if request.environment:
         return [f"{name}={value}" for name, value in sorted(loaded.environment.items())]
     if request.hash:
         return _hashes(loaded, request.hash)
-    return None
+    if request.profiles:
+        everything = {**loaded.stack.services, **loaded.stack.disabled}
+        return sorted({profile for service in everything.values() for profile in service.profiles})
+    names = (request.services, request.volumes, request.networks, request.models, request.images)
+    if not any(names):
+        return None
+    config = as_written(loaded) if request.no_interpolate else filled_in(loaded, complete=True)
+    config = chosen(config, request.names) if request.names else config
+    items: dict[str, dict[str, Any]] = config.get("services", {})
+    if request.services:
+        return dependencies_first(items)
+    if request.images:
+        return sorted(item.get("image") or image_name(config["name"], name) for name, item in items.items())
+    if request.models:
+        return sorted(item["model"] for item in config.get("models", {}).values() if item.get("model"))
+    return sorted(config.get("volumes" if request.volumes else "networks", {}))
 
 
 def _hashes(loaded: Loaded, wanted: str) -> list[str]:
     from stackup.planner.hashing import config_hash, service_config
 
     stack = loaded.stack
-    names = sorted(stack.services) if wanted == "*" else wanted.split(",")
+    names = sorted(stack.services) if wanted == "*" else sorted(wanted.split(","))
     for name in names:
         if name not in stack.services:
-            raise UsageError(f"cannot hash service {name}: there is no such service")
+            raise unknown_service("hash", name, dict(stack.services))
     return [f"{name} {config_hash(service_config(stack, stack.services[name]))}" for name in names]

@@ -108,7 +108,7 @@ def test_config_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
     assert config("-q") == ""
     assert list(json.loads(config("--format", "json"))) == ["name", "services", "networks", "volumes"]
     text = config("web")
-    assert "octal: '0o17'" in text
+    assert 'octal: "0o17"' in text
     assert "job" not in text
     assert config("-o", "out.yaml") == ""
     assert (tmp_path / "out.yaml").read_text() == config()

@@ -1,0 +1,164 @@
+"""``stackup config``: every flag, in the shape that docker compose gives its answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from stackup.cli import quick
+
+Config = Callable[..., str]
+
+STACK = """\
+name: shop
+services:
+  web:
+    image: "nginx:${TAG:-1.27}"
+    command: nginx -g 'daemon off;'
+    depends_on: [db]
+    ports: ["${PORT:?which port}:80"]
+    healthcheck: {test: curl -f http://localhost, interval: 1m30s}
+    deploy: {resources: {limits: {memory: 512m, cpus: 0.5}}}
+    env_file: web.env
+    models: [llm]
+    configs: [{source: site, mode: 0440}]
+    x-own: {interval: 1.5}
+  db:
+    image: nginx:1.27
+    volumes: ["data:/d", "./local:/l"]
+    environment: {PASSWORD: "a$$b", NOTHING: }
+    ulimits: {nofile: 10}
+    extra_hosts: ["gw=10.0.0.1"]
+  job:
+    build: .
+    profiles: [once, more]
+volumes: {data: {}, unused: {}}
+networks: {unused: {}}
+configs: {site: {content: "hello ${NAME+there}"}}
+models: {llm: {model: ai/small}}
+x-top: {a: 1}
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Config:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STACKUP_ROOT", str(tmp_path / "root"))
+    monkeypatch.setenv("PORT", "8080")
+    for name in ("TAG", "NAME", "COMPOSE_PROFILES", "COMPOSE_FILE", "COMPOSE_PROJECT_NAME"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "compose.yaml").write_text(STACK)
+    (tmp_path / "web.env").write_text("MODE=fast\n")
+
+    def run(*argv: str, code: int = 0) -> str:
+        options = [item for item in argv if item.startswith("--profile=")]
+        assert quick.main([*options, "config", *(item for item in argv if item not in options)]) == code
+        captured = capsys.readouterr()
+        return captured.err if code else captured.out
+
+    return run
+
+
+def test_lists(config: Config) -> None:
+    assert config("--services") == "db\nweb\n"
+    assert config("--services", "--profile=*") == "db\njob\nweb\n"
+    assert config("--images") == "nginx:1.27\nnginx:1.27\n"
+    assert config("--images", "job") == "shop-job\n"
+    assert config("--volumes") == "data\n"
+    assert config("--volumes", "web") == "data\n"
+    assert config("--networks") == "default\n"
+    assert config("--models") == "ai/small\n"
+    assert config("--profiles") == "more\nonce\n"
+    assert "PORT=8080\n" in config("--environment")
+    assert "COMPOSE_PROJECT_NAME=shop\n" in config("--environment")
+
+
+def test_hashes(config: Config) -> None:
+    first, second = config("--hash", "*").splitlines()
+    assert (first.split()[0], second.split()[0]) == ("db", "web")
+    assert config("--hash", "web").strip() == second
+    assert config("--hash", "web,db").splitlines() == [first, second]
+    assert "did you mean 'web'?" in config("--hash", "wob", code=2)
+
+
+def test_variables(config: Config) -> None:
+    assert config("--variables") == (
+        "NAME                REQUIRED            DEFAULT VALUE       ALTERNATE VALUE\n"
+        "NAME                false                                   there\n"
+        "PORT                true                                    \n"
+        "TAG                 false               1.27                \n"
+    )
+    assert json.loads(config("--variables", "--format", "json"))["TAG"] == {
+        "Name": "TAG",
+        "DefaultValue": "1.27",
+        "PresenceValue": "",
+        "Required": False,
+    }
+    assert 'TAG:\n  name: TAG\n  defaultvalue: "1.27"\n' in config("--variables", "--format", "yaml")
+
+
+def test_yaml(config: Config) -> None:
+    assert config("db") == (
+        "name: shop\nservices:\n  db:\n    environment:\n      NOTHING: null\n      PASSWORD: a$$b\n"
+        "    extra_hosts:\n      - gw=10.0.0.1\n    image: nginx:1.27\n    networks:\n      default: null\n"
+        "    ulimits:\n      nofile: 10\n    volumes:\n      - source: data\n        target: /d\n        type: volume\n"
+        "        volume: {}\n"
+        "      - bind:\n          create_host_path: true\n"
+        f"        source: {Path.cwd()}/local\n        target: /l\n        type: bind\n"
+        "networks:\n  default:\n    name: shop_default\nvolumes:\n  data:\n    name: shop_data\nx-top:\n  a: 1\n"
+    )
+    text = config()
+    assert "x-own:" in text
+    assert "models:\n  llm:\n    model: ai/small\n    name: shop_llm\n" in text
+
+
+def test_json_has_what_docker_compose_gives(config: Config) -> None:
+    data = json.loads(config("--format", "json"))
+    assert "models" not in data
+    assert "x-own" not in data["services"]["web"]
+    assert data["services"]["db"]["command"] is None
+    assert data["x-top"] == {"a": 1}
+
+
+def test_what_was_written(config: Config, tmp_path: Path) -> None:
+    text = config("--no-interpolate")
+    assert "image: nginx:${TAG:-1.27}\n" in text
+    assert "interval: 1m30s" in text
+    assert 'mode: "0440"' in text
+    assert "nofile: 10\n" in text
+    assert "PASSWORD: a$$b" in text
+    assert "- gw=10.0.0.1\n" in text
+    filled = config()
+    (tmp_path / "compose.yaml").write_text(text)
+    assert config() == filled
+
+
+def test_what_is_printed_reads_back(config: Config, tmp_path: Path) -> None:
+    text = config("--profile=*")
+    (tmp_path / "compose.yaml").write_text(text)
+    assert config("--profile=*") == text
+
+
+def test_switches(config: Config, tmp_path: Path) -> None:
+    assert "source: ./local\n" in config("--no-path-resolution")
+    assert "env_file:\n      - path: " in config("--no-env-resolution")
+    assert "networks" not in config("--no-normalize", "db")
+    (tmp_path / "compose.yaml").write_text("services: {web: {image: a, networks: [none]}}")
+    assert "none" in config("--no-consistency")
+    config(code=1)
+
+
+def test_output(config: Config, tmp_path: Path) -> None:
+    assert config("-o", "out.yaml") == ""
+    assert (tmp_path / "out.yaml").read_text() == config()
+    assert config("-q", "-o", "other.yaml") == ""
+    assert not (tmp_path / "other.yaml").exists()
+    assert "cannot write" in config("-o", "no/such/dir.yaml", code=1)
+
+
+def test_a_service_that_is_named_is_shown_with_its_profile(config: Config) -> None:
+    assert list(json.loads(config("job", "--format", "json"))["services"]) == ["job"]
+    assert "there is no such service" in config("jbo", code=2)
