@@ -11,6 +11,7 @@ from pathlib import Path
 from stackup.base.errors import StackFileError
 from stackup.stackfile import dotenv
 from stackup.stackfile.environment import Environment
+from stackup.stackfile.forms import replacing
 from stackup.stackfile.nodes import RESET, Node, Source
 from stackup.stackfile.problems import Problems
 from stackup.stackfile.request import LoadRequest
@@ -18,6 +19,7 @@ from stackup.stackfile.sources import Sources
 
 NAMED = ("networks", "volumes", "secrets", "configs")
 Fields = dict[str, Node]
+_JOINS = "services without networks join the default one"
 
 
 def prune(node: Node) -> Node:
@@ -79,10 +81,12 @@ class Finisher:
         build = fields.get("build")
         if build is not None and "context" not in build.value:
             context = str(self.directory) if self.request.resolve_paths else "."
-            fields["build"] = _with(build, context=build.under(context))
+            fields["build"] = _with(
+                build, context=build.implied(context, "the default context is the project directory")
+            )
         scale, deploy = fields.get("scale"), fields.get("deploy")
         if scale is not None and deploy is not None and type(deploy.value) is dict and "replicas" not in deploy.value:
-            fields["deploy"] = _with(deploy, replicas=scale)
+            fields["deploy"] = _with(deploy, replicas=scale.implied(scale.value, "it follows from scale"))
         _each(fields, "secrets", _secret_target)
         _each(fields, "gpus", _device_count)
         reservations = _below(fields, "deploy", "resources", "reservations")
@@ -99,17 +103,16 @@ class Finisher:
             fields["pull_policy"] = policy.with_value("missing")
         build = fields.get("build")
         if build is not None and not (build.text("dockerfile") or build.text("dockerfile_inline")):
-            fields["build"] = _with(build, dockerfile=build.under("Dockerfile"))
+            fields["build"] = _with(build, dockerfile=build.implied("Dockerfile", "the default name of a Dockerfile"))
         dependencies = list(_implied(fields))
         if dependencies:
             node = fields.get("depends_on")
             known: Fields = dict(node.value) if node is not None else {}
             for name, cause, restart in dependencies:
                 if name not in known:
-                    details: Fields = {"condition": cause.under("service_started"), "required": cause.under(True)}
-                    if restart:
-                        details["restart"] = cause.under(True)
-                    known[name] = cause.under(details)
+                    why = f"the service is referred to by {cause.value!r}"
+                    given = {"condition": "service_started", "required": True} | ({"restart": True} if restart else {})
+                    known[name] = cause.under({key: cause.implied(value, why) for key, value in given.items()})
             fields["depends_on"] = (node or service).with_value(known)
 
     # --- top level
@@ -122,14 +125,14 @@ class Finisher:
                 continue
             networks = fields.get("networks")
             if networks is None or not networks.value:
-                services[name] = _with(service, networks=service.under({"default": service.under(None)}))
+                services[name] = _with(service, networks=service.under({"default": service.implied(None, _JOINS)}))
                 used = True
             elif "default" in networks.value:
                 used = True
         if used:
             networks = sections.get("networks")
             known: Fields = dict(networks.value) if networks is not None and networks.value else {}
-            known.setdefault("default", tree.under(None))
+            known.setdefault("default", tree.implied(None, _JOINS))
             sections["networks"] = (networks or tree).with_value(known)
 
     def named(self, section: Node) -> Node:
@@ -138,7 +141,8 @@ class Finisher:
             fields: Fields = dict(node.value) if type(node.value) is dict else {}
             if "name" not in fields:
                 external = "external" in fields and fields["external"].value is True
-                fields["name"] = node.under(key if external else f"{self.name}_{key}")
+                why = "external ones have the name of their key" if external else "the project's name and the key"
+                fields["name"] = node.implied(key if external else f"{self.name}_{key}", why)
             result[key] = node.with_value(fields)
         return section.with_value(result)
 
@@ -161,19 +165,23 @@ def _below(fields: Fields, *names: str) -> Node | None:
 
 
 def _with_required(dependency: Node) -> Node:
-    return dependency if "required" in dependency.value else _with(dependency, required=dependency.under(True))
+    return (
+        dependency
+        if "required" in dependency.value
+        else _with(dependency, required=dependency.implied(True, "a dependency is required unless said otherwise"))
+    )
 
 
 def _secret_target(grant: Node) -> Node:
     if "target" in grant.value or not grant.text("source"):
         return grant
-    return _with(grant, target=grant.under(f"/run/secrets/{grant.text('source')}"))
+    return _with(grant, target=grant.implied(f"/run/secrets/{grant.text('source')}", "the default target of a secret"))
 
 
 def _device_count(request: Node) -> Node:
     if "count" in request.value or "device_ids" in request.value:
         return request
-    return _with(request, count=request.under(-1))
+    return _with(request, count=request.implied(-1, "all devices unless said otherwise"))
 
 
 def _implied(fields: Fields) -> Iterable[tuple[str, Node, bool]]:
@@ -213,10 +221,7 @@ class Files:
                 if type(entry.value) is dict:
                     self.env_file(f"services.{name}.env_file.{index}", entry, own, values)
             for key, node in own.items():
-                if key in values:
-                    node = node.with_value(node.value)
-                    node.shadow = values[key]
-                values[key] = node
+                values[key] = replacing(values[key], node) if key in values else node
             fields["environment"] = fields.get("environment", env_files).with_value(values)
         label_files = fields.pop("label_file", None)
         if label_files is not None:
@@ -224,7 +229,8 @@ class Files:
             for index, entry in enumerate(label_files.value):
                 if type(entry.value) is str:
                     self.label_file(f"services.{name}.label_file.{index}", entry, labels)
-            labels.update(fields["labels"].value if "labels" in fields else {})
+            for key, node in fields["labels"].value.items() if "labels" in fields else ():
+                labels[key] = replacing(labels[key], node) if key in labels else node
             fields["labels"] = fields.get("labels", label_files).with_value(labels)
         return service.with_value(fields)
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from stackup.stackfile.nodes import OVERRIDE, RESET, Node
+from stackup.stackfile.nodes import OVERRIDE, RESET, Node, Origin
 from stackup.stackfile.problems import Problems, did_you_mean
 from stackup.stackfile.units import go_text
 
@@ -90,8 +90,9 @@ class Form:
 
 
 def replacing(base: Node, over: Node) -> Node:
+    """``over``, which remembers that ``base`` stood here before; what it had replaced itself comes first."""
     node = over.with_value(over.value)
-    node.shadow = base
+    node.shadow = base if over.shadow is None else replacing(base, over.shadow)
     return node
 
 
@@ -239,8 +240,10 @@ class Pairs(Form):
                 continue
             name, equals, text = child.value.partition("=")
             item = child.with_value(text if equals else self.alone(name, reader))
+            if not equals and self.inherit:
+                item.origin = Origin(name, (name,))
             if name in pairs:
-                item.shadow = pairs[name]
+                item = replacing(pairs[name], item)
             read = self.values.read(item, f"{path}.{name}", reader) if self.values and item.value else item
             if read is not None:
                 pairs[name] = read
@@ -263,6 +266,8 @@ class Pairs(Form):
                 continue
             elif child.value is None:
                 pairs[name] = child.with_value(self.alone(name, reader))
+                if self.inherit:
+                    pairs[name].origin = Origin("", (name,))
             else:
                 pairs[name] = child.with_value(go_text(child.value))
             if self.values and kind is str:

@@ -18,14 +18,18 @@ Scalar = str | int | float | bool | None
 
 
 class Source:
-    """One file of the stack as it was read. ``directory`` is what its relative paths start from."""
+    """One file of the stack as it was read. ``directory`` is what its relative paths start from.
 
-    __slots__ = ("_lines", "directory", "name", "text")
+    ``environment`` is what its variables were filled in from (``environment.Environment``), None where none were.
+    """
+
+    __slots__ = ("_lines", "directory", "environment", "name", "text")
 
     def __init__(self, name: str, text: str, directory: str) -> None:
         self.name = name
         self.text = text
         self.directory = directory
+        self.environment: Any = None
         self._lines: list[str] | None = None
 
     def line(self, number: int) -> str:
@@ -48,13 +52,17 @@ class Source:
 
 
 class Origin:
-    """Why a value is what it is: the text before interpolation and the variables that went into it."""
+    """Why a value is what it is: the text before interpolation and the variables that went into it.
 
-    __slots__ = ("template", "variables")
+    ``reason`` stands for what nobody wrote: a default, or what another attribute implies.
+    """
 
-    def __init__(self, template: str, variables: tuple[str, ...]) -> None:
+    __slots__ = ("reason", "template", "variables")
+
+    def __init__(self, template: str, variables: tuple[str, ...], reason: str = "") -> None:
         self.template = template
         self.variables = variables
+        self.reason = reason
 
 
 class Node:
@@ -115,6 +123,12 @@ class Node:
     def under(self, value: Any) -> Node:
         """A value that a short form implies: at the place of what was written."""
         return Node(value, self.source, self.line, self.column, self.key_line, self.key_column)
+
+    def implied(self, value: Any, reason: str) -> Node:
+        """A value that nobody wrote, at the place of what it follows from."""
+        node = self.under(value)
+        node.origin = Origin("" if value is None else str(value), (), reason)
+        return node
 
     def get(self, key: str) -> Node | None:
         """The child of a mapping; None where there is none, or where this is no mapping."""
