@@ -42,7 +42,8 @@ class Status(StrEnum):
 @dataclass
 class Row:
     """One object of the plan. ``left`` counts its actions that have not ended; times are those of the given clock;
-    ``output`` is the end of what its actions have printed."""
+    ``output`` is the end of what its actions have printed; ``acted`` says that something is done to it, and it is not
+    only waited for."""
 
     target: str
     left: int = 0
@@ -51,7 +52,13 @@ class Row:
     detail: str = ""
     began: float | None = None
     ended: float | None = None
+    acted: bool = False
     output: deque[str] = field(default_factory=lambda: deque(maxlen=OUTPUT_LINES))
+
+    @property
+    def telling(self) -> bool:
+        """False for a wait that never began: that of the service's containers is said already."""
+        return self.acted or self.status is not Status.SKIPPED
 
     def seconds(self, now: float) -> float:
         if self.began is None:
@@ -100,6 +107,7 @@ class Board:
         for action in event["actions"]:
             row = self.rows.setdefault(action["target"], Row(action["target"]))
             row.left += 1
+            row.acted = row.acted or action["verb"] != "wait"
             self.steps[action["id"]] = Step(action["verb"], row, action.get("text", ""))
 
     def action(self, event: Event) -> Step | None:
@@ -145,7 +153,3 @@ class Board:
     def settled(self) -> bool:
         """True when no action is waiting or running."""
         return all(row.left <= 0 for row in self.rows.values())
-
-    @property
-    def finished(self) -> int:
-        return sum(1 for row in self.rows.values() if row.left <= 0)

@@ -142,11 +142,12 @@ class LiveProgress(Progress):
             text = f"{board.opening}{'…' if self.console.unicode else '...'}"
             yield cut([(f" {self._spinner()} ", COLOURS[Status.RUNNING]), (text, "")], columns - 1)
             return
-        shown, hidden = fitting(list(board.rows.values()), rows - 3)
-        title = f"[+] {board.title} {board.finished}/{len(board.rows)}"
+        telling = [row for row in board.rows.values() if row.telling]
+        shown, hidden = fitting(telling, rows - 3)
+        title = f"[+] {board.title} {sum(row.left <= 0 for row in telling)}/{len(telling)}"
         yield cut([(title, "bold"), (f"  {elapsed(now - board.began)}", "dim")], columns - 1)
-        name_width = max((len(row.target) for row in board.rows.values()), default=0)
-        word_width = max((len(row.word) for row in board.rows.values()), default=0)
+        name_width = max((len(row.target) for row in telling), default=0)
+        word_width = max((len(row.word) for row in telling), default=0)
         for row in shown:
             yield cut(self._row(row, now, name_width, word_width), columns - 1)
         if hidden:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from stackup.cli.board import Board, Event, Step
+from stackup.cli.board import Board, Event, Status, Step
 from stackup.cli.table import elapsed
 from stackup.cli.terminal import Console
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from stackup.cli.client import Client
     from stackup.cli.session import Session
 
+UNDONE = ("skipped", "cancelled")
 SLOW = ("build", "pull", "import", "wait", "stop")  # a pipe hears of their beginning too
 
 
@@ -76,8 +77,12 @@ class PlainProgress(Progress):
     """``container shop-web-1: started (0.3s)``"""
 
     def action(self, event: Event) -> None:
+        known = self.board.steps.get(event["id"])
+        before = known.row.status if known else None
         step = self.board.action(event)
         line = self._line(event, step) if step else ""
+        if step and event["state"] in UNDONE and (not step.row.telling or before in (Status.FAILED, Status.SKIPPED)):
+            return  # what is not done to an object any more is said once
         if line:
             self.console.say(line)
 

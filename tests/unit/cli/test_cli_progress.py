@@ -10,15 +10,16 @@ from collections.abc import Iterator
 from fcntl import ioctl
 
 import pytest
-from cli_support import action, console, err, plan, session, terminal_console
+from cli_support import Event, action, console, err, plan, session, terminal_console
 
 from stackup.base.paths import Layout
 from stackup.cli.board import Board, Status
 from stackup.cli.live import LiveProgress, fitting
-from stackup.cli.progress import JsonProgress, PlainProgress, single_action
+from stackup.cli.progress import JsonProgress, PlainProgress, Progress, single_action
 from stackup.cli.terminal import Console
 
 WEB = "container shop-web-1"
+APP = "container shop-app-1"
 
 
 class Clock:
@@ -103,6 +104,29 @@ def test_plain_is_a_line_an_event(tmp_path: object) -> None:
         f"{WEB}: created (0.0s)",
         f"{WEB}: cannot start (0.3s)",
         "container shop-db-1: skipped",
+    ]
+
+
+def half_failed() -> list[Event]:
+    """A container that cannot be made, another one that needs it, and the waits of ``up --wait`` for both."""
+    steps = [("create", WEB), ("start", WEB), ("wait", "service web"), ("create", APP), ("start", APP)]
+    events = [plan(*steps, ("wait", "service app")), action("create", WEB, "failed", ms=0)]
+    return events + [action(*step, "skipped", ms=0) for step in (*steps[1:], ("wait", "service app"))]
+
+
+def test_what_is_skipped_is_said_once(clock: Clock) -> None:
+    made = console()
+    piped, alive = PlainProgress(made, "up"), live(clock)
+    first, *rest = half_failed()
+    for shown in (piped, alive):
+        Progress.plan(shown, first)
+        for event in rest:
+            shown.action(event)
+    assert made.err.text() == f"{WEB}: cannot create (0.0s)\n{APP}: skipped\n"  # type: ignore[attr-defined]
+    assert [" ".join(line.split()) for line in frame(alive)] == [
+        "[+] up 2/2 0.0s",
+        f"✘ {WEB} failed cannot create",
+        f"- {APP} skipped",
     ]
 
 
