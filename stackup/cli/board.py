@@ -13,7 +13,7 @@ Event = dict[str, Any]
 OUTPUT_LINES = 50  # of a failed build, shown above its error
 WORDS = {
     "build": ("building", "built"),
-    "pull": ("pulling", "pulled"),
+    "pull": ("looking up", "found"),  # in the local store: there is no registry to pull from
     "create": ("creating", "created"),
     "start": ("starting", "started"),
     "stop": ("stopping", "stopped"),
@@ -77,6 +77,10 @@ class Step:
     def doing(self) -> str:
         return WORDS.get(self.verb, (f"{self.verb}ing", ""))[0]
 
+    def undone(self) -> str:
+        """What could not be done."""
+        return "find" if self.verb == "pull" else self.verb
+
     def did(self) -> str:
         if self.verb == "wait":
             return next((word for end, word in WAITED.items() if self.text.endswith(end)), "ready")
@@ -130,7 +134,7 @@ class Board:
                     row.status = Status.DONE if row.left <= 0 else Status.RUNNING
             case "failed":
                 row.left -= 1
-                row.status, row.word, row.detail, row.ended = Status.FAILED, "failed", f"cannot {step.verb}", now
+                row.status, row.word, row.detail, row.ended = Status.FAILED, "failed", f"cannot {step.undone()}", now
             case "skipped" | "cancelled":
                 row.left -= 1
                 if row.status is not Status.FAILED:

@@ -105,7 +105,7 @@ class PlainProgress(Progress):
             case "done":
                 return f"{target}: {step.did()} ({elapsed(event.get('ms', 0) / 1000)})"
             case "failed":
-                return f"{target}: cannot {step.verb} ({elapsed(event.get('ms', 0) / 1000)})"
+                return f"{target}: cannot {step.undone()} ({elapsed(event.get('ms', 0) / 1000)})"
             case _:
                 return f"{target}: {event['state']}"
 
