@@ -6,11 +6,13 @@ process borders (supervisor to CLI, builder to supervisor) as plain dictionaries
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, ClassVar
 
+from stackup.base.values import frozen
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class Position:
     """A place in a text file. ``line`` and ``column`` count from 1; 0 means unknown."""
 
@@ -43,14 +45,20 @@ class StackupError(Exception):
         where: Position | None = None,
         snippet: str = "",
         details: tuple[StackupError, ...] = (),
+        about: str = "",
     ) -> None:
-        """``snippet`` is the offending line with its caret; ``details`` are further errors found in the same pass."""
+        """``snippet`` is the offending line with its caret; ``details`` are further errors found in the same pass.
+
+        ``about`` names the value at fault for whoever knows its place: a path in the stack file (``volumes.a.driver``),
+        or with a dot in front one below the service in question (``.cap_add``).
+        """
         super().__init__(message)
         self.message = message
         self.hint = hint
         self.where = where
         self.snippet = snippet
         self.details = details
+        self.about = about
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -60,6 +68,7 @@ class StackupError(Exception):
             "where": asdict(self.where) if self.where else None,
             "snippet": self.snippet,
             "details": [error.to_dict() for error in self.details],
+            **({"about": self.about} if self.about else {}),
         }
 
     @staticmethod
@@ -73,6 +82,7 @@ class StackupError(Exception):
             where=Position(**data["where"]) if data.get("where") else None,
             snippet=data.get("snippet", ""),
             details=tuple(StackupError.from_dict(item) for item in data.get("details", ())),
+            about=data.get("about", ""),
         )
         error.restore(data)
         return error

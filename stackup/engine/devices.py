@@ -17,12 +17,13 @@ PRIVATE = ("/dev/pts", "/dev/shm", "/dev/mqueue", "/dev/fd", "/dev/console")  # 
 def host_devices(service: Service) -> tuple[HostDevice, ...]:
     """Those that the service names (a directory means all below it); all of the host's when it is privileged."""
     found: list[HostDevice] = []
-    for device in service.devices:
+    for index, device in enumerate(service.devices):
         nodes = list(_nodes(Path(device.source)))
         if not nodes:
             raise ContainerFault(
                 f"cannot give device {device.source} to service {service.name}: there is no such device",
                 path=device.source,
+                about=f".devices.{index}",
             )
         found += nodes
     if service.privileged:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-from stackup.base.errors import Bug, ContainerFault, ImageError
+from stackup.base.errors import Bug, ContainerFault, ImageError, StackupError
 from stackup.engine.apply import Emit
+from stackup.engine.blame import culprits, killed_by_limit
 from stackup.engine.container import Container, exit_text
 from stackup.engine.creator import Creator
 from stackup.engine.images_desk import build_service
+from stackup.engine.loading import LoadedStack
+from stackup.engine.observe import service_image
 from stackup.engine.runner import Runner
 from stackup.engine.world import World
 from stackup.model.observed import Phase
@@ -35,21 +38,50 @@ LAST_WORDS = 5  # lines of output that the report of a failed dependency quotes
 
 
 class StackEffects:
-    """Carries out one plan for one stack. ``stack`` is None for verbs that only touch what exists."""
+    """Carries out one plan for one stack. ``stack`` is None for verbs that only touch what exists.
+
+    ``loaded`` is what the stack was read from: errors point into it.
+    """
 
     def __init__(
-        self, world: World, runner: Runner, stack: Stack | None, emit: Emit, environment: Mapping[str, str]
+        self, world: World, runner: Runner, stack: Stack | None, emit: Emit, loaded: LoadedStack | None
     ) -> None:
         self._world = world
         self._runner = runner
         self._stack = stack
         self._emit = emit
-        self._creator = Creator(world, environment)
-        self._environment = environment
+        self._loaded = loaded
+        self._environment: Mapping[str, str] = loaded.environment if loaded else {}
+        self._creator = Creator(world, self._environment)
         self._created: dict[str, Container] = {}  # containers that this plan made, by name
         self._networks: set[str] = set()  # keys of networks that it made
 
     async def perform(self, action: Action) -> None:
+        try:
+            await self._perform(action)
+        except StackupError as error:
+            if self._stack is not None and self._loaded is not None:
+                self._point(error, action, self._stack, self._loaded)
+            raise
+
+    def _point(self, error: StackupError, action: Action, stack: Stack, loaded: LoadedStack) -> None:
+        """To the line of what is at fault, where one value is."""
+        service = stack.services.get(getattr(action, "service", ""))
+        if service is not None and killed_by_limit(error, service):
+            error.message = (
+                f"cannot start {action.describe().removeprefix('start ')}: its memory limit is too low for it"
+            )
+        if error.where is not None:
+            loaded.point_inline(error, service.name if service else "")
+            return
+        image = self._world.image(service_image(stack, service.name)) if service else None
+        paths = culprits(error, action, stack, image.config if image else None)
+        if paths:
+            loaded.point(error, *paths)
+        if service is not None and killed_by_limit(error, service):
+            error.message = f"cannot {action.describe()}: its memory limit is too low for it"
+
+    async def _perform(self, action: Action) -> None:
         match action:
             case BuildImage():
                 await build_service(self._world, self.stack, action.service, self._environment, self._emit, action.id)

@@ -8,18 +8,20 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from stackup.base.errors import StackupError
+from stackup.base.errors import Position, StackupError
+from stackup.base.values import frozen
 from stackup.model.stack import Stack
 from stackup.stackfile import Input, Loaded, LoadRequest, load
+from stackup.stackfile.nodes import Node, find
 
+INLINE = "dockerfile_inline"  # what the builder calls a Dockerfile that stands in the stack file
 Error = TypeVar("Error", bound=StackupError)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LoadedStack:
     """``environment`` is the user's over the ``.env`` files: for build arguments and secrets that come from it."""
 
@@ -28,10 +30,47 @@ class LoadedStack:
     environment: Mapping[str, str]
     source: Loaded
 
-    def point(self, error: Error, path: str) -> Error:
-        """Gives ``error`` the place of the value at ``path`` (``services.web.image``), where somebody wrote it."""
-        error.where, error.snippet = self.source.place(path)
+    def point(self, error: Error, *paths: str) -> Error:
+        """Gives ``error`` the place of the first value of ``paths`` (``services.web.image``) that somebody wrote.
+
+        Where nobody wrote any of them, it is the place of what is around the first: of the service, in the end.
+        """
+        above = [paths[0].rsplit(".", depth)[0] for depth in range(1, paths[0].count("."))] if paths else []
+        for path in (*paths, *above):
+            node = find(self.source.tree, path)
+            if node is not None and (node.line or node.key_line):
+                error.where, error.snippet = _place(node)
+                break
         return error
+
+    def point_inline(self, error: StackupError, service: str) -> None:
+        """An error about a line of ``dockerfile_inline``: the same line in the stack file, where it is a block (|)."""
+        node = find(self.source.tree, f"services.{service}.build.dockerfile_inline")
+        for item in (error, *error.details):
+            if node is None or item.where is None or item.where.file != INLINE:
+                continue
+            header = node.source.line(node.line)[node.column - 1 :]
+            row = node.line + item.where.line
+            text = node.source.line(row)
+            if not header.startswith("|") or not item.where.line or not text.strip():
+                item.where, _ = _place(node)
+                continue
+            inline = str(node.value).split("\n")[item.where.line - 1]
+            indent = len(text) - len(inline) if text.endswith(inline) else 0
+            item.where = Position(node.source.name, row, indent + max(1, item.where.column))
+            first, _, caret = item.snippet.partition("\n")
+            item.snippet = text if first == inline and not caret.strip(" ^") else item.snippet
+            item.snippet += f"\n{' ' * indent}{caret}" if item.snippet == text and caret else ""
+
+
+def _place(node: Node) -> tuple[Position, str]:
+    """Of a text where it stands, of anything larger its key; and the line with a caret below it."""
+    if isinstance(node.value, (dict, list)) and node.key_line:
+        width = len(node.source.line(node.key_line)[node.key_column - 1 :].partition(":")[0].rstrip())
+        return node.key_position, node.source.snippet(node.key_line, node.key_column, max(1, width))
+    rest, value = node.source.line(node.line)[node.column - 1 :], str(node.value)
+    width = next((len(text) for text in (value, f'"{value}"', f"'{value}'") if text and rest.startswith(text)), 1)
+    return node.position, node.source.snippet(node.line, node.column, width)
 
 
 class Loader:

@@ -98,7 +98,9 @@ class NetworkDesk:
         try:
             for port in definition.ports:
                 taken.append(reserve(_binding(port)))
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, StackupError):
+                error.about = error.about or f".ports.{len(taken)}"
             self._close_reservations(definition.id)
             raise
         for number, item in enumerate(taken):

@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from stackup.base.errors import PlanRefused, StackupError, UsageError
+from stackup.base.values import frozen
 from stackup.engine.apply import Report, apply
 from stackup.engine.container import Container
 from stackup.engine.effects import StackEffects, missing_image
@@ -33,7 +34,7 @@ INTERRUPTED = 130  # 128 + SIGINT, as docker compose ends
 Args = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Asked:
     """One request, as far as it concerns operations."""
 
@@ -90,7 +91,7 @@ class Operations:
         verb = Verb(asked.args.get("verb", "up"))
         loaded = await self._load(asked, session) if verb in (Verb.UP, Verb.CREATE) else None
         desired = desired_of(verb, loaded.stack if loaded else None, asked.args)
-        plan = decide(desired, await self.observe(desired.stack))
+        plan = await self._decide(desired, loaded)
         session.emit(plan_event(plan))
         return 0
 
@@ -164,7 +165,7 @@ class Operations:
 
     async def _reconcile(self, desired: Desired, loaded: LoadedStack | None, session: Session) -> Report:
         """Look, decide, act. Where the outcome of a build decides what else is to be done, twice."""
-        plan = decide(desired, await self.observe(desired.stack))
+        plan = await self._decide(desired, loaded)
         session.emit(plan_event(plan))
         refuse_open_questions(plan, desired)
         if plan.image_stage():  # all of it before anything else: a build that fails leaves nothing half-made
@@ -173,14 +174,21 @@ class Operations:
             if not report.ok:
                 return report
             desired = desired.after_images()
-            plan = decide(desired, await self.observe(desired.stack))
+            plan = await self._decide(desired, loaded)
             session.emit(plan_event(plan))
             refuse_open_questions(plan, desired)
         return await self._apply(plan, desired, loaded, session)
 
+    async def _decide(self, desired: Desired, loaded: LoadedStack | None) -> Plan:
+        try:
+            return decide(desired, await self.observe(desired.stack))
+        except StackupError as error:
+            if loaded and error.about and error.where is None:
+                loaded.point(error, error.about)
+            raise
+
     async def _apply(self, plan: Plan, desired: Desired, loaded: LoadedStack | None, session: Session) -> Report:
-        environment = loaded.environment if loaded else {}
-        effects = StackEffects(self._world, self._runner, desired.stack, session.emit, environment)
+        effects = StackEffects(self._world, self._runner, desired.stack, session.emit, loaded)
         report = await apply(plan, effects, session.emit)
         if not report.ok:
             await effects.undo()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from stackup.base.errors import ContainerFault, HostUnfit, PlanRefused, StackFileError, StackupError
+from stackup.base.errors import ContainerFault, HostUnfit, ImageError, PlanRefused, StackFileError, StackupError
 from stackup.engine.loading import LoadedStack
 from stackup.engine.observe import service_image
 from stackup.engine.world import World
@@ -25,8 +25,12 @@ def check(world: World, loaded: LoadedStack, *, confirmed: bool) -> None:
     problems = [problem for service in stack.services.values() for problem in _mounts(loaded, service, confirmed)]
     problems += _ports(loaded)
     problems += _limits(stack)
-    for reference in {service_image(stack, name) for name in stack.services}:
-        image = world.image(reference)
+    for reference, name in {service_image(stack, name): name for name in stack.services}.items():
+        try:
+            image = world.image(reference)
+        except ImageError as error:
+            problems.append(loaded.point(error, f"services.{name}.image"))
+            continue
         if image is not None:
             check_fit(image.overlays(world.paths.state / "containers" / "new"))
     if problems:

@@ -68,7 +68,7 @@ class Runner:
             raise
         except StackupError as error:
             if isinstance(error, ContainerFault) and container.name not in error.message:
-                reason = error.message.removeprefix("cannot ").removeprefix("run ")
+                reason = error.message.removeprefix("cannot run ")
                 error.message = f"cannot start container {container.name}: {reason}"
             await self._undo_start(container, error, again=again)
             raise

@@ -9,9 +9,9 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from dataclasses import dataclass
 
 from stackup.base.errors import ContainerFault
+from stackup.base.values import frozen
 from stackup.images.unpack import OPAQUE
 from stackup.linux.overlay import Overlay
 
@@ -19,7 +19,7 @@ _MAX_LINKS = 40
 _MAX_FILE = 16 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Place:
     """Where a path of the image lies on the host: its directories (several, if merged) or its one file."""
 
@@ -139,7 +139,7 @@ def read_file(overlays: tuple[Overlay, ...], path: str) -> bytes | None:
     return Stack(overlays).read(path)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class User:
     uid: int
     gid: int
@@ -174,29 +174,35 @@ def resolve_user(overlays: tuple[Overlay, ...], text: str, group_add: tuple[str,
         account = next((row for row in accounts if _number(row[2]) == number), None)
     if account is None and number is None:
         raise ContainerFault(
-            f"cannot run as user '{wanted}': the image's /etc/passwd has no such user", step="user", path="/etc/passwd"
+            f"cannot run as user '{wanted}': the image's /etc/passwd has no such user",
+            step="user",
+            path="/etc/passwd",
+            about=".user",
         )
     uid = _number(account[2]) if account else number
     gid = (_number(account[3]) or 0) if account else 0
     name = account[0] if account else ""
     extra: list[int] = []
     if wanted_group:
-        gid = _group(groups, wanted_group)
+        gid = _group(groups, wanted_group, ".user")
     elif name:
         for row in groups:
             member_of = _number(row[2])
             if len(row) > 3 and name in row[3].split(",") and member_of is not None and member_of != gid:
                 extra.append(member_of)
-    extra += [_group(groups, item) for item in group_add]
+    extra += [_group(groups, item, f".group_add.{index}") for index, item in enumerate(group_add)]
     home = (account[5] if account else "") or "/"
     return User(uid or 0, gid, tuple(dict.fromkeys(extra)), home, name)
 
 
-def _group(groups: list[list[str]], text: str) -> int:
+def _group(groups: list[list[str]], text: str, about: str) -> int:
     row = next((row for row in groups if row[0] == text), None)
     number = _number(row[2]) if row else _number(text)
     if number is None:
         raise ContainerFault(
-            f"cannot use group '{text}': the image's /etc/group has no such group", step="user", path="/etc/group"
+            f"cannot use group '{text}': the image's /etc/group has no such group",
+            step="user",
+            path="/etc/group",
+            about=about,
         )
     return number

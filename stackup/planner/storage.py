@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from stackup.base.errors import PlanRefused
+from stackup.base.values import frozen
 from stackup.model.observed import Observed, ObservedNetwork, ObservedVolume
 from stackup.model.plan import CreateNetwork, CreateVolume, Question, RemoveNetwork, RemoveVolume
 from stackup.model.stack import Network, Service, Stack, Volume
@@ -16,7 +16,7 @@ from stackup.planner.hashing import config_hash, network_config, volume_config
 from stackup.planner.words import listed
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Resource:
     """A network or volume that the stack uses. ``create`` and ``remove`` are ids of actions, "" for none; ``id`` is
     what containers are compared with (network id or volume name), "" while unknown."""
@@ -140,5 +140,6 @@ def _external(
         raise PlanRefused(
             f"cannot start {listed(users)}: {kind} {wanted.name} is declared external but does not exist",
             hint=f"make it first, or take external: true from {kind}s.{key} so that stackup makes it",
+            about=f"{kind}s.{key}.external",
         )
     return Resource(key, found.name, found.id if isinstance(found, ObservedNetwork) else found.name)

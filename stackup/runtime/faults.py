@@ -9,6 +9,8 @@ from typing import Any
 
 from stackup.base.errors import ContainerFault, HostUnfit, StackupError
 
+_LIMITS = "as core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack"
+
 
 def sentence(fault: dict[str, Any]) -> StackupError:
     """``fault``: ``step``, ``errno``, ``path``, ``text`` (the kernel's or the child's words) and what the step adds."""
@@ -83,7 +85,41 @@ def _rlimit(fault: dict[str, Any], number: int, path: str) -> tuple[str, str]:
             f"cannot set ulimit {path}: it exceeds what this machine allows stackup to give",
             "lower it in the stack file, or raise the limit of the shell or service that runs stackup",
         )
+    if number == errno.EINVAL and "not known" in _why(fault, number):
+        return f"cannot set ulimit {path.partition('=')[0]}: Linux has no such limit", f"its limits: {_LIMITS}"
     return f"cannot set ulimit {path}: {_why(fault, number)}", ""
+
+
+def _sysctl(fault: dict[str, Any], number: int, path: str) -> tuple[str, str]:
+    if number == errno.ENOENT:
+        return f"cannot set the sysctl {path!r}: this kernel has none of that name in a container", ""
+    if number == errno.EINVAL:
+        return f"cannot set the sysctl {path!r}: the kernel does not take this value", ""
+    return f"cannot set the sysctl {path!r}: {_why(fault, number)}", ""
+
+
+def _apparmor(fault: dict[str, Any], number: int, path: str) -> tuple[str, str]:
+    if number in (errno.ENOENT, errno.EINVAL):
+        return f"cannot use the AppArmor profile {path!r}: it is not loaded on this machine", "aa-status lists them"
+    return f"cannot use the AppArmor profile {path!r}: {_why(fault, number)}", ""
+
+
+def _cgroup(fault: dict[str, Any], number: int, path: str) -> tuple[str, str]:
+    name, sign, value = path.rpartition("/")[2].partition("=")
+    if name.startswith("cpuset.") and number in (errno.ERANGE, errno.EINVAL):
+        return (
+            f"cannot limit the container to the processors {value}: this machine has {os.cpu_count()}",
+            "count from 0",
+        )
+    if sign and number in (errno.ERANGE, errno.EINVAL):
+        return f"cannot set the resource limit {name} to {value}: the kernel does not take this value", ""
+    return f"cannot set the resource limits{' ' + repr(path) if path else ''}: {_why(fault, number)}", ""
+
+
+def _hostname(fault: dict[str, Any], number: int, path: str) -> tuple[str, str]:
+    if number == errno.EINVAL:
+        return "cannot set the host name: it is longer than 64 characters", ""
+    return f"cannot set the host name: {_why(fault, number)}", ""
 
 
 def _named(verb: str) -> Callable[[dict[str, Any], int, str], tuple[str, str]]:
@@ -99,9 +135,11 @@ _BY_STEP: dict[str, Callable[[dict[str, Any], int, str], tuple[str, str]]] = {
     "rlimits": _rlimit,
     "bundle": _named("read the bundle"),
     "mount": _named("mount"),
-    "sysctl": _named("set the sysctl"),
+    "sysctl": _sysctl,
+    "apparmor": _apparmor,
+    "hostname": _hostname,
     "veth": _named("connect the container to its network"),
-    "cgroup": _named("set the resource limits"),
+    "cgroup": _cgroup,
     "user": _named("become the container's user"),
     "seccomp": _named("load the seccomp filter"),
     "stdio": _named("open the container's output"),

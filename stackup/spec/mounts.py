@@ -130,7 +130,9 @@ def _mount(service: Service, context: RenderContext, wanted: Wanted) -> Mount:
             )
         subpath = wanted.volume.subpath if wanted.volume else wanted.image.subpath if wanted.image else None
         return Mount(target, "bind", _below(service, source, subpath), _bind_options(wanted.read_only))
-    raise StackFileError(f"cannot mount {target} in service {service.name}: type {wanted.type} is not for Linux")
+    raise StackFileError(
+        f"cannot mount {target} in service {service.name}: type {wanted.type} is not for Linux", about=".volumes"
+    )
 
 
 def _read_only_flag(read_only: bool, mode: str, recursive: bool) -> tuple[str, ...]:
@@ -146,7 +148,9 @@ def _below(service: Service, source: str, subpath: str | None) -> str:
         return source
     path = posixpath.normpath(subpath)
     if path.startswith(("/", "../")) or path == "..":
-        raise StackFileError(f"cannot mount subpath {subpath!r} in service {service.name}: it leaves the volume")
+        raise StackFileError(
+            f"cannot mount subpath {subpath!r} in service {service.name}: it leaves the volume", about=".volumes"
+        )
     return f"{source}/{path}"
 
 

@@ -52,6 +52,7 @@ def command_of(service: Service, image: ImageConfig) -> tuple[str, ...]:
             f"cannot create a container of service {service.name}: neither the file nor the image says what to run",
             step="command",
             hint="give the service a command",
+            about=".command",
         )
     return args
 

@@ -76,7 +76,9 @@ def _parse_rule(service: Service, text: str) -> DeviceRule:
     fits = kind in ("a", "b", "c") and colon and access and set(access) <= set("rwm") and not rest[0]
     if not fits or not all(part == "*" or part.isdigit() for part in (major, minor)):
         raise StackFileError(
-            f"cannot use device_cgroup_rules {text!r} of service {service.name}", hint='it reads "c 7:* rwm"'
+            f"cannot use device_cgroup_rules {text!r} of service {service.name}",
+            hint='it reads "c 7:* rwm"',
+            about=".device_cgroup_rules",
         )
     return DeviceRule(True, kind, _number(major), _number(minor), access)
 

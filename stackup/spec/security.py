@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from stackup.base.errors import StackFileError
+from stackup.base.values import frozen
 from stackup.model.stack import Service
 from stackup.oci.runtime import Capabilities
 from stackup.spec.defaults import ALL_CAPABILITIES, DEFAULT_CAPABILITIES
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SecurityOptions:
     """``seccomp``: "default", "unconfined", or the path of a profile. ``unmasked``: systempaths=unconfined."""
 
@@ -27,7 +28,7 @@ def security_options(service: Service) -> SecurityOptions:
     found = {"seccomp": "unconfined" if service.privileged else "default", "apparmor": ""}
     labels = []
     no_new_privileges = unmasked = False
-    for option in service.security_opt:
+    for index, option in enumerate(service.security_opt):
         key, value = _split(option)
         if key == "no-new-privileges" and value in ("", "true", "false"):
             no_new_privileges = value != "false"
@@ -42,6 +43,7 @@ def security_options(service: Service) -> SecurityOptions:
                 f"cannot use security_opt {option!r} of service {service.name}: no such option",
                 hint="no-new-privileges:true, seccomp=FILE, seccomp=unconfined, apparmor=PROFILE, label=..., "
                 "systempaths=unconfined",
+                about=f".security_opt.{index}",
             )
     if found["seccomp"] in ("builtin", "default"):
         found["seccomp"] = "default"
@@ -71,7 +73,7 @@ def capability_names(service: Service, known: Sequence[str] = ()) -> tuple[str, 
 
 def _normal(service: Service, attribute: str, everything: Sequence[str]) -> tuple[str, ...]:
     names = []
-    for written in getattr(service, attribute):
+    for index, written in enumerate(getattr(service, attribute)):
         name = written.upper()
         if name != "ALL" and not name.startswith("CAP_"):
             name = f"CAP_{name}"
@@ -79,10 +81,17 @@ def _normal(service: Service, attribute: str, everything: Sequence[str]) -> tupl
             known = name in ALL_CAPABILITIES
             raise StackFileError(
                 f"cannot use {attribute} {written!r} of service {service.name}: "
-                + ("this kernel does not have it" if known else "no such capability")
+                + ("this kernel does not have it" if known else "no such capability"),
+                hint=_suggestion(name),
+                about=f".{attribute}.{index}",
             )
         names.append(name)
     return tuple(names)
+
+
+def _suggestion(name: str) -> str:
+    close = difflib.get_close_matches(name, ALL_CAPABILITIES, 1)
+    return f"did you mean {close[0].removeprefix('CAP_')}?" if close and close[0] != name else ""
 
 
 def capabilities(names: tuple[str, ...], uid: int) -> Capabilities:
