@@ -13,6 +13,7 @@ from stackup.stackfile.extend import Extender
 from stackup.stackfile.forms import Reader, merge, show
 from stackup.stackfile.grammar import SECTIONS, STACK
 from stackup.stackfile.interpolate import interpolate
+from stackup.stackfile.links import Link
 from stackup.stackfile.mounts import clean
 from stackup.stackfile.nodes import Node, Source, find, plain
 from stackup.stackfile.problems import Problems
@@ -33,6 +34,7 @@ class Assembler:
         self.problems = problems
         self.home = home
         self.files = 0
+        self.links: list[Link] = []
 
     def tree(
         self, files: tuple[str, ...], directory: Path, environment: Environment, chain: tuple[str, ...] = ()
@@ -72,6 +74,7 @@ class Assembler:
         if type(document.value) is not dict:
             self.problems.add(document, f"cannot use {document.source.name}: expected a mapping, not {show(document)}")
             return None
+        document.source.environment = environment
         if self.request.interpolate:
             interpolate(document, environment, self.problems)
         reader = self.reader(environment)
@@ -170,9 +173,12 @@ class Assembler:
             if not self.sources.exists(Path(file)):
                 self.problems.add(env_files, f"cannot use {path}: the env file {name} does not exist ({file})")
                 return None
+        self.links.append(
+            Link(entry, (), tuple(str(self.local(name, directory)) for name in _texts(entry.get("path"))))
+        )
         child = environment.child()
         if files or not names:
-            child.add(read_env_files(files, directory, where, child, self.sources, self.problems))
+            read_env_files(files, directory, where, child, self.sources, self.problems)
         return child
 
     def cyclic(self, entry: Node, path: str, file: str, chain: tuple[str, ...]) -> bool:

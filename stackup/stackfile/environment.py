@@ -21,6 +21,7 @@ class Environment:
     def __init__(self, base: Mapping[str, str], used: dict[str, str | None] | None = None) -> None:
         self._base = base
         self._layers: list[Mapping[str, str]] = [base]
+        self._files: list[Mapping[str, tuple[str, ...]]] = [{}]  # beside the layers: the files that hold each name
         self.used: dict[str, str | None] = {} if used is None else used
 
     def get(self, name: str) -> str | None:
@@ -32,19 +33,30 @@ class Environment:
                 return layer[name]
         return None
 
-    def add(self, values: Mapping[str, str | None]) -> None:
-        """Values that count where no layer before has the name."""
+    def add(self, values: Mapping[str, str | None], files: Mapping[str, tuple[str, ...]] | None = None) -> None:
+        """Values that count where no layer before has the name. ``files`` tells where each was read."""
         self._layers.append({name: value for name, value in values.items() if value is not None})
+        self._files.append(files or {})
 
     def put(self, name: str, value: str) -> None:
         """A value that the loader decides (COMPOSE_PROJECT_NAME)."""
         self._layers.insert(0, {name: value})
+        self._files.insert(0, {})
 
     def child(self) -> Environment:
         """For an included file: the same layers, to which its own env files are added."""
         child = Environment(self._base, self.used)
         child._layers = list(self._layers)
+        child._files = list(self._files)
         return child
+
+    def whence(self, name: str) -> list[tuple[str, tuple[str, ...]]]:
+        """Every value of a name, the one that counts first, with the files it stands in (the newest first).
+
+        A value without a file is that of the caller's environment, or of stackup itself.
+        """
+        layers = zip(self._layers, self._files, strict=True)
+        return [(values[name], files.get(name, ())) for values, files in layers if name in values]
 
     def merged(self) -> dict[str, str]:
         result: dict[str, str] = {}
@@ -73,23 +85,26 @@ def env_file_names(given: tuple[str, ...], environment: Environment) -> tuple[st
 
 def read_env_files(
     names: tuple[str, ...], cwd: Path, directory: Path, environment: Environment, sources: Sources, problems: Problems
-) -> dict[str, str | None]:
-    """The variables of the named files (later ones win), or of ``.env`` in ``directory`` when none is named.
+) -> None:
+    """Adds the variables of the named files (later ones win), or of ``.env`` in ``directory`` when none is named.
 
     Raises UsageError when a named file is not there.
     """
-    values: dict[str, str | None] = {}
+    paths = [cwd / name for name in names]
     if not names:
         default = directory / ".env"
         if (environment.get("COMPOSE_DISABLE_ENV_FILE") or "").lower() in _TRUE or not sources.exists(default):
-            return values
-        return dict(_read(default, environment, values, sources, problems))
-    for name in names:
-        path = cwd / name
+            return
+        paths = [default]
+    values: dict[str, str | None] = {}
+    files: dict[str, tuple[str, ...]] = {}
+    for path in paths:
         if not sources.exists(path):
-            raise UsageError(f"cannot use the env file {name}: {path} does not exist")
-        values.update(_read(path, environment, values, sources, problems))
-    return values
+            raise UsageError(f"cannot use the env file {names[paths.index(path)]}: {path} does not exist")
+        found = _read(path, environment, values, sources, problems)
+        values.update(found)
+        files.update({name: (str(path), *files.get(name, ())) for name in found})
+    environment.add(values, files)
 
 
 def _read(

@@ -9,6 +9,7 @@ from stackup.stackfile.environment import Environment
 from stackup.stackfile.forms import Reader, merge
 from stackup.stackfile.grammar import SERVICE
 from stackup.stackfile.interpolate import interpolate
+from stackup.stackfile.links import Link
 from stackup.stackfile.mounts import clean
 from stackup.stackfile.nodes import RESET, Node
 from stackup.stackfile.problems import did_you_mean
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from stackup.stackfile.assemble import Assembler
 
 MAX_CHAIN = 100
-Link = tuple[str, str, Node]  # file, service, and the ``extends`` that leads on
+Step = tuple[str, str, Node]  # file, service, and the ``extends`` that leads on
 
 
 class Extender:
@@ -36,7 +37,7 @@ class Extender:
             resolved[name] = self.resolve(name, service, known, ())
         known.update(resolved)
 
-    def resolve(self, name: str, service: Node, siblings: dict[str, Node], chain: tuple[Link, ...]) -> Node:
+    def resolve(self, name: str, service: Node, siblings: dict[str, Node], chain: tuple[Step, ...]) -> Node:
         """``service`` merged over what it extends; itself when that cannot be found."""
         extends = service.get("extends")
         if extends is None or extends.tag == RESET or type(extends.value) is not dict:
@@ -58,6 +59,7 @@ class Extender:
         if found is None:
             return own
         base, others = found
+        self.assembler.links.append(Link(extends, (name, target), (file or service.source.name,)))
         base = self.resolve(target, base, others, (*chain, link))
         merged = merge(SERVICE, base, own)
         return own if merged is None else merged
@@ -107,6 +109,7 @@ class Extender:
             return None
         services: dict[str, Node] = {}
         for document in self.assembler.documents(file, path.parent):
+            document.source.environment = self.environment
             if self.assembler.request.interpolate:
                 interpolate(document, self.environment, self.assembler.problems)
             section = document.get("services")
@@ -119,7 +122,7 @@ class Extender:
         at = extends.get("service") or extends
         self.assembler.problems.add(at, f"cannot extend services.{name}: {reason}", hint=hint)
 
-    def cycle(self, chain: tuple[Link, ...], file: str, target: str) -> None:
+    def cycle(self, chain: tuple[Step, ...], file: str, target: str) -> None:
         start = next(index for index, item in enumerate(chain) if (item[0], item[1]) == (file, target))
         loop = chain[start:]
         names = [item[1] for item in loop] + [loop[0][1]]
@@ -129,7 +132,7 @@ class Extender:
         )
 
 
-def _edges(loop: tuple[Link, ...], names: list[str]) -> list[tuple[Link, str, str]]:
+def _edges(loop: tuple[Step, ...], names: list[str]) -> list[tuple[Step, str, str]]:
     return [(item, names[index], names[index + 1]) for index, item in enumerate(loop)]
 
 

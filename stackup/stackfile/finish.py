@@ -247,16 +247,16 @@ class Files:
                 )
             return
         raw = entry.text("format") == "raw"
-        self.take(file, "the env file", own, values, raw=raw)
+        self.take(file, entry, own, values, raw=raw)
 
     def label_file(self, path: str, entry: Node, labels: Fields) -> None:
         file = Path(entry.value)
         if not self.sources.exists(file):
             self.problems.add(entry, f"cannot use {path}: the label file {file} does not exist")
             return
-        self.take(file, "the label file", {}, labels, raw=False)
+        self.take(file, entry, {}, labels, raw=False)
 
-    def take(self, file: Path, what: str, own: Fields, values: Fields, *, raw: bool) -> None:
+    def take(self, file: Path, entry: Node, own: Fields, values: Fields, *, raw: bool) -> None:
         def lookup(name: str) -> str | None:
             found = self.environment.get(name)
             for layer in (own, values) if found is None else ():
@@ -265,19 +265,20 @@ class Files:
             return found
 
         try:
-            text = self.sources.read(file, what)
+            text = self.sources.read(file, "the env file" if type(entry.value) is dict else "the label file")
         except StackFileError as error:
             self.problems.append(error)
             return
-        source = Source(str(file), text, str(file.parent))
+        source = Source(str(file), text, str(file.parent), entry)
+        source.environment = self.environment
         for name, value in dotenv.read(file, text, lookup, self.problems, raw=raw).items():
-            line = _line_of(text, name)
+            line = line_of(text, name)
             node = Node(value, source, line, 1, line, 1)
             node.shadow = values.get(name)
             values[name] = node
 
 
-def _line_of(text: str, name: str) -> int:
+def line_of(text: str, name: str) -> int:
     """The last line that begins with the name: good enough to point at."""
     found = 0
     for number, line in enumerate(text.split("\n"), 1):

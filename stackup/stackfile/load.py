@@ -21,6 +21,7 @@ from stackup.stackfile.environment import Environment, env_file_names, home, rea
 from stackup.stackfile.finish import Fields, Files, Finisher
 from stackup.stackfile.forms import Reader
 from stackup.stackfile.grammar_extras import SERVICE_EXTRAS, STACK_EXTRAS
+from stackup.stackfile.links import Link
 from stackup.stackfile.nodes import Node, find, plain
 from stackup.stackfile.problems import Problems
 from stackup.stackfile.request import Loaded, LoadRequest
@@ -62,6 +63,7 @@ class _Load:
         self.sources = Sources()
         self.environment = Environment(request.environment)
         self.home = home(self.environment)
+        self.links: tuple[Link, ...] = ()
         self.partial = False  # something could not be read; the rest is checked all the same
 
     def run(self) -> Loaded:
@@ -71,6 +73,7 @@ class _Load:
         self.environment.put("COMPOSE_PROJECT_NAME", name)
         assembler = Assembler(self.request, self.sources, self.problems, self.home)
         tree = assembler.tree(found.files, found.directory, self.environment)
+        self.links = tuple(assembler.links)
         if tree is None:
             self.problems.settle()
             raise StackFileError("cannot use the stack files: they are empty")
@@ -93,13 +96,13 @@ class _Load:
                 f"cannot use the project directory {request.project_directory}: there is no such directory"
             )
         first = working_directory(request, named(request, environment) if request.files else ())
-        environment.add(read_env_files(env_files, request.cwd, first, environment, self.sources, self.problems))
+        read_env_files(env_files, request.cwd, first, environment, self.sources, self.problems)
         files = named(request, environment)
         found = (
             Found(files, working_directory(request, files)) if files else search(request, self.sources, self.problems)
         )
         if not env_files and found.directory != first:
-            environment.add(read_env_files((), request.cwd, found.directory, environment, self.sources, self.problems))
+            read_env_files((), request.cwd, found.directory, environment, self.sources, self.problems)
         environment.add({"PWD": str(request.cwd)})  # every shell sets it; callers without one mean it all the same
         return found
 
@@ -193,6 +196,7 @@ class _Load:
             directory=found.directory,
             environment=self.environment.merged(),
             profiles=profiles,
+            links=self.links,
         )
 
     def extras(self, tree: Node, data: dict[str, Any]) -> None:

@@ -21,11 +21,13 @@ class Source:
     """One file of the stack as it was read. ``directory`` is what its relative paths start from.
 
     ``environment`` is what its variables were filled in from (``environment.Environment``), None where none were.
+    ``cause`` is the entry of ``env_file`` or ``label_file`` that names this file, where it is one.
     """
 
-    __slots__ = ("_lines", "directory", "environment", "name", "text")
+    __slots__ = ("_lines", "cause", "directory", "environment", "name", "text")
 
-    def __init__(self, name: str, text: str, directory: str) -> None:
+    def __init__(self, name: str, text: str, directory: str, cause: Node | None = None) -> None:
+        self.cause = cause
         self.name = name
         self.text = text
         self.directory = directory

@@ -9,6 +9,7 @@ from pathlib import Path
 from stackup.base.errors import Position
 from stackup.base.values import frozen
 from stackup.model.stack import Stack
+from stackup.stackfile.links import Link
 from stackup.stackfile.nodes import Node, find
 from stackup.stackfile.problems import Notice
 
@@ -55,7 +56,7 @@ class Loaded:
 
     ``absent`` are the paths whose appearance would change the answer; together with ``inputs`` and ``variables`` they
     say when loading again would give the same. ``environment`` is what the project's variables resolve to: the
-    caller's environment over the ``.env`` files.
+    caller's environment over the ``.env`` files. ``links`` are how files and services led to one another.
     """
 
     stack: Stack
@@ -67,6 +68,7 @@ class Loaded:
     directory: Path
     environment: Mapping[str, str]
     profiles: tuple[str, ...] = ()
+    links: tuple[Link, ...] = ()
 
     def position(self, path: str) -> Position | None:
         """Where the value at a dotted path (``services.web.ports.0``) was written; None for what nobody wrote."""
