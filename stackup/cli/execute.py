@@ -68,7 +68,8 @@ def _run(options: Globals, verb: Verb, request: Any, console: Console) -> int:
 def no_root(verb: str) -> HostUnfit:
     """Names the exact command that would work."""
     return HostUnfit(
-        f"cannot {verb}: stackup needs root to make namespaces, networks and mounts", hint=f"run: {sudo_command()}"
+        f"cannot run stackup {verb} as an ordinary user: namespaces, networks and mounts need root",
+        hint=f"run: {sudo_command()}",
     )
 
 
@@ -76,13 +77,13 @@ def sudo_command() -> str:
     """The running command behind sudo, with the variables that sudo would drop and that matter here."""
     import shlex
 
+    as_module = sys.argv[0].endswith("__main__.py")
+    wanted = {"STACKUP_ROOT", "PYTHONPATH"} if as_module else {"STACKUP_ROOT"}
     kept = [
-        f"{name}={value}"
-        for name, value in sorted(os.environ.items())
-        if name == "STACKUP_ROOT" or name.startswith("COMPOSE_")
+        f"{name}={value}" for name, value in sorted(os.environ.items()) if name in wanted or name.startswith("COMPOSE_")
     ]
-    if sys.argv[0].endswith("__main__.py"):
-        program = [sys.executable, "-m", "stackup"]
+    if as_module:
+        program = [sys.executable, *(["-P"] if sys.flags.safe_path else []), "-m", "stackup"]
     else:
         program = [os.path.realpath(sys.argv[0]) if os.path.exists(sys.argv[0]) else "stackup"]
     return shlex.join(["sudo", *kept, *program, *sys.argv[1:]])

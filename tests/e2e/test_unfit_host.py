@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.cli import stackup_command
 from tests.support.scenario import Scenario
 from tests.support.waiting import eventually
 
@@ -32,6 +35,24 @@ def test_a_state_directory_on_overlayfs(scenario: Scenario, overlay_root: Path) 
     done.refused("overlay", "STACKUP_ROOT")
     eventually(lambda: not list(overlay_root.glob("lib/projects/*")), "no project is left")
     eventually(lambda: not Scenario(overlay_root, scenario.directory).processes(), "no process is left")
+
+
+def test_an_ordinary_user_is_told_the_command_that_works(scenario: Scenario) -> None:
+    scenario.compose("services: {web: {image: busybox, command: sleep 1000, stop_signal: SIGKILL}}")
+    (scenario.directory / "compose.yaml").chmod(0o644)
+    asked = [*stackup_command(), "up", "-d"]
+    done = subprocess.run(
+        ["setpriv", "--reuid", "65534", "--clear-groups", *asked],
+        cwd=scenario.directory,
+        env=scenario.stackup.env(),
+        capture_output=True,
+        text=True,
+    )
+    told = done.stderr.rpartition("hint: run: sudo ")[2].strip()
+    assert (done.returncode, done.stderr.partition(":")[0]) == (1, "error"), done.stderr
+    environment = {"PATH": os.environ["PATH"], "HOME": scenario.stackup.env()["HOME"]}  # what sudo leaves
+    subprocess.run(["env", *shlex.split(told)], cwd=scenario.directory, env=environment, check=True)
+    scenario.has_state("web", "running")
 
 
 def test_nothing_is_left_of_a_container_that_cannot_start(scenario: Scenario) -> None:

@@ -72,7 +72,15 @@ def test_without_root_the_exact_command_is_printed(
         monkeypatch.delenv(name)
     monkeypatch.setenv("STACKUP_ROOT", "/tmp/x y")
     assert code_of(ending_with(None, needs_root=True)) == 1
-    assert "run: sudo 'STACKUP_ROOT=/tmp/x y' stackup -f 'my file.yaml' up -d\n" in capsys.readouterr().err
+    assert capsys.readouterr().err == (
+        "error: cannot run stackup version as an ordinary user: namespaces, networks and mounts need root\n"
+        "  hint: run: sudo 'STACKUP_ROOT=/tmp/x y' stackup -f 'my file.yaml' up -d\n"
+    )
+    monkeypatch.setattr(sys, "argv", ["/tree/stackup/__main__.py", "up"])
+    monkeypatch.setenv("PYTHONPATH", "/tree")
+    monkeypatch.delenv("STACKUP_ROOT")
+    assert code_of(ending_with(None, needs_root=True)) == 1
+    assert f"run: sudo PYTHONPATH=/tree {sys.executable} -m stackup up\n" in capsys.readouterr().err
 
 
 def test_only_some_verbs_need_root() -> None:
