@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stackup.base import names
-from stackup.base.errors import ImageError, Position, StackFileError, StackupError
+from stackup.base.errors import ImageError, StackFileError, StackupError
 from stackup.base.paths import Layout
 from stackup.base.workroom import Workroom
 from stackup.build import inputs
 from stackup.build.cache import Done, StepCache, step_key
+from stackup.build.check import mistakes
 from stackup.build.command import Command, OnLine
-from stackup.build.dockerfile import Dockerfile, Instruction, parse_dockerfile
+from stackup.build.dockerfile import Dockerfile, Instruction, parse_dockerfile, raise_all, read_dockerfile
 from stackup.build.filesystem import Steps
 from stackup.build.metadata import HANDLERS, Scope
 from stackup.build.progress import Built, Noted, OnProgress, Output, StepCached, StepDone, StepStarted, Warned
@@ -49,7 +50,8 @@ def build_image(request: BuildRequest, layout: Layout, on_progress: OnProgress |
     store = ImageStore(layout)
     context = inputs.context_of(request)
     text, name = inputs.dockerfile_text(request, context)
-    dockerfile = parse_dockerfile(text, name)
+    dockerfile, errors = read_dockerfile(text, name)
+    raise_all([*errors, *mistakes(dockerfile, layout)])
     for warning in dockerfile.warnings:
         say(Warned(warning))
     plan = plan_stages(
@@ -112,6 +114,7 @@ class _Builder:
             Path(self.request.context), inputs.ignore_rules(self.request, Path(self.request.context))
         )
         self.current = self.plan.stages[0]
+        self.at = self.current.source  # the instruction under way
         self.steps = Steps(
             store=self.store,
             cache=self.cache,
@@ -167,10 +170,10 @@ class _Builder:
             return ()
         text = "\n".join(state.config.on_build)
         found = parse_dockerfile(text, f"ONBUILD of {stage.base}")
-        return tuple(replace(item, position=stage.position) for item in found.instructions)
+        return tuple(replace(item, position=stage.source.position, lines=()) for item in found.instructions)
 
     def _instruction(self, state: State, item: Instruction, scope: Scope, place: tuple[str, int, int]) -> State:
-        started = time.monotonic()
+        started, self.at = time.monotonic(), item
         shown = (*place, item.text, item.position.line)
         before = len(state.layers)
         cached = False
@@ -183,16 +186,16 @@ class _Builder:
             else:
                 self.say(StepStarted(*shown))
         except (WordError, ValueError) as error:
-            raise StackFileError(
-                f"cannot {item.keyword}: {error}", where=item.position, snippet=item.original
-            ) from None
+            raise item.error(f"cannot {item.keyword}: {error}") from None
         except OSError as error:
             raise ImageError(
                 f"cannot {item.keyword}: {error.strerror or error}{f': {error.filename}' if error.filename else ''}",
                 where=item.position,
             ) from error
         except StackupError as error:
-            error.where = error.where or item.position
+            if error.where is None and not error.about:
+                placed = item.error(error.message)
+                error.where, error.snippet = placed.where, error.snippet or placed.snippet
             raise
         if cached:
             self.say(StepCached(*shown))
@@ -203,27 +206,30 @@ class _Builder:
 
     def _base(self, stage: Stage) -> State:
         if stage.platform and stage.platform.split("/")[:2] != str(host_platform()).split("/")[:2]:
-            raise StackFileError(
-                f"cannot build for {stage.platform}: only {host_platform()} can be built here", where=stage.position
+            raise stage.source.error(
+                f"cannot build for {stage.platform}: only {host_platform()} can be built here", word="--platform"
             )
         if stage.base_stage is not None:
             return replace(self.states[stage.base_stage], own_command=False)
         if stage.base == SCRATCH:
             return State(empty=str(self.store.layers.empty))
         named = self.request.additional_contexts.get(stage.base, "")
-        image = self._image(named.removeprefix("docker-image://") if named else stage.base, stage.position)
+        image = self._image(named.removeprefix("docker-image://") if named else stage.base, stage.source)
         return self._on(image)
 
-    def _image(self, reference: str, where: Position) -> Image:
+    def _image(self, reference: str, item: Instruction) -> Image:
         try:
             image = self.store.resolve(reference)
         except ImageError as error:
-            error.where = error.where or where
+            placed = item.error(error.message, word=reference)
+            error.where, error.snippet = placed.where, placed.snippet
             raise
         if image is None:
+            placed = item.error("", word=reference)
             raise ImageError(
                 f"cannot build FROM {reference}: no such image here",
-                where=where,
+                where=placed.where,
+                snippet=placed.snippet,
                 hint=f"import it: stackup import ROOTFS.tar {reference}; or build FROM host",
             )
         return image
@@ -249,9 +255,12 @@ class _Builder:
         if named and "://" not in named:
             path = Path(self.request.context, named)
             if not path.is_dir():
-                raise StackFileError(f"cannot use context {reference}: {path} is not a directory")
+                raise StackFileError(
+                    f"cannot use context {reference}: {path} is not a directory",
+                    about=f".build.additional_contexts.{reference}",
+                )
             return Source.directory(path)
-        image = self._image(named.removeprefix("docker-image://") or reference, self.current.position)
+        image = self._image(named.removeprefix("docker-image://") or reference, self.at)
         return self._of_state(self._on(image))
 
     def _of_state(self, state: State) -> Source:

@@ -102,7 +102,7 @@ def read_copy(state: State, item: Instruction, scope: Scope, find_source: Callab
     """Finds and expands everything. Raises StackFileError with the instruction's place."""
     for name in _UNSUPPORTED:
         if item.flag(name) and not (name == "link" and item.flag(name) in ("true", "false")):
-            raise _problem(item, f"--{name} is not supported")
+            raise _problem(item, f"--{name} is not supported", word=f"--{name}")
     words = _words(state, item, scope)
     if len(words) < 2:
         raise _problem(item, f"{item.keyword} needs at least one source and a destination")
@@ -128,8 +128,8 @@ def read_copy(state: State, item: Instruction, scope: Scope, find_source: Callab
     return Copy(pieces, texts, destination, Override(owner, mode), source.keep_owner, item.keyword == "ADD")
 
 
-def _problem(item: Instruction, reason: str, hint: str = "") -> StackFileError:
-    return StackFileError(f"cannot {item.keyword}: {reason}", hint=hint, where=item.position, snippet=item.original)
+def _problem(item: Instruction, reason: str, hint: str = "", *, word: str = "") -> StackFileError:
+    return item.error(f"cannot {item.keyword}: {reason}", hint, word=word)
 
 
 def _words(state: State, item: Instruction, scope: Scope) -> list[str]:
@@ -159,7 +159,7 @@ def _heredoc_file(heredoc: Heredoc, state: State, scope: Scope) -> tuple[str, st
 
 def _pieces(source: Source, pattern: str, item: Instruction) -> list[Piece]:
     if pattern.startswith(_URL):
-        raise _problem(item, f"{pattern}: sources on the network are not supported", "fetch it with RUN")
+        raise _problem(item, f"{pattern}: sources on the network are not supported", "fetch it with RUN", word=pattern)
     matches = source.matches(pattern)
     if not matches and not any(char in pattern for char in "*?["):
         raise _missing(source, pattern, item)
@@ -174,10 +174,10 @@ def _piece(source: Source, path: str) -> Piece:
 def _missing(source: Source, pattern: str, item: Instruction) -> StackFileError:
     place = source.stack.find(posixpath.normpath("/" + pattern))
     if place.paths:
-        return _problem(item, f"{pattern} is excluded by .dockerignore")
+        return _problem(item, f"{pattern} is excluded by .dockerignore", word=pattern)
     where = f"stage or image {item.flag('from')}" if item.flag("from") else "the build context"
     hint = "paths are relative to the context's root; nothing above it can be copied" if ".." in pattern else ""
-    return _problem(item, f"there is no {pattern} in {where}", hint)
+    return _problem(item, f"there is no {pattern} in {where}", hint, word=pattern)
 
 
 def _owner(state: State, text: str, item: Instruction) -> tuple[int, int] | None:

@@ -57,6 +57,12 @@ class Instruction:
     flags: tuple[tuple[str, str], ...] = ()
     json: tuple[str, ...] | None = None
     heredocs: tuple[Heredoc, ...] = ()
+    lines: tuple[str, ...] = ()  # as they stand in the file, from the keyword on
+
+    def error(self, message: str, hint: str = "", *, word: str = "") -> StackFileError:
+        """One that points at ``word`` in these lines, or at the keyword."""
+        where, snippet = _find(self.lines, self.position, word or self.keyword)
+        return StackFileError(message, hint=hint, where=where, snippet=snippet)
 
     def flag(self, name: str, default: str = "") -> str:
         """The last value given; a flag without a value reads "true"."""
@@ -81,20 +87,40 @@ class Dockerfile:
 
 
 def parse_dockerfile(text: str, name: str) -> Dockerfile:
-    """``name`` is what positions show. Raises StackFileError; all unknown instructions are found in one pass."""
+    """``name`` is what positions show. Raises StackFileError with every mistake, in the order of the lines."""
+    dockerfile, errors = read_dockerfile(text, name)
+    raise_all(errors)
+    return dockerfile
+
+
+def read_dockerfile(text: str, name: str) -> tuple[Dockerfile, list[StackFileError]]:
+    """What could be read, and what is wrong with the rest."""
     reader = _Reader(text.removeprefix("\ufeff").splitlines(), name)
     found = reader.read()
-    if reader.errors:
-        raise StackFileError(
-            reader.errors[0].message,
-            hint=reader.errors[0].hint,
-            where=reader.errors[0].where,
-            snippet=reader.errors[0].snippet,
-            details=tuple(reader.errors) if len(reader.errors) > 1 else (),
+    if not found and not reader.errors:
+        reader.errors.append(
+            StackFileError(f"cannot build from {name}: it holds no instructions", where=Position(name))
         )
-    if not found:
-        raise StackFileError(f"cannot build from {name}: it holds no instructions", where=Position(name))
-    return Dockerfile(tuple(found), reader.escape, tuple(reader.warnings))
+    return Dockerfile(tuple(found), reader.escape, tuple(reader.warnings)), reader.errors
+
+
+def raise_all(errors: list[StackFileError]) -> None:
+    """Raises the first of them with the others in its details; nothing when there is none."""
+    if errors:
+        first, *others = sorted(errors, key=lambda item: item.where.line if item.where else 0)
+        first.details = (*first.details, *others)
+        raise first
+
+
+def _find(lines: tuple[str, ...] | list[str], start: Position, word: str) -> tuple[Position, str]:
+    """Where ``word`` first stands in lines of which the first is at ``start``, and that line with a caret below."""
+    for number, line in enumerate(lines):
+        match = re.search(rf"(?<![^\s=]){re.escape(word)}(?![A-Za-z0-9_])", line, re.IGNORECASE)
+        if match:
+            lead = re.sub(r"[^\t]", " ", line[: match.start()])
+            snippet = f"{line.rstrip()}\n{lead}{'^' * len(match[0])}"
+            return Position(start.file, start.line + number, match.start() + 1), snippet
+    return start, lines[0].rstrip() if lines else ""
 
 
 @dataclass(slots=True)
@@ -128,8 +154,9 @@ class _Reader:
             self.at += 1
             if match[1].lower() == "escape":
                 if match[2] not in ("\\", "`"):
-                    raise self._error(self.at - 1, "the escape directive must be \\ or `")
-                self.escape = match[2]
+                    self.errors.append(self._error(self.at - 1, "the escape directive must be \\ or `", word=match[2]))
+                else:
+                    self.escape = match[2]
 
     def _logical_line(self) -> str:
         """Joins continued lines; comments and blank lines between them vanish. Empty when there is no instruction."""
@@ -160,21 +187,22 @@ class _Reader:
         keyword = word.upper()
         if keyword not in FLAGS:
             close = difflib.get_close_matches(keyword, FLAGS, 1)
-            heredocs = f"did you mean {close[0]}?" if close else ""
-            raise self._error(start, f"unknown instruction {word}", heredocs)
+            hint = f"did you mean {close[0]}?" if close else ""
+            raise self._error(start, f"unknown instruction {word}", hint, word=word)
         flags, rest = self._flags(keyword, rest.strip(), start)
         heredocs_found = self._heredocs(rest, start) if keyword in _WITH_HEREDOCS else ()
         if not rest and keyword not in ("CMD", "ENTRYPOINT", "SHELL"):
-            raise self._error(start, f"{keyword} needs arguments")
+            raise self._error(start, f"{keyword} needs arguments", word=word)
         return Instruction(
             keyword=keyword,
             rest=rest,
-            position=Position(self.name, start + 1),
+            position=Position(self.name, start + 1, len(self.lines[start]) - len(self.lines[start].lstrip()) + 1),
             end_line=self.at,
             original=line,
             flags=flags,
             json=json_list(rest) if keyword in _WITH_JSON else None,
             heredocs=heredocs_found,
+            lines=tuple(self.lines[start : self.at]),
         )
 
     def _flags(self, keyword: str, rest: str, start: int) -> tuple[tuple[tuple[str, str], ...], str]:
@@ -187,7 +215,10 @@ class _Reader:
             if match is None or match[1] not in FLAGS[keyword]:
                 close = difflib.get_close_matches(word[2:].split("=")[0], FLAGS[keyword], 1)
                 hint = f"did you mean --{close[0]}?" if close else ""
-                raise self._error(start, f"{keyword} has no flag {word.split('=')[0]}", hint)
+                flag = word.split("=")[0]
+                self.errors.append(self._error(start, f"{keyword} has no flag {flag}", hint, word=flag))
+                rest = rest[len(word) :].lstrip()
+                continue
             found.append((match[1], "true" if match[2] is None else match[2].strip("\"'")))
             rest = rest[len(word) :].lstrip()
         return tuple(found), rest
@@ -200,10 +231,10 @@ class _Reader:
             match = _HEREDOC.match(word)
             name = _HEREDOC_NAME.match(match[3]) if match else None
             if match and name:
-                found.append(self._heredoc(name, bool(match[2]), start))
+                found.append(self._heredoc(name, bool(match[2]), start, word))
         return tuple(found)
 
-    def _heredoc(self, name: re.Match[str], chomp: bool, start: int) -> Heredoc:
+    def _heredoc(self, name: re.Match[str], chomp: bool, start: int, word: str) -> Heredoc:
         ending = name[1] or name[2] or name[3]
         content: list[str] = []
         while self.at < len(self.lines):
@@ -213,15 +244,11 @@ class _Reader:
             if line == ending:
                 return Heredoc(ending, "".join(f"{item}\n" for item in content), name[3] is not None, chomp)
             content.append(line)
-        raise self._error(start, f"the heredoc {ending} is not ended")
+        raise self._error(start, f"the heredoc {ending} is not ended", f"a line {ending} must end it", word=word)
 
-    def _error(self, line: int, reason: str, hint: str = "") -> StackFileError:
-        return StackFileError(
-            f"cannot read the Dockerfile: {reason}",
-            hint=hint,
-            where=Position(self.name, line + 1),
-            snippet=self.lines[line] if line < len(self.lines) else "",
-        )
+    def _error(self, line: int, reason: str, hint: str = "", *, word: str = "") -> StackFileError:
+        where, snippet = _find(self.lines[line : max(self.at, line + 1)], Position(self.name, line + 1), word)
+        return StackFileError(f"cannot read the Dockerfile: {reason}", hint=hint, where=where, snippet=snippet)
 
 
 def json_list(text: str) -> tuple[str, ...] | None:

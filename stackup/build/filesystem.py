@@ -105,10 +105,10 @@ class Steps:
     def _command(self, state: State, item: Instruction) -> tuple[State, bool]:
         network = item.flag("network") or self.request.network or "default"
         if network not in _NETWORKS:
-            raise StackFileError(
-                f"cannot use network '{network}' in a build: it must be one of {', '.join(_NETWORKS)}",
-                where=item.position,
-            )
+            text = f"cannot use network '{network}' in a build: it must be one of {', '.join(_NETWORKS)}"
+            if not item.flag("network"):
+                raise StackFileError(text, about=".build.network")
+            raise item.error(text, word="--network")
         argv = _argv(state, item)
         mounts = read_mounts(item, self.store.layout, Path(self.request.context))
         environment = state.process_environment

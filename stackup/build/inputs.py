@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 
 from stackup.base.errors import Position, StackFileError
@@ -14,11 +15,17 @@ _INLINE = "dockerfile_inline"
 
 def context_of(request: BuildRequest) -> Path:
     if "://" in request.context or request.context.startswith("git@"):
-        raise StackFileError(f"cannot build from {request.context}: only directories are supported as context")
+        raise StackFileError(
+            f"cannot build from {request.context}: only directories are supported as context", about=".build.context"
+        )
     path = Path(request.context).absolute()
     if not path.is_dir():
         reason = "it is not a directory" if path.exists() else "no such directory"
-        raise StackFileError(f"cannot build from {path}: {reason}", hint="the `context` of `build` names a directory")
+        raise StackFileError(
+            f"cannot build from {path}: {reason}",
+            hint="the `context` of `build` names a directory",
+            about=".build.context",
+        )
     return path
 
 
@@ -30,10 +37,18 @@ def dockerfile_text(request: BuildRequest, context: Path) -> tuple[str, str]:
         return path.read_text(encoding="utf-8", errors="surrogateescape"), str(path)
     except FileNotFoundError:
         raise StackFileError(
-            f"cannot build: there is no {path}", hint="name it with `dockerfile:` in the stack file, or -f"
+            f"cannot build: there is no {path}", hint=_other_dockerfile(path), about=".build.dockerfile"
         ) from None
     except OSError as error:
-        raise StackFileError(f"cannot read {path}: {error.strerror}") from None
+        raise StackFileError(f"cannot read {path}: {error.strerror}", about=".build.dockerfile") from None
+
+
+def _other_dockerfile(path: Path) -> str:
+    """One in the same directory that may be meant."""
+    names = [item.name for item in path.parent.iterdir() if item.is_file()] if path.parent.is_dir() else []
+    likely = [name for name in names if "dockerfile" in name.lower() or "containerfile" in name.lower()]
+    close = difflib.get_close_matches(path.name, names, 1) or sorted(likely)[:1]
+    return f"did you mean {close[0]}? name it with `dockerfile:`" if close else "name it with `dockerfile:`"
 
 
 def ignore_rules(request: BuildRequest, context: Path) -> IgnoreRules:

@@ -10,7 +10,6 @@ import posixpath
 from dataclasses import dataclass
 from pathlib import Path
 
-from stackup.base.errors import StackFileError
 from stackup.base.names import short_hash
 from stackup.base.paths import Layout
 from stackup.build import arguments
@@ -47,13 +46,11 @@ def read_mounts(item: Instruction, layout: Layout, context: Path) -> list[RunMou
             try:
                 mount = _read(options, layout, context)
             except ValueError as error:
-                raise StackFileError(
-                    f"cannot use --mount={value}: {error}", where=item.position, snippet=item.original
-                ) from None
+                raise item.error(f"cannot use --mount={value}: {error}", word="--mount") from None
             if mount:
                 found.append(mount)
         elif name == "security" and value != "sandbox":
-            raise StackFileError(f"cannot use --security={value}: only sandbox is supported", where=item.position)
+            raise item.error(f"cannot use --security={value}: only sandbox is supported", word="--security")
     return found
 
 

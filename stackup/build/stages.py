@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from stackup.base.errors import Position, StackFileError
+from stackup.base.errors import StackFileError
 from stackup.build.dockerfile import Dockerfile, Instruction
 from stackup.build.words import WordError, expand, split_quoted
 
 SCRATCH = "scratch"
+_STAGE_NAME = re.compile(r"[a-z][a-z0-9_.-]*\Z")  # BuildKit, instructions/parse.go: validStageName
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,7 @@ class Stage:
     base: str
     base_stage: int | None
     platform: str
-    position: Position
+    source: Instruction  # its FROM
     instructions: tuple[Instruction, ...]
 
     @property
@@ -50,11 +52,10 @@ def plan_stages(
     given = dict(predefined)
     first = next((at for at, item in enumerate(dockerfile.instructions) if item.keyword == "FROM"), None)
     if first is None:
-        where = dockerfile.instructions[0].position
-        raise StackFileError("cannot build: the Dockerfile has no FROM", where=where, hint="begin it with FROM host")
+        raise dockerfile.instructions[0].error("cannot build: the Dockerfile has no FROM", "begin it with FROM host")
     for item in dockerfile.instructions[:first]:
         if item.keyword != "ARG":
-            raise StackFileError(f"cannot build: {item.keyword} stands before the first FROM", where=item.position)
+            raise item.error(f"cannot build: {item.keyword} stands before the first FROM", "only ARG may")
         for name, default in parse_arguments(item):
             if name in arguments:
                 given[name] = arguments[name]
@@ -83,9 +84,7 @@ def _expanded(text: str, variables: Mapping[str, str], item: Instruction, escape
     try:
         return expand(text, variables, escape)
     except WordError as error:
-        raise StackFileError(
-            f"cannot read {item.keyword}: {error}", where=item.position, snippet=item.original
-        ) from None
+        raise item.error(f"cannot read {item.keyword}: {error}") from None
 
 
 def _stage(
@@ -95,22 +94,31 @@ def _stage(
     arguments: Mapping[str, str],
     escape: str,
 ) -> Stage:
-    words = item.words
-    if len(words) not in (1, 3) or (len(words) == 3 and words[1].upper() != "AS"):
-        raise StackFileError("cannot read FROM: it must be FROM image [AS name]", where=item.position,
-                             snippet=item.original)  # fmt: skip
-    base = _expanded(words[0], arguments, item, escape)
+    written, name = read_from(item)
+    base = _expanded(written, arguments, item, escape)
     if not base:
-        raise StackFileError(
-            f"cannot build FROM {words[0]}: the base name is empty",
-            where=item.position,
-            snippet=item.original,
-            hint="give the ARG before the first FROM a default, or pass it with --build-arg",
+        raise item.error(
+            f"cannot build FROM {written}: the base name is empty",
+            "give the ARG before the first FROM a default, or pass it with --build-arg",
+            word=written,
         )
-    name = words[2].lower() if len(words) == 3 else ""
     base_stage = next((stage.number for stage in earlier if stage.name == base.lower()), None)
     platform = _expanded(item.flag("platform"), arguments, item, escape)
-    return Stage(len(earlier), name, base, base_stage, platform, item.position, instructions)
+    return Stage(len(earlier), name, base, base_stage, platform, item, instructions)
+
+
+def read_from(item: Instruction) -> tuple[str, str]:
+    """The base as it is written, and the stage's name in lower case. Raises StackFileError."""
+    words = item.words
+    if len(words) not in (1, 3) or (len(words) == 3 and words[1].upper() != "AS"):
+        raise item.error("cannot read FROM: it must be FROM image [AS name]", word=words[1] if words[1:] else "")
+    name = words[2].lower() if len(words) == 3 else ""
+    if name and not _STAGE_NAME.match(name):
+        raise item.error(
+            f"cannot name a stage '{words[2]}': a name begins with a letter and has letters, digits, - _ and . only",
+            word=words[2],
+        )
+    return words[0], name
 
 
 def find_stage(stages: list[Stage] | tuple[Stage, ...], reference: str, before: int) -> Stage | None:
@@ -134,7 +142,7 @@ def _find_target(stages: list[Stage], target: str) -> Stage:
     raise StackFileError(
         f"cannot build target '{target}': the Dockerfile has no such stage",
         hint=f"did you mean {close[0]}?" if close else f"its stages are {', '.join(names) or 'without names'}",
-        where=Position(stages[0].position.file),
+        about=".build.target",
     )
 
 
@@ -154,10 +162,10 @@ def _needed(stages: list[Stage], target: Stage) -> tuple[int, ...]:
             if source:
                 todo.append(source)
             elif reference and (reference.lower() == stage.name or _is_later(stages, reference, stage)):
-                raise StackFileError(
+                raise item.error(
                     f"cannot copy from {reference}: the stage is not built before this one",
-                    where=item.position,
-                    snippet=item.original,
+                    "a stage can only use those above it",
+                    word="--from",
                 )
     return tuple(sorted(found))
 

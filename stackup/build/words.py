@@ -19,6 +19,11 @@ class WordError(ValueError):
     """The word is malformed, or ``${NAME:?message}`` found no value."""
 
 
+def is_name(text: str) -> bool:
+    """A variable's: letters, digits and underscores, no digit first."""
+    return bool(text) and text[0] in _NAME_START and all(char in _NAME for char in text)
+
+
 def expand(word: str, variables: Mapping[str, str], escape: str = "\\") -> str:
     """The whole text as one word, quotes removed. Raises WordError."""
     return _Lexer(word, variables, escape).run()[0]

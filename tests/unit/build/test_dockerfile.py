@@ -120,8 +120,26 @@ def test_problems_have_a_place(text: str, line: int, reason: str, hint: str) -> 
 
 def test_all_problems_at_once() -> None:
     with pytest.raises(StackFileError) as caught:
-        parse("FROM host\nFOO\nBAR\n")
-    assert [error.where and error.where.line for error in caught.value.details] == [2, 3]
+        parse("FROM host\nFOO\nCOPY --form=a --chwn=b x y\nWORKDIR\nRUN <<EOF\nx\n")
+    errors = [caught.value, *caught.value.details]
+    assert [(error.where.line, error.where.column) for error in errors if error.where] == [
+        (2, 1), (3, 6), (3, 15), (4, 1), (5, 5)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "snippet"),
+    [
+        ("FROM host\n  EXPSE 80\n", "  EXPSE 80\n  ^^^^^"),
+        ("FROM host\nRUN \\\n  --mont=x \\\n y\n", "  --mont=x \\\n  ^^^^^^"),
+        ("FROM host\n\tCOPY --form=x a b\n", "\tCOPY --form=x a b\n\t     ^^^^^^"),
+        ("FROM host\nRUN cat <<'A' > b\n", "RUN cat <<'A' > b\n        ^^^^^"),
+    ],
+)
+def test_problems_show_their_line_with_a_caret(text: str, snippet: str) -> None:
+    with pytest.raises(StackFileError) as caught:
+        parse(text)
+    assert caught.value.snippet == snippet
 
 
 def test_nothing() -> None:
