@@ -119,7 +119,7 @@ def _cgroup(fault: dict[str, Any], number: int, path: str) -> tuple[str, str]:
 def _hostname(fault: dict[str, Any], number: int, path: str) -> tuple[str, str]:
     if number == errno.EINVAL:
         return "cannot set the host name: it is longer than 64 characters", ""
-    return f"cannot set the host name: {_why(fault, number)}", ""
+    return _plain(fault, number, path)
 
 
 def _named(verb: str) -> Callable[[dict[str, Any], int, str], tuple[str, str]]:

@@ -67,6 +67,21 @@ def test_bundles_survive_the_way_to_disk_and_back(tmp_path: Path) -> None:
             "cannot set the hostname to x: Operation not permitted",
             125,
         ),
+        (
+            {"step": "sysctl", "errno": 2, "path": "net.x"},
+            "cannot set the sysctl 'net.x': this kernel has none of that name in a container",
+            125,
+        ),
+        (
+            {"step": "cgroup", "errno": 34, "path": "stackup/p/c/memory.max=x"},
+            "cannot set the resource limit memory.max to x: the kernel does not take this value",
+            125,
+        ),
+        (
+            {"step": "hostname", "errno": 22, "what": "set the hostname to aaa"},
+            "cannot set the host name: it is longer than 64 characters",
+            125,
+        ),
         ({"step": "odd"}, "cannot set up the container (odd): unknown reason", 125),
     ],
 )
