@@ -67,10 +67,6 @@ class StackEffects:
     def _point(self, error: StackupError, action: Action, stack: Stack, loaded: LoadedStack) -> None:
         """To the line of what is at fault, where one value is."""
         service = stack.services.get(getattr(action, "service", ""))
-        if service is not None and killed_by_limit(error, service):
-            error.message = (
-                f"cannot start {action.describe().removeprefix('start ')}: its memory limit is too low for it"
-            )
         if error.where is not None:
             loaded.point_inline(error, service.name if service else "")
             return
