@@ -5,7 +5,7 @@ The list follows compose-go's checkConsistency and validation packages; every fi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from stackup.stackfile.forms import show
 from stackup.stackfile.nodes import Node
@@ -57,6 +57,7 @@ class Checker:
         self.exclusions(path, service)
         self.numbers(path, service)
         self.container_name(name, path, service, names)
+        self.mounts(path, service)
         for index, port in enumerate(_items(service, "ports")):
             self.port(f"{path}.ports.{index}", port)
         for index, rule in enumerate(_items(service.get("develop"), "watch")):
@@ -143,8 +144,13 @@ class Checker:
         for key, node in children(build.get("additional_contexts") if build is not None else None).items():
             value = str(node.value or "")
             other = value.removeprefix("service:")
-            if other != value and other not in self.enabled:
-                self.unknown_service(other, node, f"{path}.build.additional_contexts.{key}", at_key=False)
+            where = f"{path}.build.additional_contexts.{key}"
+            if other == value:
+                continue
+            if other not in self.enabled:
+                self.unknown_service(other, node, where, at_key=False)
+            elif self.enabled[other].get("build") is None:
+                self.refuse(node, where, f"the service {other!r} has no build")
 
     # --- one service
 
@@ -180,7 +186,7 @@ class Checker:
         )
         for attribute, parent, key, other, optional in pairs:
             here = service.get(attribute)
-            if here is None or not here.value or parent is None or (key not in parent.value and optional):
+            if here is None or parent is None or (key not in parent.value if optional else not here.value):
                 continue
             there = parent.get(key)
             if there is None:
@@ -201,10 +207,21 @@ class Checker:
         if scale is not None and type(scale.value) is int and scale.value > 1:
             self.refuse(node, f"{path}.container_name", f"{scale.value} containers cannot have the same name")
 
+    def mounts(self, path: str, service: Node) -> None:
+        """Nothing may be mounted where something else is already."""
+        taken: dict[str, tuple[str, Node]] = {}
+        for what, target, node in _mounted(service):
+            if not target or target not in taken:
+                taken[target] = (what, node)
+                continue
+            other, first = taken[target]
+            where = f"line {first.line}" if first.source is node.source else f"{first.position}"
+            self.refuse(node, f"{path}.{what}", f"{target} is mounted already, by {other} in {where}", "remove one of the two")
+
     def port(self, path: str, port: Node) -> None:
         if type(port.value) is not dict:
             return
-        if "target" not in port.value:
+        if "target" not in port.value and not self.partial:
             self.refuse(port, path, "its target, the port in the container, is missing")
         address = port.text("host_ip")
         if address and "$" not in address and not is_address(address):
@@ -227,6 +244,18 @@ class Checker:
                 f"a list begins with NONE, CMD or CMD-SHELL, not {words[0]!r}",
                 "write a text to have a shell run it, or put CMD first",
             )
+
+
+def _mounted(service: Node) -> Iterator[tuple[str, str, Node]]:
+    """What is mounted into a service's containers: (attribute, target, where it is said)."""
+    for node in _items(service, "tmpfs"):
+        yield "tmpfs", str(node.value or "").partition(":")[0], node
+    for node in _items(service, "volumes"):
+        yield "volumes", node.text("target"), node
+    for node in _items(service, "configs"):
+        yield "configs", node.text("target") or f"/{node.text('source')}", node
+    for node in _items(service, "secrets"):
+        yield "secrets", node.text("target") or f"/run/secrets/{node.text('source')}", node
 
 
 def _items(node: Node | None, name: str) -> list[Node]:
@@ -258,16 +287,25 @@ def check_resources(tree: Node, problems: Problems) -> None:
                             hint=f"remove {name}, or external",
                             at_key=True,
                         )
-            elif section != "volumes":
+            if section != "volumes":
                 _check_content(section, key, node, problems)
 
 
 def _check_content(section: str, key: str, node: Node, problems: Problems) -> None:
     kinds = ("file", "environment") if section == "secrets" else ("file", "environment", "content")
-    given = [name for name in kinds if name in children(node)]
-    if len(given) > 1 and not (section == "configs" and set(given) == {"environment", "content"}):
+    fields = children(node)
+    given = [name for name in kinds if name in fields and not _filled_in(node, fields[name])]
+    if len(given) > 1:
         reason = f"{' and '.join(given)} exclude each other"
-        problems.add(node.value[given[1]], f"cannot use {section}.{key}: {reason}", at_key=True)
+        problems.add(fields[given[1]], f"cannot use {section}.{key}: {reason}", at_key=True)
+    external = fields.get("external")
+    if external is not None and (external.value is True or section == "configs"):
+        return
     if not given:
         wanted = " or ".join(kinds) if len(kinds) == 2 else "file, environment or content"
         problems.add(node, f"cannot use {section}.{key}: {wanted} must be given", at_key=True)
+
+
+def _filled_in(node: Node, child: Node) -> bool:
+    """True for the content that the loader took from a variable: it stands where its parent does."""
+    return (child.key_line, child.key_column) == (node.key_line, node.key_column)

@@ -165,7 +165,7 @@ class ListOf(Form):
         if self.key is not None:
             items = self.distinct(items)
         elif self.unique:
-            self.check_unique(items, path, reader)
+            self.check_unique(items, path, reader.problems)
         return node.with_value(items)
 
     def items(self, child: Node, path: str, reader: Reader) -> list[Node]:
@@ -193,22 +193,22 @@ class ListOf(Form):
                 result.append(item)
         return result
 
-    def check_unique(self, items: list[Node], path: str, reader: Reader) -> None:
+    def check_unique(self, items: list[Node], path: str, problems: Problems) -> None:
+        """Also called once merging is over: Compose does not drop what two files both list."""
         seen: dict[Any, Node] = {}
         for item in items:
             if item.value is None:
                 continue
             if item.value in seen:
-                first = seen[item.value].line
-                reader.refuse(item, path, f"{show(item)} is listed twice; the first one is in line {first}")
+                first = seen[item.value]
+                where = f"line {first.line}" if first.source is item.source else f"{first.position}"
+                problems.add(item, f"cannot use {path}: {show(item)} is listed twice; the first one is in {where}")
             seen.setdefault(item.value, item)
 
     def merge(self, base: Node, over: Node) -> Node:
         items = [*base.value, *over.value]
         if self.key is not None:
             items = self.distinct(items)
-        elif self.unique:
-            items = list({item.value: item for item in reversed(items)}.values())[::-1]
         return over.with_value(items)
 
 
@@ -220,9 +220,9 @@ class Pairs(Form):
 
     expected = "a mapping, or a list of NAME=value"
 
-    def __init__(self, *, inherit: bool = False, scalars: bool = True, values: Form | None = None) -> None:
+    def __init__(self, *, inherit: bool = False, alone: bool = True, values: Form | None = None) -> None:
         self.inherit = inherit
-        self.scalars = scalars  # numbers and booleans are allowed as values of a mapping
+        self.bare = alone  # an item of a list may be a name without a value
         self.values = values
 
     def read(self, node: Node, path: str, reader: Reader) -> Node | None:
@@ -239,6 +239,12 @@ class Pairs(Form):
                 reader.wrong(child, f"{path}.{index}", "a text NAME=value", hint)
                 continue
             name, equals, text = child.value.partition("=")
+            if not equals and not self.bare:
+                reader.wrong(child, f"{path}.{index}", "a text NAME=value")
+                continue
+            if self.inherit and name != name.rstrip():
+                reader.misused(child, f"{path}.{index}", f"the name {name!r} ends with a space", "write NAME=value")
+                continue
             item = child.with_value(text if equals else self.alone(name, reader))
             if not equals and self.inherit:
                 item.origin = Origin(name, (name,))

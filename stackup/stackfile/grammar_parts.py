@@ -11,7 +11,9 @@ from stackup.stackfile.wrappers import Replaced, Short
 
 TEXT = Text()
 FLAG = Flag()
+BOOL = Flag(texts=False)
 WHOLE = Whole()
+FLOORED = Whole(fraction=True)
 NATURAL = Whole("a whole number", 0)
 NUMBER = Number()
 DURATION = Duration()
@@ -48,7 +50,7 @@ UNIQUE = ListOf(TEXT, "a list of texts", unique=True)
 SET = ListOf(TEXT, "a list of texts", key=by_name)
 TEXT_OR_LIST = ListOf(TEXT, "a text or a list of texts", key=by_name, single=True)
 COMMAND = Replaced(Short(TEXTS, expand_command, "a command line, or a list of texts", kind=list), null=True)
-OPTIONS = MapOf(Scalar(), "a mapping of texts or numbers")
+OPTIONS = MapOf(NumberText(fraction=True), "a mapping of texts or numbers")
 
 MODE = Whole("permission bits such as 0440", 0, 0o7777)
 
@@ -93,7 +95,8 @@ class _Count(Whole):
     """A number of devices, or ``all`` (-1)."""
 
     def read(self, node: Node, path: str, reader: Reader) -> Node | None:
-        return node.with_value(-1) if node.value == "all" else super().read(node, path, reader)
+        every = type(node.value) is str and node.value.lower() == "all"
+        return node.with_value(-1) if every else super().read(node, path, reader)
 
 
 _REQUEST = {
@@ -144,15 +147,15 @@ BUILD_FIELDS: dict[str, Form] = {
     "dockerfile_inline": TEXT,
     "entitlements": TEXTS,
     "args": ENVIRONMENT,
-    "provenance": Scalar(),
-    "sbom": Scalar(),
+    "provenance": Scalar(numbers=False),
+    "sbom": Scalar(numbers=False),
     "ssh": SshKeys(),
     "labels": LABELS,
     "cache_from": TEXTS,
     "cache_to": TEXTS,
     "no_cache": FLAG,
     "no_cache_filter": ListOf(TEXT, "a text or a list of texts", single=True),
-    "additional_contexts": Pairs(values=HostPath(url=True)),
+    "additional_contexts": Pairs(values=HostPath(url=True), alone=False),
     "pull": FLAG,
     "extra_hosts": Hosts(),
     "isolation": TEXT,
@@ -162,7 +165,7 @@ BUILD_FIELDS: dict[str, Form] = {
     "shm_size": SIZE,
     "tags": ListOf(TEXT, "a list of texts", key=by_value),
     "ulimits": ULIMITS,
-    "platforms": ListOf(TEXT, "a list of texts", key=by_value),
+    "platforms": TEXTS,
     "privileged": FLAG,
 }
 BUILD = Short(Record("a build", BUILD_FIELDS), _context, "the path of the build context, or a mapping")
@@ -207,7 +210,7 @@ UPDATE = {
     "max_failure_ratio": NUMBER,
     "order": Text(choices=("start-first", "stop-first")),
 }
-_DISCRETE = Record("a discrete resource", {"kind": TEXT, "value": WHOLE})
+_DISCRETE = Record("a discrete resource", {"kind": TEXT, "value": FLOORED})
 DEPLOY = Record(
     "deploy",
     {
@@ -255,7 +258,7 @@ HEALTHCHECK = Record(
         "test": Replaced(Short(TEXTS, expand_test, "a command line, or a list of texts", kind=list)),
         "interval": DURATION,
         "timeout": DURATION,
-        "retries": NATURAL,
+        "retries": Whole("a whole number", 0, fraction=True),
         "start_period": DURATION,
         "start_interval": DURATION,
         "disable": FLAG,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from stackup.stackfile.forms import Form, ListOf, MapOf, Pairs, Reader, Record
 from stackup.stackfile.grammar_extras import SERVICE_EXTRAS
 from stackup.stackfile.grammar_parts import (
+    BOOL,
     BUILD,
     COMMAND,
     DEPLOY,
@@ -12,6 +13,7 @@ from stackup.stackfile.grammar_parts import (
     DURATION,
     ENVIRONMENT,
     FLAG,
+    FLOORED,
     GPUS,
     HEALTHCHECK,
     HOOK_FIELDS,
@@ -46,7 +48,7 @@ MOUNT_TYPES = ("bind", "volume", "tmpfs", "image", "cluster", "npipe")
 
 _DEPENDENCY = Record(
     "a dependency",
-    {"condition": Text(choices=CONDITIONS), "restart": FLAG, "required": FLAG},
+    {"condition": Text(choices=CONDITIONS), "restart": FLAG, "required": BOOL},
     required=("condition",),
 )
 _ENDPOINT = Record(
@@ -59,8 +61,8 @@ _ENDPOINT = Record(
         "link_local_ips": SET,
         "mac_address": TEXT,
         "driver_opts": OPTIONS,
-        "priority": WHOLE,
-        "gw_priority": WHOLE,
+        "priority": FLOORED,
+        "gw_priority": FLOORED,
     },
     null=True,
 )
@@ -194,11 +196,11 @@ SERVICE_FIELDS: dict[str, Form] = {
     "container_name": Text("two or more letters, digits, '_', '.' or '-'", pattern=r"[a-zA-Z0-9][a-zA-Z0-9_.-]+"),
     "cpu_count": NATURAL,
     "cpu_percent": NUMBER,
-    "cpu_period": WHOLE,
-    "cpu_quota": WHOLE,
+    "cpu_period": FLOORED,
+    "cpu_quota": FLOORED,
     "cpu_rt_period": Microseconds(),
     "cpu_rt_runtime": Microseconds(),
-    "cpu_shares": WHOLE,
+    "cpu_shares": FLOORED,
     "cpus": NUMBER,
     "cpuset": TEXT,
     "credential_spec": Record("credential_spec", {"config": TEXT, "file": TEXT, "registry": TEXT}),
@@ -230,7 +232,8 @@ SERVICE_FIELDS: dict[str, Form] = {
     "labels": LABELS,
     "links": SET,
     "logging": _Logging(
-        "logging", {"driver": TEXT, "options": MapOf(Scalar(), "a mapping of texts or numbers", null=True)}
+        "logging",
+        {"driver": TEXT, "options": MapOf(NumberText(fraction=True), "a mapping of texts or numbers", null=True)},
     ),
     "mac_address": TEXT,
     "mem_limit": SIZE,
@@ -243,7 +246,7 @@ SERVICE_FIELDS: dict[str, Form] = {
     "oom_kill_disable": FLAG,
     "oom_score_adj": Whole("a whole number", -1000, 1000),
     "pid": Text(null=True),
-    "pids_limit": WHOLE,
+    "pids_limit": FLOORED,
     "platform": TEXT,
     "ports": PortList(Record("a port", PORT_FIELDS)),
     "post_start": ListOf(Record("a hook", HOOK_FIELDS, required=("command",)), "a list of commands"),
@@ -270,12 +273,12 @@ SERVICE_FIELDS: dict[str, Form] = {
     "stdin_open": FLAG,
     "stop_grace_period": DURATION,
     "stop_signal": TEXT,
-    "storage_opt": MapOf(Scalar(), "a mapping"),
+    "storage_opt": MapOf(NumberText(), "a mapping"),
     "sysctls": LABELS,
     "tmpfs": TEXT_OR_LIST,
     "tty": FLAG,
     "ulimits": ULIMITS,
-    "use_api_socket": FLAG,
+    "use_api_socket": BOOL,
     "user": TEXT,
     "userns_mode": TEXT,
     "uts": TEXT,

@@ -1,4 +1,7 @@
-"""Keys that must be there once all files have been merged: an override file may leave them to the file it overrides."""
+"""What can be said only once all files have been merged: keys that must be there, items that may not be repeated.
+
+An override file may leave required keys to the file it overrides; what both list is there twice.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +27,14 @@ def _check(node: Node, form: Form, path: str, problems: Problems) -> None:
             if name not in node.value:
                 reason = f"{name} must be given for {form.noun}"
                 problems.add(node, f"cannot use {path}: {reason}", at_key=True)
+    if isinstance(form, ListOf) and form.unique and form.key is None and type(node.value) is list:
+        form.check_unique(node.value, path, problems)
     for name, child, below in _below(node, form):
         _check(child, below, f"{path}.{name}" if path else name, problems)
 
 
 def _below(node: Node, form: Form) -> Iterator[tuple[str, Node, Form]]:
-    """The children of a node with the form of each, as far as forms with required keys may be among them."""
+    """The children of a node with the form of each, as far as forms that ask for a check may be among them."""
     if isinstance(form, (Short, Replaced, Names)):
         inner = form.long if isinstance(form, Short) else form.form if isinstance(form, Replaced) else form.mapping
         yield from _below(node, inner)
@@ -49,19 +54,21 @@ _LEADS: dict[int, bool] = {}
 
 
 def _leads(form: Form) -> bool:
-    """Whether some form at or below this one has required keys; found out once for each form."""
+    """Whether some form at or below this one asks for a check; found out once for each form."""
     known = _LEADS.get(id(form))
     if known is None:
         _LEADS[id(form)] = False  # a form that contains itself adds nothing
-        known = _LEADS[id(form)] = _has_required(form)
+        known = _LEADS[id(form)] = _asks(form)
     return known
 
 
-def _has_required(form: Form) -> bool:
+def _asks(form: Form) -> bool:
     if isinstance(form, Record):
         return bool(form.required) or any(_leads(item) for item in form.fields.values())
     if isinstance(form, (Short, Replaced, Names)):
         return _leads(
             form.long if isinstance(form, Short) else form.form if isinstance(form, Replaced) else form.mapping
         )
+    if isinstance(form, ListOf) and form.unique:
+        return True
     return isinstance(form, (MapOf, ListOf)) and _leads(form.item)

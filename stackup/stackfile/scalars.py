@@ -55,45 +55,59 @@ def raw(node: Node) -> str:
 
 
 class NumberText(Form):
-    """A text that may be written as a number (``expose``, ``group_add``)."""
+    """A text that may be written as a number: a whole one (``expose``, ``group_add``), or any (``driver_opts``)."""
 
-    expected = "a text or a number"
+    def __init__(self, *, fraction: bool = False) -> None:
+        self.kinds = (int, float) if fraction else (int,)
+        self.expected = "a text or a number" if fraction else "a text or a whole number"
 
     def read(self, node: Node, path: str, reader: Reader) -> Node | None:
         if type(node.value) is str:
             return node
-        if type(node.value) in (int, float):
+        if type(node.value) in self.kinds and math.isfinite(node.value):
             return node.with_value(go_text(node.value))
-        reader.wrong(node, path, self.expected)
+        hint = f'write it in quotes: "{raw(node)}"' if type(node.value) in (bool, float) else ""
+        reader.wrong(node, path, self.expected, hint)
         return None
 
 
-class Scalar(NumberText):
-    """Any scalar, as text (``provenance``, ``driver_opts``)."""
+class Scalar(Form):
+    """A text, a flag or (``numbers``) a number, as text."""
 
-    expected = "a text, a number, true or false"
+    def __init__(self, *, numbers: bool = True) -> None:
+        self.numbers = NumberText(fraction=True) if numbers else Text()
+        self.expected = "a text, a number, true or false" if numbers else "a text, true or false"
 
     def read(self, node: Node, path: str, reader: Reader) -> Node | None:
         if type(node.value) is bool:
             return node.with_value("true" if node.value else "false")
-        return super().read(node, path, reader)
+        if type(node.value) in (dict, list) or node.value is None:
+            reader.wrong(node, path, self.expected)
+            return None
+        return self.numbers.read(node, path, reader)
 
 
 _LARGEST = 3e38  # Compose keeps fractions in 32 bits
-_TRUE = frozenset(("true", "1", "t", "y", "yes", "on"))
-_FALSE = frozenset(("false", "0", "f", "n", "no", "off"))
+_TRUE = frozenset(("true", "y", "yes", "on"))
+_FALSE = frozenset(("false", "n", "no", "off"))
 
 
 class Flag(Form):
-    """True or false. Texts such as ``yes`` count, because Compose casts what comes out of a variable."""
+    """True or false. Texts such as ``yes`` count, because Compose casts what comes out of a variable.
+
+    ``texts=False``: one of the few where Compose does not.
+    """
 
     expected = "true or false"
+
+    def __init__(self, *, texts: bool = True) -> None:
+        self.texts = texts
 
     def read(self, node: Node, path: str, reader: Reader) -> Node | None:
         value = node.value
         if type(value) is bool or reader.open_text(node):
             return node
-        if type(value) is str:
+        if type(value) is str and self.texts:
             word = value.lower()
             if word in _TRUE or word in _FALSE:
                 return node.with_value(word in _TRUE)
@@ -102,19 +116,27 @@ class Flag(Form):
 
 
 class Whole(Form):
-    """A whole number, also written as a text."""
+    """A whole number, also written as a text. ``fraction``: where Compose takes any number and drops its fraction."""
 
-    def __init__(self, expected: str = "a whole number", low: int | None = None, high: int | None = None) -> None:
+    def __init__(
+        self,
+        expected: str = "a whole number",
+        low: int | None = None,
+        high: int | None = None,
+        *,
+        fraction: bool = False,
+    ) -> None:
         self.expected = expected
         self.low = low
         self.high = high
+        self.fraction = fraction
 
     def read(self, node: Node, path: str, reader: Reader) -> Node | None:
         value = node.value
         if reader.open_text(node):
             return node
         if (type(value) is str and re.fullmatch(r"[-+]?[0-9]{1,19}", value)) or (
-            type(value) is float and value.is_integer()
+            type(value) is float and (value.is_integer() or (self.fraction and abs(value) < 1 << 62))
         ):
             value = int(value)
         if type(value) is not int:

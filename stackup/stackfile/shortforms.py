@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from stackup.stackfile import shellwords
 from stackup.stackfile.forms import Form, Reader, Record, show
 from stackup.stackfile.mounts import absolute
@@ -49,6 +47,7 @@ class Hosts(Form):
     """``extra_hosts``: names to lists of addresses."""
 
     expected = "a mapping of names to addresses, or a list of NAME=ADDRESS"
+    item = "NAME=ADDRESS, such as db=10.0.0.5"
 
     def read(self, node: Node, path: str, reader: Reader) -> Node | None:
         hosts: dict[str, Node] = {}
@@ -60,11 +59,18 @@ class Hosts(Form):
                     continue
                 self.put(hosts, name, child, [item.value for item in values])
         elif type(node.value) is list:
+            written: dict[str, Node] = {}
             for index, child in enumerate(node.value):
-                match = re.match(r"([^=]*)=(.*)\Z|([^:]*):(.*)\Z", child.value) if type(child.value) is str else None
-                name, addresses = (match[1] or match[3], match[2] or match[4]) if match else ("", "")
-                if not name or not addresses:
-                    reader.wrong(child, f"{path}.{index}", "NAME=ADDRESS, such as db=10.0.0.5")
+                if type(child.value) is not str:
+                    reader.wrong(child, f"{path}.{index}", self.item)
+                    continue
+                if child.value in written:
+                    first = written[child.value].line
+                    reader.refuse(child, path, f"{child.value!r} is listed twice; the first one is in line {first}")
+                written.setdefault(child.value, child)
+                name, sign, addresses = child.value.partition("=" if "=" in child.value else ":")
+                if not name or not sign or ":" in name:
+                    reader.wrong(child, f"{path}.{index}", self.item)
                     continue
                 self.put(hosts, name, child, addresses.split(","))
         else:
@@ -122,14 +128,12 @@ class Names(Form):
 class SshKeys(Form):
     """``build.ssh``: ``default``, or ids with paths. Canonical: a list of {id, path}."""
 
-    expected = "default, or a list of ID=PATH"
+    expected = "a list of default and ID=PATH, or a mapping of ids to paths"
 
     def read(self, node: Node, path: str, reader: Reader) -> Node | None:
         value = node.value
         keys: list[Node] = []
-        if type(value) is str:
-            keys = [self.key(node, value, None, reader)]
-        elif type(value) is dict:
+        if type(value) is dict:
             for name, child in value.items():
                 if child.value is not None and type(child.value) is not str:
                     reader.wrong(child, f"{path}.{name}", "a path")
@@ -141,6 +145,9 @@ class SshKeys(Form):
                     reader.wrong(child, f"{path}.{index}", "a text ID=PATH")
                     continue
                 name, equals, target = child.value.partition("=")
+                if not equals and name != "default":
+                    reader.wrong(child, f"{path}.{index}", "default, or ID=PATH")
+                    continue
                 keys.append(self.key(child, name, target if equals else None, reader))
         else:
             reader.wrong(node, path, self.expected)

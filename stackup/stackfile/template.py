@@ -114,9 +114,11 @@ class _Template:
             elif text[index] == "}":
                 level -= 1
                 if level == 0:
+                    if "\n" in text[dollar:index]:
+                        break
                     return index
         last = text.rfind("}", dollar, end)
-        if last < 0:
+        if last < 0 or "\n" in text[dollar:last]:
             raise TemplateError("'${' has no closing '}'", dollar, "write $$ for a plain dollar sign")
         return last
 

@@ -9,7 +9,7 @@ _UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10
 _UNITS |= {"h": 3600 * 10**9, "d": 24 * 3600 * 10**9, "w": 7 * 24 * 3600 * 10**9}
 _PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h|d|w)")
 _DURATION = re.compile(r"[-+]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|s|m|h|d|w))+\Z")
-_SIZE = re.compile(r"(\d+(?:\.\d*)?|\.\d+) ?([kmgtp]?)(?:i?b)?\Z", re.IGNORECASE)
+_SIZE = re.compile(r"\+?(\d+(?:\.\d*)?|\.\d+) ?(?:([kmgtp])(?:i?b)?|b)?\Z", re.IGNORECASE)
 _FACTORS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 
 
@@ -49,8 +49,8 @@ def _decimal(value: int, unit: int) -> str:
 
 def parse_size(text: str) -> int | None:
     """Bytes; None for what is no size. ``50m``, ``1.5gb``, ``512 KiB``: always powers of 1024."""
-    match = _SIZE.match(text.strip()) if len(text) <= 64 else None
-    return int(float(match[1]) * 1024 ** _FACTORS[match[2].lower()]) if match else None
+    match = _SIZE.match(text) if len(text) <= 64 else None
+    return int(float(match[1]) * 1024 ** _FACTORS[(match[2] or "").lower()]) if match else None
 
 
 def go_text(value: object) -> str:
