@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -10,7 +11,8 @@ from stackup.base.clock import now_ns, rfc3339
 from stackup.base.errors import ImageError
 from stackup.images import diff
 from stackup.images.image import Image
-from stackup.images.streams import CHUNK, Compression, Pump, decompressed
+from stackup.images.streams import CHUNK, Compression, DamagedLayer, Pump, decompressed
+from stackup.images.tarstream import NO_ARCHIVE
 from stackup.images.tree import Layer
 from stackup.oci import image as oci
 
@@ -18,6 +20,20 @@ if TYPE_CHECKING:
     from stackup.images.store import ImageStore
 
 Progress = Callable[[str], None]
+_EMPTY = f"sha256:{hashlib.sha256().hexdigest()}"  # of no byte at all; an archive without entries has its end marker
+_OTHERS = (  # what people take for an archive of a root file system: offset, magic, name
+    (0, b"PK\x03\x04", "a zip archive"),
+    (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+    (0, b"!<arch>\n", "a Debian package or an ar archive"),
+    (0, b"\xed\xab\xee\xdb", "an RPM package"),
+    (0, b"070701", "a cpio archive"),
+    (0, b"\x7fELF", "a program"),
+    (0, b"hsqs", "a squashfs image"),
+    (0, b"QFI\xfb", "a qcow2 disk image"),
+    (0x8001, b"CD001", "an ISO image"),
+    (0x438, b"\x53\xef", "a disk image with an ext file system"),
+    (510, b"\x55\xaa", "a disk image"),
+)
 
 
 def import_rootfs(
@@ -33,14 +49,44 @@ def import_rootfs(
     say(f"reading {label}")
     try:
         descriptor = _store_rootfs(store, source)
+        say("unpacking")
+        diff_id = _unpack(store, descriptor)
     except OSError as error:
         raise ImageError(f"cannot import {label}: {error.strerror or error}") from error
-    say("unpacking")
-    diff_id = _unpack(store, descriptor)
+    except DamagedLayer as error:
+        raise _refusal(label, error.reason) from None
+    if diff_id == _EMPTY:
+        raise _refusal(label, "it is empty")
+    if _is_saved_image(store.layers.path(diff_id)):
+        raise _refusal(label, "it is a saved image, not a root file system", "`docker export` of a container makes one")
     layer = Layer(diff_id, descriptor.digest, descriptor.media_type, descriptor.size, store.layers.path(diff_id))
     created = rfc3339(now_ns())
     history = (oci.History(created, f"stackup import {label}"),)
     return store.put_image((layer,), oci.ConfigFile(platform, config, (diff_id,), history, created), name)
+
+
+def _refusal(label: Path | str, reason: str, hint: str = "") -> ImageError:
+    """In the words of somebody who sees one file; of a file that is no archive at all, with what it is instead."""
+    if reason == NO_ARCHIVE:
+        kind = _kind_of(label) if isinstance(label, Path) else ""
+        reason += f" but {kind}" if kind else ""
+        hint = "import a tar archive (.gz, .xz, .bz2, .zst too) of a root file system, or its directory"
+    return ImageError(f"cannot import {label}: {reason}", hint=hint)
+
+
+def _kind_of(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            head = file.read(max(offset + len(magic) for offset, magic, _ in _OTHERS))
+    except OSError:
+        return ""
+    return next((kind for offset, magic, kind in _OTHERS if head[offset : offset + len(magic)] == magic), "")
+
+
+def _is_saved_image(path: Path) -> bool:
+    """An archive of ``docker save``, or an OCI image layout."""
+    names = {item.name for item in path.iterdir()}
+    return "oci-layout" in names or ("manifest.json" in names and ("repositories" in names or "blobs" in names))
 
 
 def _store_rootfs(store: ImageStore, source: Path | BinaryIO) -> oci.Descriptor:

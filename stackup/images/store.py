@@ -203,9 +203,13 @@ class ImageStore:
         if isinstance(source, Path) and not source.exists():
             raise ImageError(f"cannot import {source}: no such file or directory")
         settings = config or oci.ImageConfig(env=(DEFAULT_PATH,), cmd=("/bin/sh",))
-        with usage.bringing_in(self.layout):
-            say = progress or (lambda _text: None)
-            return import_rootfs(self, source, str(name), settings, host_platform(), say)
+        try:
+            with usage.bringing_in(self.layout):
+                say = progress or (lambda _text: None)
+                return import_rootfs(self, source, str(name), settings, host_platform(), say)
+        except BaseException:  # what was stored of it is nobody's
+            usage.collect(self.layout, self.blobs, self.layers, self.index)
+            raise
 
     def put_layer(self, parts: Sequence[tuple[str, Path]], *, epoch: int | None = None) -> Layer | None:
         """Makes upper directories a layer: ``parts`` pairs a mount point ("/", "/usr") with its upper directory.

@@ -15,14 +15,25 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from stackup.base.errors import HostUnfit, ImageError
 from stackup.oci import image as oci
 
 CHUNK = 1 << 20
+CUT_OFF = "it is cut off"
 _READ_AHEAD = 8  # chunks
 _GZIP_INPUT = 128 << 10  # what is left over of it is copied at every step, so not too much
+
+
+class DamagedLayer(ImageError):
+    """What comes out of an archive is not what a layer is made of. ``reason`` is said of "it"."""
+
+    kind = "damaged-layer"
+
+    def __init__(self, verb: str, reason: str, **more: Any) -> None:
+        super().__init__(f"cannot {verb} the layer: {reason}", **more)
+        self.reason = reason
 
 
 class Compression(Enum):
@@ -57,7 +68,7 @@ def _gunzip(file: BinaryIO) -> Iterator[bytes]:
             yield worker.decompress(data, CHUNK)
             data = worker.unused_data if worker.eof else worker.unconsumed_tail
     if started and not worker.eof:
-        raise EOFError("it is cut off")
+        raise EOFError(CUT_OFF)
 
 
 def _zstd(file: BinaryIO) -> Iterator[bytes]:
@@ -76,7 +87,9 @@ def _zstd(file: BinaryIO) -> Iterator[bytes]:
             raise
         if process.wait():
             reason = process.stderr.read(200).decode(errors="replace").strip()
-            raise ImageError(f"cannot decompress the layer: {reason}")
+            raise DamagedLayer(
+                "decompress", CUT_OFF if "premature end" in reason else f"its zstd data is damaged ({reason})"
+            )
 
 
 def decompressed(file: BinaryIO, compression: Compression) -> Iterator[bytes]:
@@ -95,8 +108,13 @@ def decompressed(file: BinaryIO, compression: Compression) -> Iterator[bytes]:
         else:
             with bz2.BZ2File(file) as opened:
                 yield from iter(lambda: opened.read(CHUNK), b"")
-    except (zlib.error, lzma.LZMAError, OSError, EOFError) as error:
-        raise ImageError(f"cannot decompress the layer: {error}") from None
+    except EOFError:
+        raise DamagedLayer("decompress", CUT_OFF) from None
+    except (zlib.error, lzma.LZMAError, OSError) as error:
+        if isinstance(error, OSError) and error.errno:
+            raise DamagedLayer("decompress", error.strerror or str(error)) from None
+        why = str(error).removeprefix("Error -3 while decompressing data: ")
+        raise DamagedLayer("decompress", f"its {compression.name.lower()} data is damaged ({why})") from None
 
 
 class _QueueReader(io.RawIOBase):

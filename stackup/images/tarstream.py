@@ -22,6 +22,9 @@ class TarError(ValueError):
     """The stream is not a tar archive, or is cut off."""
 
 
+NO_ARCHIVE = "it is not a tar archive"
+
+
 @dataclass(slots=True)
 class Entry:
     """``name`` and ``link`` exactly as archived. ``sparse`` lists (offset, length) of the data; None: not sparse."""
@@ -88,7 +91,7 @@ def _check_sum(header: bytes) -> None:
             return
     except TarError:
         pass
-    raise TarError("a header's checksum is wrong: this is not a tar archive, or it is damaged")
+    raise TarError("it is damaged: a header's checksum is wrong")
 
 
 class TarStream:
@@ -135,14 +138,21 @@ class TarStream:
     def __iter__(self) -> Iterator[Entry]:
         extended: dict[str, bytes] = {}
         long_name = long_link = b""
+        begun = False
         while True:
             self._finish_entry()
             header = self._read(BLOCK)
             if not header or header == bytes(len(header)):  # end marker, or (tolerated, as by GNU tar) none at all
                 return
             if len(header) < BLOCK:
-                raise TarError("the archive is cut off")
-            _check_sum(header)
+                raise TarError("the archive is cut off" if begun else NO_ARCHIVE)
+            try:
+                _check_sum(header)
+            except TarError:
+                if not begun:
+                    raise TarError(NO_ARCHIVE) from None
+                raise
+            begun = True
             kind, size = header[156:157], _number(header[124:136])
             if size < 0:
                 raise TarError("an entry has a negative size")

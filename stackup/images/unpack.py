@@ -18,6 +18,7 @@ from pathlib import Path
 from stackup.base.errors import ImageError
 from stackup.base.workroom import remove_tree
 from stackup.images import tarstream
+from stackup.images.streams import DamagedLayer
 from stackup.images.tarstream import Entry, TarError, TarStream
 
 OPAQUE = "trusted.overlay.opaque"
@@ -50,7 +51,7 @@ def unpack_layer(
             unpacker.add(entry)
         unpacker.finish()
     except TarError as error:
-        raise ImageError(f"cannot unpack the layer: {error}{_after(entry)}") from None
+        raise DamagedLayer("unpack", f"{error}{_after(entry)}") from None
     except OSError as error:
         raise ImageError(f"cannot unpack {_shown(entry)}: {error.strerror}") from error
     finally:

@@ -264,3 +264,40 @@ def test_image_of_several_layers_stacks_topmost_first(store: ImageStore, tmp_pat
     assert not (tmp_path / "w").exists()
     assert image.overlays(None)[0].upper == ""
     assert store.put_image((), config).overlays(None)[0].lowers == (str(store.layers.empty),)
+
+
+def cut(data: bytes) -> bytes:
+    return data[: len(data) * 2 // 3]
+
+
+NOISE = bytes(range(256)) * 40
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "it is empty"), (gzip.compress(b""), "it is empty"), (NOISE, "it is not a tar archive"),
+        (b"short", "it is not a tar archive"), (b"PK\x03\x04" + NOISE, "it is not a tar archive but a zip archive"),
+        (gzip.compress(NOISE), "it is not a tar archive"), (ROOTFS[:700], "the archive is cut off"),
+        (cut(gzip.compress(ROOTFS)), "it is cut off"), (cut(lzma.compress(ROOTFS)), "it is cut off"),
+        (cut(bz2.compress(ROOTFS)), "it is cut off"), (b"\x1f\x8b" + NOISE, "its gzip data is damaged"),
+        (b"\xfd7zXZ\x00" + NOISE, "its xz data is damaged"), (b"BZh9" + NOISE, "its bzip2 data is damaged"),
+        pytest.param(b"\x28\xb5\x2f\xfd" + NOISE, "its zstd data is damaged",
+                     marks=pytest.mark.skipif(not shutil.which("zstd"), reason="no zstd")),
+        (Archive().add("oci-layout", b"{}").add("index.json", b"{}").data(), "it is a saved image"),
+    ],
+)  # fmt: skip
+def test_what_is_no_archive_of_a_root_file_system(store: ImageStore, tmp_path: Path, data: bytes, reason: str) -> None:
+    path = tmp_path / "rootfs.tar"
+    path.write_bytes(data)
+    with pytest.raises(ImageError) as caught:
+        store.import_rootfs(path, "toy:1")
+    assert caught.value.message.startswith(f"cannot import {path}: {reason}")
+    assert store.images() == []
+    assert list((store.layout.images / "blobs" / "sha256").glob("*")) == []
+    assert store.layers.diff_ids() == []
+
+
+def test_a_file_that_cannot_be_read(store: ImageStore, tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="cannot import /proc/self/mem: Input/output error"):
+        store.import_rootfs(Path("/proc/self/mem"), "toy:1")
