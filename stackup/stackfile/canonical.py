@@ -12,7 +12,19 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from stackup.model.stack import FileGrant, Secret, Service, SshKey, Stack, Ulimit
+from stackup.model.stack import (
+    Config,
+    FileGrant,
+    Ipam,
+    RestartPolicy,
+    Secret,
+    Service,
+    SshKey,
+    Stack,
+    ThrottleDevice,
+    Ulimit,
+    WeightDevice,
+)
 from stackup.stackfile.nodes import Node, plain
 from stackup.stackfile.units import format_duration
 
@@ -25,6 +37,7 @@ _SIZES = frozenset(
 _POINTERS = frozenset(
     ("replicas", "scale", "parallelism", "retries", "max_attempts", "attach", "init", "enable_ipv4", "enable_ipv6")
 ) | {"required", "command", "entrypoint"}
+_POINTERS |= {"stop_grace_period", "interval", "timeout", "start_period", "start_interval", "window"}
 _SECTIONS = ("configs", "networks", "secrets", "services", "volumes")
 
 
@@ -33,7 +46,7 @@ def canonical(stack: Stack, *, complete: bool = False) -> dict[str, Any]:
 
     ``complete`` adds what only Compose's YAML shows: models, and the extensions inside of services and resources.
     """
-    shown: dict[str, Any] = {"name": stack.name, **stack.extensions}
+    shown: dict[str, Any] = {"name": stack.name, **_numbers(dict(stack.extensions))}
     for section in (*_SECTIONS, "models") if complete else _SECTIONS:
         items: Mapping[str, BaseModel] = getattr(stack, section)
         if items:
@@ -47,6 +60,11 @@ def canonical_tree(tree: Node) -> dict[str, Any]:
     shown = _written(plain(tree), "")
     assert isinstance(shown, dict)
     return shown
+
+
+def shown_value(node: Node, name: str) -> Any:
+    """One value of the tree under the attribute ``name``, as people write it."""
+    return _written(plain(node), name)
 
 
 def _written(value: Any, name: str) -> Any:
@@ -94,7 +112,7 @@ def _resource(item: BaseModel, complete: bool) -> dict[str, Any]:
     if isinstance(item, Service):
         return canonical_service(item, complete=complete)
     data = _object(item, complete)
-    if isinstance(item, Secret):
+    if isinstance(item, Secret) or (isinstance(item, Config) and item.environment):
         data.pop("content", None)
     return data
 
@@ -106,13 +124,18 @@ def _object(item: BaseModel, complete: bool) -> dict[str, Any]:
         if name in ("extensions", "stackup"):
             continue
         value = getattr(item, name)
-        if value is None or (not value and name not in _POINTERS):
+        kept = name in _POINTERS or (name == "delay" and isinstance(item, RestartPolicy))
+        if value is None or (not value and not kept):
             continue
         data[name] = _hosts(value) if name == "extra_hosts" else _value(name, value, complete)
     if isinstance(item, FileGrant) and item.mode is not None:
         data["mode"] = f"{item.mode:04o}"
     if complete:
         data.update(getattr(item, "extensions", {}))
+    elif isinstance(item, Ipam):
+        data.pop("options", None)  # Compose takes them and forgets them
+    elif isinstance(item, (WeightDevice, ThrottleDevice)):
+        return {name.capitalize(): value for name, value in data.items()}  # Go's own names, as they have no others
     return data
 
 
@@ -133,6 +156,15 @@ def _value(name: str, value: Any, complete: bool) -> Any:
     if name in _SIZES and isinstance(value, int):
         return str(value)
     return value
+
+
+def _numbers(value: Any) -> Any:
+    """Of extensions: Go writes 1.0 as 1."""
+    if isinstance(value, dict):
+        return {key: _numbers(child) for key, child in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_numbers(child) for child in value]
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 1e21 else value
 
 
 def _single(value: float) -> int | float:

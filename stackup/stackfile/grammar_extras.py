@@ -2,37 +2,15 @@
 
 from __future__ import annotations
 
-from stackup.stackfile.forms import Form, ListOf, Pairs, Reader, Record
+from stackup.stackfile.forms import ListOf, Pairs, Reader, Record
 from stackup.stackfile.nodes import Node
 from stackup.stackfile.scalars import Duration, Flag, Number, Text, Whole
 from stackup.stackfile.shortforms import expand_command
-from stackup.stackfile.wrappers import Short
+from stackup.stackfile.wrappers import Probe, Short
 
 _TEXT = Text()
 _DURATION = Duration()
 _PORT = Whole("a port number", 1, 65535)
-
-
-class _Probe(Form):
-    """``tcp: 5432`` and ``log: pattern`` are short for the field that matters most."""
-
-    def __init__(self, record: Record, field: str) -> None:
-        self.record = record
-        self.field = field
-        self.expected = f"a {field}, or a mapping with {', '.join(record.fields)}"
-
-    def read(self, node: Node, path: str, reader: Reader) -> Node | None:
-        if type(node.value) is dict:
-            item = self.record.read(node, path, reader)
-            if item is not None and self.field not in item.value and self.record.required:
-                reader.refuse(node, path, f"{self.field} must be given")
-            return item
-        value = self.record.fields[self.field].read(node, path, reader)
-        return None if value is None else node.with_value({self.field: value})
-
-    def merge(self, base: Node, over: Node) -> Node:
-        both = type(base.value) is type(over.value) is dict
-        return self.record.merge(base, over) if both else over
 
 
 class _Ready(Record):
@@ -48,8 +26,8 @@ class _Ready(Record):
 _READY = _Ready(
     "a readiness rule",
     {
-        "tcp": _Probe(Record("a tcp probe", {"port": _PORT}, required=("port",)), "port"),
-        "http": _Probe(
+        "tcp": Probe(Record("a tcp probe", {"port": _PORT}, required=("port",)), "port"),
+        "http": Probe(
             Record(
                 "an http probe",
                 {
@@ -62,7 +40,7 @@ _READY = _Ready(
             ),
             "port",
         ),
-        "log": _Probe(
+        "log": Probe(
             Record("a log probe", {"pattern": _TEXT, "times": Whole(low=1)}, required=("pattern",)), "pattern"
         ),
         "exec": Short(ListOf(_TEXT), expand_command, "a command line, or a list of texts", kind=list),

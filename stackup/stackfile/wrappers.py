@@ -64,3 +64,25 @@ class Typed(Form):
 
     def merge(self, base: Node, over: Node) -> Node:
         return self.record.merge(base, over) if type(base.value) is type(over.value) is dict else replacing(base, over)
+
+
+class Probe(Form):
+    """``tcp: 5432`` and ``log: pattern`` are short for the field that matters most."""
+
+    def __init__(self, record: Record, field: str) -> None:
+        self.record = record
+        self.field = field
+        self.expected = f"a {field}, or a mapping with {', '.join(record.fields)}"
+
+    def read(self, node: Node, path: str, reader: Reader) -> Node | None:
+        if type(node.value) is dict:
+            item = self.record.read(node, path, reader)
+            if item is not None and self.field not in item.value and self.record.required:
+                reader.refuse(node, path, f"{self.field} must be given")
+            return item
+        value = self.record.fields[self.field].read(node, path, reader)
+        return None if value is None else node.with_value({self.field: value})
+
+    def merge(self, base: Node, over: Node) -> Node:
+        both = type(base.value) is type(over.value) is dict
+        return self.record.merge(base, over) if both else over

@@ -31,7 +31,7 @@ _SPECIAL = {".nan": "nan", ".NaN": "nan", ".NAN": "nan"} | {
 }
 
 
-class _Loader(yaml.CSafeLoader):
+class PlainLoader(yaml.CSafeLoader):
     """Leaves the meaning of untagged nodes open: ``_PLAIN`` instead of a guess by regular expressions."""
 
     def resolve(self, kind: Any, value: Any, implicit: Any) -> str:
@@ -90,7 +90,7 @@ def read_documents(source: Source, problems: Problems) -> list[Node]:
         if _too_deep(text):
             problems.at(source, 1, 1, f"cannot read {source.name}: it is nested deeper than {MAX_DEPTH} levels")
             return []
-        loader = _Loader(text.removeprefix("\ufeff"))
+        loader = PlainLoader(text.removeprefix("\ufeff"))
         while loader.check_node():
             roots.append(loader.get_node())  # type: ignore[arg-type]  # check_node says that there is one
     except yaml.MarkedYAMLError as error:

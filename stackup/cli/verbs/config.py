@@ -39,6 +39,12 @@ class Request:
     )
     environment: bool = switch("--environment", help="The variables of the project, with their values.")
     variables: bool = switch("--variables", help="The variables that the file uses, with their defaults.")
+    explain: str = value(
+        "--explain",
+        help="Why a value is what it is, such as services.web.environment.DEBUG; of a section, every value in it.",
+        default="",
+        metavar="PATH",
+    )
     no_interpolate: bool = switch("--no-interpolate", help="Leave variables as they are written.")
     no_path_resolution: bool = switch("--no-path-resolution", help="Leave relative paths as they are written.")
     no_env_resolution: bool = switch("--no-env-resolution", help="Leave env_file as it is written.")
@@ -48,7 +54,8 @@ class Request:
 
 def run(session: Session, request: Request) -> int:
     loaded = _load(session, request)
-    text = render(loaded, request)
+    colour = session.console.colour_out and not request.output
+    text = _explained(loaded, request, colour) if request.explain else render(loaded, request)
     if request.quiet:
         return 0
     if request.output:
@@ -107,6 +114,14 @@ def _config(loaded: Loaded, request: Request) -> dict[str, Any]:
     else:
         config = filled_in(loaded, complete=request.format != "json")
     return in_order(chosen(config, request.names)) if request.names else config
+
+
+def _explained(loaded: Loaded, request: Request, colour: bool) -> str:
+    from stackup.cli.explaintext import as_json, as_text
+    from stackup.stackfile.explain import explain
+
+    found = explain(loaded, request.explain)
+    return as_json(found) if request.format == "json" else as_text(found, colour=colour)
 
 
 def filled_in(loaded: Loaded, *, complete: bool = False) -> dict[str, Any]:
