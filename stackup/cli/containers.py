@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stackup.base.clock import now_ns, rfc3339
 from stackup.base.names import LABEL_PREFIX
+from stackup.cli.asking import ask
 from stackup.cli.table import ago, shorten
+
+if TYPE_CHECKING:
+    from stackup.cli.session import Session
 
 HEADER = ("NAME", "IMAGE", "COMMAND", "SERVICE", "CREATED", "STATUS", "PORTS")
 COMMAND_WIDTH = 20
@@ -98,6 +102,22 @@ class Row(NamedTuple):
                 return f"Exited ({code}) {_since(self.finished_ns)} ago"
             case other:
                 return other.capitalize()
+
+
+def read(session: Session) -> list[Row]:
+    """All containers of the project: from its supervisor, or from the records when none runs."""
+    client = session.connect()
+    data: list[dict[str, Any]]
+    if client is not None:
+        data = ask(session, client, "ps", {"all": True})
+    elif session.known():
+        from stackup.engine.status import read_ps
+
+        data = read_ps(session.layout, session.project)
+    else:
+        data = []
+    rows = [Row.from_dict(item) for item in data]
+    return sorted(rows, key=lambda row: (row.service, row.number))
 
 
 def cells(row: Row, *, whole: bool = False) -> tuple[str, ...]:

@@ -52,6 +52,12 @@ def project_name(session: Session) -> str:
     return loaded.stack.name
 
 
+def service_names(session: Session) -> set[str]:
+    """All services of the stack file, those that no active profile selects too. Raises StackFileError."""
+    stack = _load(session, run=False).stack
+    return {*stack.services, *stack.disabled}
+
+
 def load(session: Session, **switches: bool) -> Loaded:
     """Reads the stack file and prints what it warns of. ``switches`` are those of ``stackfile.LoadRequest``."""
     loaded = _load(session, **switches)

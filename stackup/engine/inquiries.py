@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
 import os
 import signal
 from collections.abc import Iterator, Sequence
@@ -170,7 +171,7 @@ class Inquiries:
         known = {item.service for item in containers}
         for service in services:
             if service not in known:
-                raise UsageError(f"cannot show service {service}: project {self._world.project} has no container of it")
+                raise UsageError(f"cannot show logs of service {service}: it has no container")
         return [item for item in containers if not services or item.service in services]
 
     def _one(self, service: str, index: int) -> Container:
@@ -179,10 +180,22 @@ class Inquiries:
         if running:
             return running[0]
         if found:
-            raise ContainerFault(f"cannot execute in service {service}: container {found[0].name} is not running")
-        known = sorted({item.service for item in self._world.containers.values()})
-        hint = f"services with containers: {', '.join(known)}" if known else "nothing runs; try `stackup up -d`"
-        raise UsageError(f"cannot execute in service {service}: it has no such container", hint=hint)
+            raise ContainerFault(
+                f"cannot exec in service {service}: container {found[0].name} is not running",
+                hint=f"start it: stackup up -d {service}",
+            )
+        numbers = [item.definition.number for item in self._world.of_service(service)]
+        if numbers:
+            known = ", ".join(str(number) for number in sorted(numbers))
+            raise UsageError(f"cannot exec in service {service}: it has no container {index}", hint=f"it has: {known}")
+        raise UsageError(f"cannot exec in service {service}: it is not running", hint=self._others(service))
+
+    def _others(self, service: str) -> str:
+        running = sorted({item.service for item in self._world.containers.values() if item.alive})
+        close = difflib.get_close_matches(service, running, 1)
+        if close:
+            return f"did you mean {close[0]}?"
+        return f"running: {', '.join(running)}" if running else f"start it: stackup up -d {service}"
 
 
 async def _left(session: Session) -> None:

@@ -120,6 +120,9 @@ def test_exec_on_a_terminal_is_a_terminal(talker: Scenario) -> None:
 
 def test_exec_of_what_is_not_there(talker: Scenario) -> None:
     talker.exec("web", "no-such-thing").refused("no-such-thing", "PATH")
-    talker.exec("wbe", "sh").refused("wbe")
+    talker.exec("wbe", "sh").refused("cannot exec in service wbe: it is not running", "did you mean web")
+    talker.stackup("exec", "-T", "--index", "7", "web", "sh").refused("no container 7", "it has: 1")
+    for verb in ("logs", "ps", "stop", "restart", "kill"):
+        talker.stackup(verb, "wbe").refused("service wbe: there is no such service", "did you mean web")
     talker.stackup("stop", "web").ok()
     talker.exec("web", "sh").refused("web", "not running")

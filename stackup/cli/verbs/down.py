@@ -25,4 +25,4 @@ def run(session: Session, request: Request) -> int:
         from stackup.cli.verbs.plan import show
 
         return show(session, "down", vars(request))
-    return change(session, "down", request, missing="nothing to remove")
+    return change(session, "down", request, missing="nothing to remove", words="take down")

@@ -9,6 +9,7 @@ from typing import Any
 from stackup.base.errors import HostUnfit
 from stackup.cli.asking import exit_code
 from stackup.cli.client import Client
+from stackup.cli.naming import with_containers
 from stackup.cli.options import argument, switch, value, values
 from stackup.cli.session import Session
 
@@ -37,9 +38,10 @@ def run(session: Session, request: Request) -> int:
     if client is None and session.known():
         client = session.ensure()
     if client is None:
+        with_containers(session, "exec in", (request.service,), ())
         raise HostUnfit(
-            f"cannot exec in service {request.service}: project {session.project} is not running",
-            hint="start it: stackup up -d",
+            f"cannot exec in service {request.service}: it is not running",
+            hint=f"start it: stackup up -d {request.service}",
         )
     tty = not request.no_tty and not request.detach and os.isatty(0) and os.isatty(1)
     args: dict[str, Any] = {

@@ -42,7 +42,7 @@ def run(session: Session, request: Request) -> int:
 
 def _of_project(session: Session, request: Request) -> list[Row] | None:
     """The project's containers; None when this is no project's directory and none was asked for."""
-    from stackup.cli.verbs.ps import read
+    from stackup.cli.containers import read
 
     try:
         rows = read(session)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from stackup.base.errors import UsageError
-from stackup.cli.containers import Row
+from stackup.cli.containers import Row, read
 from stackup.cli.loglines import LogPrinter
 from stackup.cli.moments import moment_ns
+from stackup.cli.naming import with_containers
 from stackup.cli.options import switch, value
 from stackup.cli.session import Session
 from stackup.cli.verbs.common import services
-from stackup.cli.verbs.ps import read
 
 
 def tail_of(text: str) -> int | None:
@@ -52,6 +51,12 @@ def run(session: Session, request: Request) -> int:
         timestamps=request.timestamps,
         eager=request.follow,
     )
+    chosen: tuple[str, ...] = ()
+    if request.services:
+        having = {row.service for row in read(session)}
+        chosen = with_containers(session, "show logs of", request.services, having)
+        if not chosen:
+            return 0
     client = session.connect()
     rows = [] if client is not None else read(session)
     if client is None and request.follow and any(row.alive for row in rows):
@@ -59,7 +64,7 @@ def run(session: Session, request: Request) -> int:
     if client is None:
         return _offline(session, request, printer, rows)
     args: dict[str, Any] = {
-        "services": list(request.services),
+        "services": list(chosen),
         "follow": request.follow,
         "tail": tail_of(request.tail),
         "since_ns": _moment(request.since),
@@ -74,9 +79,6 @@ def _offline(session: Session, request: Request, printer: LogPrinter, rows: list
     """Nobody has to be asked: the files are read here."""
     from stackup.engine.logreader import read_merged
 
-    for service in request.services:
-        if service not in {row.service for row in rows}:
-            raise UsageError(f"cannot show logs of service {service}: the project has no container of it")
     chosen = [row for row in rows if not request.services or row.service in request.services]
     paths = session.layout.project(session.project)
     printer.announce((row.name, row.service) for row in chosen)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from stackup.base.errors import UsageError
-from stackup.cli.asking import ask
-from stackup.cli.containers import HEADER, Row, as_docker_json, cells
+from stackup.cli.containers import HEADER, Row, as_docker_json, cells, read
+from stackup.cli.naming import with_containers
 from stackup.cli.options import switch, value, values
 from stackup.cli.session import Session
 from stackup.cli.table import table
@@ -31,7 +29,7 @@ class Request:
 
 def run(session: Session, request: Request) -> int:
     rows = read(session)
-    _check_services(request, rows)
+    with_containers(session, "list", request.services, {row.service for row in rows})
     chosen = [row for row in rows if _wanted(row, request)]
     out = session.console
     if request.quiet:
@@ -49,29 +47,6 @@ def run(session: Session, request: Request) -> int:
             if row.notice:
                 out.say(f"{row.name}: {row.notice}")
     return 0
-
-
-def read(session: Session) -> list[Row]:
-    """All containers of the project: from its supervisor, or from the records when none runs."""
-    client = session.connect()
-    data: list[dict[str, Any]]
-    if client is not None:
-        data = ask(session, client, "ps", {"all": True})
-    elif session.known():
-        from stackup.engine.status import read_ps
-
-        data = read_ps(session.layout, session.project)
-    else:
-        data = []
-    rows = [Row.from_dict(item) for item in data]
-    return sorted(rows, key=lambda row: (row.service, row.number))
-
-
-def _check_services(request: Request, rows: list[Row]) -> None:
-    known = {row.service for row in rows}
-    for service in request.services:
-        if service not in known:
-            raise UsageError(f"cannot list service {service}: the project has no container of it")
 
 
 def _wanted(row: Row, request: Request) -> bool:

@@ -12,7 +12,7 @@ import struct
 import termios
 import threading
 from array import array
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fcntl import ioctl
 from pathlib import Path
@@ -118,6 +118,21 @@ def says(*events: Event) -> Script:
         link.send(*events)
         if not events or events[-1]["event"] != "done":
             link.send(DONE)
+
+    return script
+
+
+def having(services: Sequence[str], *events: Event) -> Script:
+    """As ``says``, for a project with a running container of each of these services."""
+    rows = [
+        {"id": f"{number:064x}", "name": f"shop-{service}-1", "service": service, "phase": "running"}
+        for number, service in enumerate(services, 1)
+    ]
+    listing = says({"event": "result", "data": rows})
+    saying = says(*events)
+
+    def script(request: Event, link: Link) -> None:
+        (listing if request["verb"] == "ps" else saying)(request, link)
 
     return script
 

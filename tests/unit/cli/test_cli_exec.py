@@ -32,7 +32,7 @@ def layout(tmp_path: Path) -> Layout:
 
 
 def test_not_running(layout: Layout) -> None:
-    with pytest.raises(HostUnfit, match="project shop is not running"):
+    with pytest.raises(HostUnfit, match="cannot exec in service web: it is not running"):
         exec_.run(session(layout), exec_.Request("web", ("ls",)))
 
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from cli_support import says, session, supervisor
+from cli_support import having, session, supervisor
 
 from stackup.base.paths import Layout
 
@@ -49,7 +49,7 @@ def project(tmp_path: Path) -> Path:
 def modules(project: Path, *argv: str) -> set[str]:
     root = str(project.parent / "root")
     environment = {"PATH": os.environ["PATH"], "STACKUP_ROOT": root, "PYTHONPATH": os.pathsep.join(sys.path)}
-    with supervisor(Layout.at(root), says({"event": "result", "data": []})):
+    with supervisor(Layout.at(root), having(["web"])):
         done = subprocess.run(
             [sys.executable, "-c", PROGRAM, *argv],
             cwd=project,

@@ -17,6 +17,7 @@ from cli_support import (
     action,
     err,
     exited,
+    having,
     log,
     out,
     plan,
@@ -361,9 +362,9 @@ def test_dry_run_asks_for_the_verbs_plan_and_ends_with_0(layout: Layout) -> None
 
 def test_logs_sends_what_was_asked(layout: Layout) -> None:
     of = session(layout)
-    with supervisor(layout, says(log("web-1", "hello"))) as fake:
+    with supervisor(layout, having(["web"], log("web-1", "hello"))) as fake:
         assert run(of, "logs", services=("web",), tail="5", since="1700000000") == 0
-    assert fake.requests[0]["args"] == {
+    assert fake.requests[1]["args"] == {
         "services": ["web"],
         "follow": False,
         "tail": 5,
