@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 from stackup.base.errors import Position, StackFileError
@@ -10,6 +11,16 @@ from stackup.base.values import frozen
 from stackup.stackfile.nodes import Node, Source
 
 MAX_PROBLEMS = 100  # beyond this nobody reads; the last one says how many more there are
+
+
+# A place in a stack file as errors name it; the group is what comes behind the section and the key in it.
+_PATH = re.compile(r"\b(?:(?:services|networks|volumes|secrets|configs|models)\.[^\s.:,]+|include)((?:\.[^\s:,.]+)*)")
+
+
+def _counted(match: re.Match[str]) -> str:
+    """``services.web.ports.0`` as a reader writes it: ``services.web.ports[0]``."""
+    start = match.start(1) - match.start()
+    return match[0][:start] + re.sub(r"\.(\d+)(?=\.|\Z)", r"[\1]", match[1])
 
 
 @frozen
@@ -53,6 +64,8 @@ class Problems:
         )
 
     def append(self, error: StackFileError) -> None:
+        error.message = _PATH.sub(_counted, error.message)
+        error.args = (error.message,)
         key = (error.message, error.where)
         if key in self._seen:  # an anchor that is used twice is wrong once
             return
