@@ -87,9 +87,8 @@ def _zstd(file: BinaryIO) -> Iterator[bytes]:
             raise
         if process.wait():
             reason = process.stderr.read(200).decode(errors="replace").strip()
-            raise DamagedLayer(
-                "decompress", CUT_OFF if "premature end" in reason else f"its zstd data is damaged ({reason})"
-            )
+            damaged = f"its zstd data is damaged ({reason.rpartition(' : ')[2]})"
+            raise DamagedLayer("decompress", CUT_OFF if "premature end" in reason else damaged)
 
 
 def decompressed(file: BinaryIO, compression: Compression) -> Iterator[bytes]:
