@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stackup.base.clock import now_ns, rfc3339
@@ -29,11 +30,38 @@ class Port(NamedTuple):
     protocol: str
 
     def __str__(self) -> str:
-        target = f"{self.container_port}/{self.protocol}"
-        if not self.host_port:
-            return target
-        host = f"[{self.host_ip}]" if ":" in self.host_ip else self.host_ip or "0.0.0.0"
-        return f"{host}:{self.host_port}->{target}"
+        return _entry(self, self)
+
+
+def port_list(ports: Iterable[Port]) -> str:
+    """``0.0.0.0:8000-8009->8000-8009/tcp, 0.0.0.0:81->80/tcp``: neighbours that are published under their own numbers
+    are one entry (docker/cli formatter.DisplayablePorts)."""
+    groups: dict[tuple[str, str], list[Port]] = {}
+    folded: list[str] = []
+    single: list[str] = []
+    for port in sorted(ports, key=lambda item: (item.container_port, item.host_ip, item.host_port, item.protocol)):
+        if port.host_port not in (0, port.container_port):
+            single.append(str(port))
+            continue
+        group = groups.setdefault((port.host_ip if port.host_port else "-", port.protocol), [])
+        if group and port.container_port != group[-1].container_port + 1:
+            folded.append(_entry(group[0], group[-1]))
+            group.clear()
+        group.append(port)
+    return ", ".join([*folded, *(_entry(group[0], group[-1]) for group in groups.values()), *single])
+
+
+def _entry(first: Port, last: Port) -> str:
+    """Ports that follow each other, or one."""
+    target = f"{_span(first.container_port, last.container_port)}/{first.protocol}"
+    if not first.host_port:
+        return target
+    host = f"[{first.host_ip}]" if ":" in first.host_ip else first.host_ip or "0.0.0.0"
+    return f"{host}:{_span(first.host_port, last.host_port)}->{target}"
+
+
+def _span(first: int, last: int) -> str:
+    return str(first) if first == last else f"{first}-{last}"
 
 
 class Row(NamedTuple):
@@ -53,6 +81,7 @@ class Row(NamedTuple):
     health: str
     exit_code: int | None
     exit_unknown: bool
+    oom_killed: bool
     ports: tuple[Port, ...]
     networks: tuple[str, ...]
     labels: dict[str, str]
@@ -76,6 +105,7 @@ class Row(NamedTuple):
             health=data.get("health", "none"),
             exit_code=data.get("exit_code"),
             exit_unknown=data.get("exit_unknown", False),
+            oom_killed=data.get("oom_killed", False),
             ports=tuple(Port(**item) for item in data.get("ports", ())),
             networks=tuple(data.get("networks", ())),
             labels=data.get("labels", {}),
@@ -91,15 +121,16 @@ class Row(NamedTuple):
         return DOCKER_STATES.get(self.phase, self.phase)
 
     def status(self) -> str:
-        """``Up 5 minutes (healthy)``, ``Exited (1) 3 hours ago``."""
+        """``Up 5 minutes (healthy)``, ``Exited (1) 3 hours ago``, ``Exited (137) 3 seconds ago, out of memory``."""
         code = "unknown" if self.exit_code is None else str(self.exit_code)
+        why = ", out of memory" if self.oom_killed and self.exit_code != 0 else ""
         match self.phase:
             case "running" | "stopping":
                 return f"Up {_since(self.started_ns)}{HEALTH_TEXT.get(self.health, '')}"
             case "restarting":
-                return f"Restarting ({code}) {_since(self.finished_ns)} ago"
+                return f"Restarting ({code}) {_since(self.finished_ns)} ago{why}"
             case "exited":
-                return f"Exited ({code}) {_since(self.finished_ns)} ago"
+                return f"Exited ({code}) {_since(self.finished_ns)} ago{why}"
             case other:
                 return other.capitalize()
 
@@ -129,7 +160,7 @@ def cells(row: Row, *, whole: bool = False) -> tuple[str, ...]:
         row.service,
         f"{_since(row.created_ns)} ago",
         row.status(),
-        ", ".join(str(port) for port in row.ports),
+        port_list(row.ports),
     )
 
 
@@ -150,7 +181,8 @@ def as_docker_json(row: Row, project: str) -> str:
             "Names": row.name,
             "Notice": row.notice,
             "Networks": ",".join(row.networks),
-            "Ports": ", ".join(str(port) for port in row.ports),
+            "OOMKilled": row.oom_killed,
+            "Ports": port_list(row.ports),
             "Project": project,
             "Publishers": [
                 {

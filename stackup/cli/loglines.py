@@ -48,9 +48,10 @@ class LogPrinter:
         self._write(event["stream"], f"{self._prefix(event['name'], event['stream'])}{text}\n")
 
     def exited(self, event: dict[str, Any]) -> None:
-        """``web-1 exited with code 0``"""
+        """``web-1 exited with code 0``, and why, and what comes of it."""
         name = self.short(event["name"])
         code = "an unknown code" if event["code"] is None else f"code {event['code']}"
+        code += ", out of memory" if event.get("oom") and event["code"] != 0 else ""
         again = " (restarting)" if event.get("restarting") else ""
         colour = self._colour_of(name)
         head = paint(name, colour) if self._coloured("stdout") else name

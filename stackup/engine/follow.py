@@ -28,6 +28,7 @@ class Ending:
     service: str
     code: int | None
     restarting: bool
+    out_of_memory: bool
 
     def event(self) -> dict[str, Any]:
         return {
@@ -36,6 +37,7 @@ class Ending:
             "service": self.service,
             "code": self.code,
             "restarting": self.restarting,
+            "oom": self.out_of_memory,
         }
 
 
@@ -103,9 +105,11 @@ class Follower:
     def ended(self, container: Container, *, restarting: bool) -> None:
         if container.id in self._readers:
             self._dirty.add(container.id)
-            self._endings.append(
-                Ending(container.id, container.short_name, container.service, container.state.exit_code, restarting)
+            state = container.state
+            ending = Ending(
+                container.id, container.short_name, container.service, state.exit_code, restarting, state.oom_killed
             )
+            self._endings.append(ending)
             self._wake.set()
 
     async def wait(self) -> None:

@@ -80,9 +80,12 @@ def _offline_row(record: ContainerRecord, exit_file: Path) -> dict[str, Any]:
     state = record.state
     if state.phase not in RAN or (state.boot_id == boot_id() and start_time_of(state.pid) == state.start_time):
         return data
-    code = _written_exit(exit_file, state.incarnation) if state.boot_id == boot_id() else None
-    notice = "" if state.boot_id == boot_id() else "the machine was restarted"
-    data.update(phase="exited", exit_code=code, exit_unknown=code is None, health="none", notice=notice)
+    here = state.boot_id == boot_id()
+    code, oom_killed = _written_exit(exit_file, state.incarnation) if here else (None, False)
+    notice = "" if here else "the machine was restarted"
+    data.update(
+        phase="exited", exit_code=code, exit_unknown=code is None, oom_killed=oom_killed, health="none", notice=notice
+    )
     return data
 
 
@@ -96,10 +99,10 @@ def start_time_of(pid: int) -> int:
     return -1 if fields[0] in "ZX" else int(fields[19])
 
 
-def _written_exit(path: Path, incarnation: int) -> int | None:
-    """The exit code that the launcher left on disk for this incarnation."""
+def _written_exit(path: Path, incarnation: int) -> tuple[int | None, bool]:
+    """What the launcher left on disk for this incarnation: the exit code, and whether memory ran out."""
     try:
         data = json.loads(path.read_bytes())
     except (OSError, ValueError):
-        return None
-    return data["status"] if data.get("incarnation") == incarnation else None
+        return None, False
+    return (data["status"], data["oom"]) if data.get("incarnation") == incarnation else (None, False)

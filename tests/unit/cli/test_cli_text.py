@@ -113,6 +113,13 @@ def row(**more: object) -> Row:
         ({"phase": "exited", "exit_unknown": True}, "Exited (unknown) 5 seconds ago"),
         ({"phase": "restarting", "exit_code": 1}, "Restarting (1) 5 seconds ago"),
         ({"phase": "created"}, "Created"),
+        ({"phase": "exited", "exit_code": 137, "oom_killed": True}, "Exited (137) 5 seconds ago, out of memory"),
+        ({"phase": "exited", "exit_code": 0, "oom_killed": True}, "Exited (0) 5 seconds ago"),
+        (
+            {"phase": "restarting", "exit_code": 137, "oom_killed": True},
+            "Restarting (137) 5 seconds ago, out of memory",
+        ),
+        ({"oom_killed": True}, "Up About a minute"),
     ],
 )
 def test_status(more: dict[str, object], words: str) -> None:
@@ -137,9 +144,36 @@ def test_ports() -> None:
     assert str(Port("", 0, 53, "udp")) == "53/udp"
 
 
+def ports(*numbers: int, host: int = 0, ip: str = "", protocol: str = "tcp") -> list[Port]:
+    """Published under the same numbers, or all from ``host`` on; a negative ``host`` publishes none."""
+    return [
+        Port(ip, 0 if host < 0 else (host + index if host else number), number, protocol)
+        for index, number in enumerate(numbers)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([], ""),
+        (ports(*range(8000, 8010)), "0.0.0.0:8000-8009->8000-8009/tcp"),
+        (ports(8002, 8000, 8001, 8005), "0.0.0.0:8000-8002->8000-8002/tcp, 0.0.0.0:8005->8005/tcp"),
+        (ports(80, 81, host=-1), "80-81/tcp"),
+        (ports(80, 81, host=-1) + ports(80, protocol="udp", host=-1), "80-81/tcp, 80/udp"),
+        (ports(80, 81) + ports(80, 81, ip="::"), "0.0.0.0:80-81->80-81/tcp, [::]:80-81->80-81/tcp"),
+        (ports(80, 81) + ports(82, host=-1), "0.0.0.0:80-81->80-81/tcp, 82/tcp"),
+        (ports(80, 81, host=8080), "0.0.0.0:8080->80/tcp, 0.0.0.0:8081->81/tcp"),  # as docker: only equal numbers
+    ],
+)
+def test_ports_that_follow_each_other_are_one_entry(given: list[Port], expected: str) -> None:
+    assert containers.port_list(given) == expected
+
+
 def test_json_has_dockers_keys() -> None:
     data = json.loads(containers.as_docker_json(row(), "shop"))
     assert (data["Name"], data["State"], data["Project"], data["Publishers"]) == ("shop-web-1", "running", "shop", [])
+    assert data["OOMKilled"] is False
+    assert json.loads(containers.as_docker_json(row(oom_killed=True), "shop"))["OOMKilled"] is True
 
 
 def printed(printer: LogPrinter) -> tuple[str, str]:
@@ -154,8 +188,11 @@ def test_log_lines_are_prefixed_and_padded() -> None:
     printer.line(log("longer-1", "oops", "stderr"))
     printer.exited(exited("web-1", 3))
     printer.exited(exited("web-1", None, restarting=True))
+    printer.exited({**exited("web-1", 137), "oom": True})
+    printer.exited({**exited("web-1", 0), "oom": True})
     assert printed(printer) == (
-        "web-1     | hello\nweb-1 exited with code 3\nweb-1 exited with an unknown code (restarting)\n",
+        "web-1     | hello\nweb-1 exited with code 3\nweb-1 exited with an unknown code (restarting)\n"
+        "web-1 exited with code 137, out of memory\nweb-1 exited with code 0\n",
         "longer-1  | oops\n",
     )
 
