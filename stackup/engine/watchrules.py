@@ -39,11 +39,13 @@ def restart_policy(service: Service) -> RestartPolicy:
     if backoff is not None:
         policy = replace(
             policy,
-            delay=backoff.initial,
+            delay=backoff.delay,
             factor=backoff.factor,
-            max_delay=backoff.max,
-            window=backoff.reset_after,
+            max_delay=max(backoff.delay, backoff.maximum),
+            window=backoff.window,
         )
+    if service.stackup.success_exit_codes:
+        policy = replace(policy, success_codes=tuple(sorted({0, *service.stackup.success_exit_codes})))
     return policy
 
 

@@ -35,12 +35,19 @@ class LogProbe(Strict):
     times: int = Field(default=1, ge=1)
 
 
+class FileProbe(Strict):
+    """Ready when the path exists in the container's root."""
+
+    path: str
+
+
 class Ready(Strict):
-    """Readiness without a probe program in the image. Exactly one of tcp, http, log, exec."""
+    """Readiness without a probe program in the image. Exactly one of tcp, http, log, file, exec."""
 
     tcp: TcpProbe | None = None
     http: HttpProbe | None = None
     log: LogProbe | None = None
+    file: FileProbe | None = None
     exec: tuple[str, ...] | None = Field(default=None, description="Runs in the container; exit code 0 is ready")
     interval: Seconds = Field(default=1.0, gt=0)
     timeout: Seconds = Field(default=5.0, gt=0)
@@ -49,21 +56,22 @@ class Ready(Strict):
 
 
 class Backoff(Strict):
-    """Delays between restarts, seconds: initial, times factor each time, at most max; reset after that long a run."""
+    """Pauses between restarts: delay, times factor each time, at most maximum; anew after a run as long as window."""
 
-    initial: Seconds = Field(default=0.1, gt=0)
+    delay: Seconds = Field(default=0.1, ge=0)
     factor: float = Field(default=2.0, ge=1)
-    max: Seconds = Field(default=60.0, gt=0)
-    reset_after: Seconds = Field(default=10.0, ge=0)
+    maximum: Seconds = Field(default=60.0, ge=0)
+    window: Seconds = Field(default=10.0, ge=0)
 
 
 class Schedule(Strict):
-    """Runs the service at times instead of always."""
+    """Runs the service at times instead of always. Exactly one of cron and every."""
 
     cron: str | None = Field(default=None, description="Five fields, or @hourly, @daily, @weekly, @monthly, @yearly")
     every: Seconds | None = Field(default=None, gt=0)
     timezone: str = "UTC"
     overlap: Literal["skip", "wait", "kill"] = "skip"
+    history: int = Field(default=10, ge=0, description="Finished runs to keep")
 
 
 class ServiceExtras(Strict):
@@ -74,10 +82,11 @@ class ServiceExtras(Strict):
         default=(), description="Restart a running container also in these states"
     )
     backoff: Backoff | None = None
+    success_exit_codes: tuple[int, ...] = Field(default=(), description="Success beside 0")
     schedule: Schedule | None = None
 
 
 class StackExtras(Strict):
     """``x-stackup`` at the top of a file."""
 
-    allow: tuple[str, ...] = Field(default=(), description="Attributes to go on without although refused by default")
+    allow: tuple[str, ...] = Field(default=(), description="What stackup refuses unless it is allowed here")

@@ -23,6 +23,7 @@ from stackup.model.deploy import (
 )
 from stackup.model.extras import (
     Backoff,
+    FileProbe,
     HttpProbe,
     LogProbe,
     Ready,
@@ -75,6 +76,7 @@ __all__ = [
     "Endpoint",
     "EnvFile",
     "FileGrant",
+    "FileProbe",
     "GenericResource",
     "Healthcheck",
     "Hook",

@@ -488,5 +488,5 @@ overlap | When it is time and the last run is not over: skip this time, wait for
 history | Finished runs to keep. | 10 | 50
 
 [x-stackup]
-allow | Attributes to go on without although stackup refuses to by default. | | [userns_mode]
+allow | What stackup refuses unless it is allowed here: mounts of docker.sock. | | [docker.sock]
 """

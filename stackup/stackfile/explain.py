@@ -6,6 +6,7 @@ them with what only rereading a file can tell (``routes``). It prints nothing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,7 @@ class Explanation:
 
 def explain(loaded: Loaded, path: str) -> list[Explanation]:
     """One explanation for each single value at or below ``path``. Raises UsageError for a path that leads nowhere."""
+    path = re.sub(r"\[(\d+)\]", r".\1", path)  # ports[0], as errors write it
     explainer = _Explainer(loaded)
     if path == "name":
         return [explainer.project_name()]

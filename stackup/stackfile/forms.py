@@ -22,10 +22,10 @@ class Reader:
     """What reading needs besides the value.
 
     ``lenient``: variables were left in place, so texts are not judged. ``inherit`` gives names that stand without a
-    value (``environment: [TERM]``) the caller's one; None leaves them open.
+    value (``environment: [TERM]``) the caller's one; None leaves them open. ``final``: all files have been merged.
     """
 
-    __slots__ = ("home", "inherit", "lenient", "problems", "resolve_paths")
+    __slots__ = ("final", "home", "inherit", "lenient", "problems", "resolve_paths")
 
     def __init__(
         self,
@@ -35,7 +35,9 @@ class Reader:
         resolve_paths: bool = True,
         lenient: bool = False,
         inherit: Callable[[str], str | None] | None = None,
+        final: bool = False,
     ) -> None:
+        self.final = final
         self.problems = problems
         self.home = home
         self.resolve_paths = resolve_paths
@@ -378,7 +380,7 @@ class Record(Form):
         for key, child in value.items():
             form = fields.get(key)
             if form is None:
-                if self.open and key.startswith("x-"):
+                if self.open and key.startswith("x-") and key != "x-stackup":
                     result[key] = child
                 else:
                     self.unknown(key, child, path, reader)
@@ -393,6 +395,8 @@ class Record(Form):
 
     def unknown(self, key: str, child: Node, path: str, reader: Reader) -> None:
         hint = self.hints.get(key) or did_you_mean(key, self.fields)
+        if key == "x-stackup":
+            hint = "x-stackup stands at the top of a file or in a service"
         place = f"{path}.{key}" if path else key
         reader.refuse(child, place, f"{self.noun} has no such attribute", hint, at_key=True)
 

@@ -84,6 +84,7 @@ class _Load:
         profiles = self.profiles()
         enabled, disabled = select(tree, profiles)
         tree = self.complete(tree, enabled, disabled)
+        self.check_extras(tree)
         self.problems.settle()
         return self.answer(tree, enabled, disabled, found, name, profiles)
 
@@ -198,6 +199,14 @@ class _Load:
             profiles=profiles,
             links=self.links,
         )
+
+    def check_extras(self, tree: Node) -> None:
+        """What ``x-stackup`` must be once all files have been merged."""
+        reader = Reader(self.problems, self.home, lenient=not self.request.interpolate, final=True)
+        for key, service in children(tree.get("services")).items():
+            own = service.get("x-stackup")
+            if own is not None:
+                SERVICE_EXTRAS.read(own, f"services.{key}.x-stackup", reader)
 
     def extras(self, tree: Node, data: dict[str, Any]) -> None:
         """``x-stackup`` in typed form beside the written one."""

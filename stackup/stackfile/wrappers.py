@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from stackup.stackfile.forms import Form, Reader, Record, replacing
-from stackup.stackfile.nodes import Node
+from stackup.stackfile.nodes import OVERRIDE, RESET, Node
 
 
 class Short(Form):
@@ -63,7 +63,42 @@ class Typed(Form):
         return node if self.record.read(node, path, reader) is not None else None
 
     def merge(self, base: Node, over: Node) -> Node:
-        return self.record.merge(base, over) if type(base.value) is type(over.value) is dict else replacing(base, over)
+        return _merged(self.record, base, over)
+
+
+def _merged(form: Form, base: Node, over: Node) -> Node:
+    """Values as they are written: mappings merge key by key, everything else replaces; so does another kind."""
+    form = form.long if isinstance(form, Short) else form.record if isinstance(form, Probe) else form
+    if over.tag == OVERRIDE or not isinstance(form, Record) or not type(base.value) is type(over.value) is dict:
+        return replacing(base, over)
+    kinds = form.kinds if isinstance(form, OneOf) and any(name in over.value for name in form.kinds) else ()
+    result = {name: child for name, child in base.value.items() if name not in kinds or name in over.value}
+    for name, child in over.value.items():
+        if child.tag == RESET:
+            result.pop(name, None)
+        elif name in result and name in form.fields:
+            result[name] = _merged(form.fields[name], result[name], child)
+        else:
+            result[name] = child
+    return over.with_value(result)
+
+
+class OneOf(Record):
+    """A record of which exactly one of ``kinds`` must be given, once all files have been merged."""
+
+    def __init__(self, noun: str, kinds: tuple[str, ...], fields: Mapping[str, Form]) -> None:
+        super().__init__(noun, fields, open=False)
+        self.kinds = kinds
+
+    def read(self, node: Node, path: str, reader: Reader) -> Node | None:
+        item = super().read(node, path, reader)
+        if item is None or not reader.final or type(node.value) is not dict:
+            return item
+        kinds = [name for name in self.kinds if name in node.value]
+        if len(kinds) != 1:
+            said = f"it has {' and '.join(kinds)}" if kinds else "it has none"
+            reader.refuse(node, path, f"exactly one of {', '.join(self.kinds)} must be given; {said}")
+        return item
 
 
 class Probe(Form):
@@ -77,7 +112,7 @@ class Probe(Form):
     def read(self, node: Node, path: str, reader: Reader) -> Node | None:
         if type(node.value) is dict:
             item = self.record.read(node, path, reader)
-            if item is not None and self.field not in item.value and self.record.required:
+            if item is not None and self.field not in node.value and self.record.required and reader.final:
                 reader.refuse(node, path, f"{self.field} must be given")
             return item
         value = self.record.fields[self.field].read(node, path, reader)

@@ -76,7 +76,7 @@ PATHS = [
     "services.web.environment",
     "services.web.image",
     "services.web.command",
-    "services.web.command.1",
+    "services.web.command[1]",
     "services.web.ports",
     "services.web.labels",
     "services.web.mem_limit",

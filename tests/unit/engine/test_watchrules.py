@@ -38,9 +38,10 @@ def test_deploy_beats_restart_and_its_delay_is_constant() -> None:
 
 
 def test_backoff_of_our_own() -> None:
-    extras = {"backoff": {"initial": 1.0, "factor": 3.0, "max": 9.0, "reset_after": 5.0}}
+    extras = {"backoff": {"delay": 1.0, "factor": 3.0, "maximum": 9.0, "window": 5.0}, "success_exit_codes": (143,)}
     policy = restart_policy(service(restart="always", stackup=extras))
     assert (policy.delay, policy.factor, policy.max_delay, policy.window) == (1.0, 3.0, 9.0, 5.0)
+    assert policy.success_codes == (0, 143)
 
 
 def test_the_probe_is_a_command() -> None:

@@ -198,7 +198,7 @@ def test_typed_extension(tmp_path: Path) -> None:
             x-stackup:
               ready: {http: {port: 80, path: /up}, interval: 500ms}
               restart_when: unhealthy
-              backoff: {initial: 1s, max: 1m}
+              backoff: {delay: 1s, maximum: 1m}
             x-other: {k: [1]}
         """
     service = load_text(tmp_path, text).stack.services["web"]
