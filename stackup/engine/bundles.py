@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import Any
 
 from stackup.base.errors import ContainerFault
@@ -49,7 +48,6 @@ def write_incarnation(world: World, container: Container, incarnation: int) -> N
     lowers = tuple(item.lowers for item in overlays)
     prepare(overlays, checked=lowers in world.fit)
     world.fit.add(lowers)
-    os.makedirs(paths.run, exist_ok=True)
     launch = Launch(
         container_id=definition.id,
         incarnation=incarnation,
@@ -81,7 +79,7 @@ def _write_hosts(world: World, container: Container) -> None:
         extra=definition.naming.extra_hosts,
         gateway=world.desk.gateway(container),
     )
-    write_shared(world.container_paths(container.id).state / "hosts", text)
+    write_shared(f"{world.container_paths(container.id).state}/hosts", text)
 
 
 def _with_shared_namespaces(world: World, container: Container, config: dict[str, Any]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ class LogWriter:
     """One stream of one container: FIFO -> ``NAME.log`` + ``NAME.idx``. ``on_data`` is called after each move."""
 
     def __init__(
-        self, fifo: Path, directory: Path, stream: str, on_data: Callable[[], None], *, source: int = -1
+        self, fifo: Path | str, directory: Path, stream: str, on_data: Callable[[], None], *, source: int = -1
     ) -> None:
         """``directory`` exists; the files are made when there is something to keep. ``source``: read this descriptor
         (a console) instead of ``fifo``, and own it."""
@@ -41,7 +41,7 @@ class LogWriter:
         self._directory = directory
         self._log = self._index = -1
         self._offset = self._index_size = 0
-        if os.path.exists(directory / f"{stream}.log"):
+        if os.path.exists(f"{directory}/{stream}.log"):
             self._open_files()  # a predecessor's: what it did not note is noted now
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._source, self._readable)

@@ -65,11 +65,11 @@ def write_etc_files(directory: Path, service: Service, definition: Definition) -
     files = {"hosts": hosts, "hostname": f"{definition.hostname}\n", "resolv.conf": resolv}
     for name, text in files.items():
         if name != "hosts" or not own:
-            write_shared(directory / name, text)
-    return EtcFiles(*(str(directory / name) for name in files))
+            write_shared(f"{directory}/{name}", text)
+    return EtcFiles(*(f"{directory}/{name}" for name in files))
 
 
-def write_shared(path: Path, text: str) -> None:
+def write_shared(path: str, text: str) -> None:
     """In place, since the file may be bound into a running container; readable for every user in there."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
     try:

@@ -11,7 +11,6 @@ import os
 import socket
 from collections.abc import Mapping
 from dataclasses import asdict
-from ipaddress import ip_interface
 from typing import Any
 
 from stackup.base import log
@@ -131,7 +130,7 @@ class NetworkDesk:
     def _register(self, container: Container, attachments: tuple[Attachment, ...]) -> None:
         for item in attachments:
             names = dict.fromkeys((container.name, container.service, *item.aliases, container.id[:12]))
-            addresses = tuple(str(ip_interface(address).ip) for address in item.addresses)
+            addresses = tuple(map(_bare, item.addresses))
             self._dns.register(Endpoint(container.id, item.network_id, tuple(names), addresses))
 
     def veths(self, container: Container) -> tuple[Veth, ...]:
@@ -153,7 +152,7 @@ class NetworkDesk:
     def addresses(self, container: Container) -> tuple[str, ...]:
         """Its addresses without prefix lengths, in the order of its interfaces."""
         found = self._attachments.get(container.id, ())
-        return tuple(str(ip_interface(address).ip) for item in found for address in item.addresses)
+        return tuple(_bare(address) for item in found for address in item.addresses)
 
     def gateway(self, container: Container) -> str:
         """The host as the container sees it; what ``host-gateway`` stands for."""
@@ -302,3 +301,8 @@ def _bound(port: PortRecord, number: int) -> PortRecord:
 
 def _port_name(container_id: str, number: int, host_port: int, family: int) -> str:
     return f"{PORT_PREFIX}/{container_id}/{number}/{host_port}/{family}"
+
+
+def _bare(address: str) -> str:
+    """Without its prefix length."""
+    return address.partition("/")[0]

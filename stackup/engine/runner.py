@@ -91,15 +91,15 @@ class Runner:
 
     def _open_output(self, container: Container) -> None:
         paths = self._world.container_paths(container.id)
-        paths.run.mkdir(parents=True, exist_ok=True)
+        os.makedirs(paths.run, exist_ok=True)
         kept = {writer.stream for writer in container.writers}  # still busy with what the incarnation before has said
         for writer in container.writers:
             writer.go_on()
         for stream in STREAMS:
             if stream in kept:
                 continue
-            fifo = paths.fifo(stream)
-            if not fifo.exists():
+            fifo = f"{paths.run}/{stream}"
+            with suppress(FileExistsError):
                 os.mkfifo(fifo, 0o600)
             container.writers.append(LogWriter(fifo, paths.state, stream, lambda: self._world.output(container.id)))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from stackup.base.errors import HostUnfit, ImageError
@@ -46,26 +47,24 @@ class Image:
         for tree in self.trees:
             # The kernel refuses a layer that is there twice; the upper one of two equal layers hides the lower anyway.
             layers = dict.fromkeys(layer.path for layer in reversed(self.layers))
-            parts = [str(path) for layer in layers if (path := _part(layer, tree.target))]
+            parts = [path for layer in layers if (path := _part(layer, tree.target))]
             lowers = (*parts, *tree.lowers) or (self.empty,)
-            base = writable / tree.slug if writable else None
-            upper, work = (str(base / "upper"), str(base / "work")) if base else ("", "")
+            upper, work = (f"{writable}/{tree.slug}/{name}" if writable else "" for name in ("upper", "work"))
             found.append(Overlay(tree.target, lowers, upper, work))
         return tuple(found)
 
 
-def _part(layer: Path, target: str) -> Path | None:
-    """The part of a layer that belongs at ``target``. A link on the way counts as absent: it must not lead outside."""
-    path = layer
-    for name in target.strip("/").split("/"):
-        if not name:
-            break
-        path = path / name
+def _part(layer: Path, target: str) -> str:
+    """The part of a layer that belongs at ``target``, or "". A link on the way counts as absent: it must not lead
+    outside."""
+    path = str(layer)
+    for name in filter(None, target.split("/")):
+        path = f"{path}/{name}"
         try:
             if not stat.S_ISDIR(os.lstat(path).st_mode):
-                return None
+                return ""
         except (FileNotFoundError, NotADirectoryError):
-            return None
+            return ""
     return path
 
 
@@ -113,14 +112,16 @@ def _check_inside(overlay: Overlay) -> None:
 
 
 def _prepare_upper(overlay: Overlay) -> None:
-    upper, work = Path(overlay.upper), Path(overlay.work)
-    if not upper.is_dir():
+    try:
+        os.mkdir(overlay.upper)
+    except FileExistsError:
+        if os.path.exists(f"{overlay.work}/work/incompat"):  # left by a mount with the option volatile: refused again
+            shutil.rmtree(overlay.work)
+    else:
         # The merged root shows the upper's own attributes, so they must be those of what it covers.
         lower_stat = os.stat(overlay.lowers[0])
-        upper.mkdir()
         if os.geteuid() == 0:
-            os.chown(upper, lower_stat.st_uid, lower_stat.st_gid)
-        os.chmod(upper, stat.S_IMODE(lower_stat.st_mode))
-    if (work / "work" / "incompat").exists():  # left by a mount with the option volatile; the kernel refuses it
-        shutil.rmtree(work)
-    work.mkdir(exist_ok=True)
+            os.chown(overlay.upper, lower_stat.st_uid, lower_stat.st_gid)
+        os.chmod(overlay.upper, stat.S_IMODE(lower_stat.st_mode))
+    with suppress(FileExistsError):
+        os.mkdir(overlay.work)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Iterator
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from socket import inet_aton
+from socket import inet_aton, inet_ntoa
 
 Network = IPv4Network | IPv6Network
 Pool = tuple[str, int]
@@ -46,18 +47,25 @@ def choose_address(subnet: str, used: Collection[str], *, ip_range: str = "", la
 
     ``used`` holds the gateway and everything reserved too. None when the range is full.
     """
-    whole = IPv4Network(subnet)
-    inside = IPv4Network(ip_range) if ip_range else whole
-    edges = {whole.network_address, whole.broadcast_address} if whole.prefixlen < 31 else set()
     # inet_aton, not IPv4Address: this is asked for every container with the addresses of all others
-    taken = {int.from_bytes(inet_aton(item), "big") for item in used} | {int(item) for item in edges}
-    low, size = int(inside.network_address), inside.num_addresses
-    start = int(IPv4Address(last)) + 1 - low if last and IPv4Address(last) in inside else 0
+    low, size, edges = _bounds(subnet, ip_range)
+    taken = {int.from_bytes(inet_aton(item), "big") for item in used}.union(edges)
+    after = int.from_bytes(inet_aton(last), "big") + 1 - low if last else 0
+    start = after if 0 < after <= size else 0
     for step in range(min(size, len(taken) + 1)):
         number = low + (start + step) % size
         if number not in taken:
-            return str(IPv4Address(number))
+            return inet_ntoa(number.to_bytes(4, "big"))
     return None
+
+
+@lru_cache(maxsize=64)
+def _bounds(subnet: str, ip_range: str) -> tuple[int, int, frozenset[int]]:
+    """Lowest address and number of addresses to choose from, and the two that no host may have."""
+    whole = IPv4Network(subnet)
+    inside = IPv4Network(ip_range) if ip_range else whole
+    edges = frozenset((int(whole.network_address), int(whole.broadcast_address)) if whole.prefixlen < 31 else ())
+    return int(inside.network_address), inside.num_addresses, edges
 
 
 def mirrored(subnet6: str, address: str, subnet: str) -> str:
@@ -71,7 +79,7 @@ def mac_of(address: str) -> str:
 
     Whoever gets an address next answers with the same MAC, so no neighbour's ARP entry is ever wrong.
     """
-    parts = IPv4Address(address).packed if ":" not in address else IPv6Address(address).packed[-4:]
+    parts = inet_aton(address) if ":" not in address else IPv6Address(address).packed[-4:]
     return ":".join(f"{byte:02x}" for byte in (0x02, 0x42, *parts))
 
 

@@ -50,10 +50,10 @@ class Places:
         number = self._lease(state, book, container_id, wanted, names_known)
         addresses = []
         if state.subnet:
-            addresses.append(f"{number}/{ip_network(state.subnet).prefixlen}")
+            addresses.append(f"{number}/{state.subnet.rpartition('/')[2]}")
         if state.subnet6:
             address6 = self._address6(state, number, wanted)
-            addresses.append(f"{address6}/{ip_network(state.subnet6).prefixlen}")
+            addresses.append(f"{address6}/{state.subnet6.rpartition('/')[2]}")
         routed = default_route and not state.internal
         attachment = Attachment(
             container_id=container_id,

@@ -59,6 +59,14 @@ class Book:
     addresses: dict[str, Lease] = field(default_factory=dict)
     last: str = ""
 
+    def note(self, line: str) -> None:
+        words = line.split(" ")
+        if len(words) == 5 and words[0] in "+=":
+            self.addresses[words[1]] = Lease(words[2], words[3], tuple(filter(None, words[4].split(","))))
+            self.last = words[1] if words[0] == "+" else self.last
+        elif len(words) == 2 and words[0] == "-":
+            self.addresses.pop(words[1], None)
+
     def of(self, container_id: str) -> str:
         return next((item for item, lease in self.addresses.items() if lease.container_id == container_id), "")
 
@@ -73,22 +81,25 @@ class Books:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._journals: dict[str, _Journal] = {}
 
     def read(self, bridge: str) -> Book | None:
         """None when there is no file, or none that can be read."""
+        path = str(self.path(bridge))
+        known = self._journals.get(bridge)
         try:
-            head, *lines = self.path(bridge).read_text().split("\n")
-            book = Book(json.loads(head))
+            if known is None or not known.is_at(path):
+                self._forget(bridge)
+                known = self._journals[bridge] = _Journal(path)
+            return known.read_on()
         except (FileNotFoundError, ValueError):
+            self._forget(bridge)
             return None
-        for line in lines[:-1]:
-            words = line.split(" ")
-            if len(words) == 5 and words[0] in "+=":
-                book.addresses[words[1]] = Lease(words[2], words[3], tuple(filter(None, words[4].split(","))))
-                book.last = words[1] if words[0] == "+" else book.last
-            elif len(words) == 2 and words[0] == "-":
-                book.addresses.pop(words[1], None)
-        return book
+
+    def _forget(self, bridge: str) -> None:
+        known = self._journals.pop(bridge, None)
+        if known is not None:
+            known.close()
 
     def write(self, bridge: str, book: Book) -> None:
         """The whole file anew."""
@@ -103,6 +114,7 @@ class Books:
         self._append(bridge, f"- {address}")
 
     def drop(self, bridge: str) -> None:
+        self._forget(bridge)
         self.path(bridge).unlink(missing_ok=True)
 
     def bridges(self) -> list[str]:
@@ -122,6 +134,34 @@ class Books:
 
     def path(self, bridge: str) -> Path:
         return self._directory / f"{bridge}{_SUFFIX}"
+
+
+class _Journal:
+    """One lease file, held open (so that no other file can get its inode) and read on where somebody appended."""
+
+    def __init__(self, path: str) -> None:
+        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._inode = os.fstat(self._fd).st_ino
+        self._read = 0
+        self._book: Book | None = None
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+    def is_at(self, path: str) -> bool:
+        return os.stat(path).st_ino == self._inode
+
+    def read_on(self) -> Book:
+        """Raises ValueError when there is no network in its first line."""
+        new = os.pread(self._fd, os.fstat(self._fd).st_size - self._read, self._read)
+        whole = new[: new.rfind(b"\n") + 1]
+        self._read += len(whole)
+        lines = whole.decode().split("\n")[:-1]
+        if self._book is None:
+            self._book = Book(json.loads(lines.pop(0) if lines else ""))
+        for line in lines:
+            self._book.note(line)
+        return self._book
 
 
 def _line(address: str, lease: Lease, *, asked: bool) -> str:

@@ -7,14 +7,17 @@ default is left out unless the metadata says ``{"always": True}``.
 from __future__ import annotations
 
 import types
+from collections.abc import Callable
 from dataclasses import MISSING, Field, fields, is_dataclass
+from functools import cache, lru_cache
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 
 
 def encode(value: Any) -> Any:
-    """``value`` (a dataclass, tuple, dict or scalar) as lists, dicts and scalars."""
+    """``value`` (a dataclass, tuple, dict or scalar) as lists, dicts and scalars; equal parts may be one and the same
+    object, so nothing in it may be changed in place."""
     kind = type(value)
     if kind in _SCALARS:
         return value
@@ -22,14 +25,28 @@ def encode(value: Any) -> Any:
         return [item if type(item) in _SCALARS else encode(item) for item in value]
     if kind is dict:
         return {key: encode(item) for key, item in value.items()}
-    if not is_dataclass(value):
+    if not is_dataclass(kind):
         raise TypeError(f"{kind.__name__} has no place in an OCI document")
+    return _encode_shared(value) if _is_plain(kind) else _encode_fields(value)
+
+
+def _encode_fields(value: Any) -> dict[str, Any]:
     found = {}
-    for attribute, name, always, default in _shape(kind):
+    for attribute, name, always, default in _shape(type(value)):
         item = getattr(value, attribute)
         if always or item != default:
-            found[name] = encode(item)
+            found[name] = item if type(item) in _SCALARS else encode(item)
     return found
+
+
+# Most of what is in a container's configuration (default mounts, capabilities, device rules) is in that of all others.
+_encode_shared: Callable[[Any], dict[str, Any]] = lru_cache(maxsize=4096)(_encode_fields)
+
+
+@cache
+def _is_plain(cls: Any) -> bool:
+    """Whether values of ``cls`` can be looked up: there is nothing in them that may change, nor other documents."""
+    return all(item.type in _PLAIN for item in fields(cls))
 
 
 def decode(cls: type[T], data: Any, where: str = "") -> T:
@@ -59,6 +76,7 @@ def _default(item: Field[Any]) -> Any:
     return item.default_factory() if item.default_factory is not MISSING else item.default
 
 
+_PLAIN = frozenset(text + more for text in ("str", "int", "bool", "tuple[str, ...]") for more in ("", " | None"))
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 _SHAPES: dict[type, tuple[tuple[str, str, bool, Any], ...]] = {}
 

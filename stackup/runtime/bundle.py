@@ -17,6 +17,8 @@ from stackup.oci.runtime import Spec
 CONFIG = "config.json"
 LAUNCH = "launch.json"
 
+_compact = json.JSONEncoder(separators=(",", ":")).encode
+
 
 @frozen
 class Veth:
@@ -71,14 +73,14 @@ def write_bundle(bundle_dir: Path, spec: Spec, launch: Launch) -> None:
 
 def write_config(bundle_dir: Path, config: dict[str, Any]) -> None:
     """config.json from its JSON form. (Only runtimes that mount nothing themselves need a ``rootfs`` beside it.)"""
-    write_atomic(bundle_dir / CONFIG, json.dumps(config, separators=(",", ":")), mode=0o600)
+    write_atomic(f"{bundle_dir}/{CONFIG}", _compact(config), mode=0o600)
 
 
 def write_launch(bundle_dir: Path, launch: Launch) -> None:
     data = as_mapping(launch)
     data["overlays"] = [as_mapping(item) for item in launch.overlays]
     data["veths"] = [as_mapping(item) for item in launch.veths]
-    write_atomic(bundle_dir / LAUNCH, json.dumps(data, separators=(",", ":")), mode=0o600)
+    write_atomic(f"{bundle_dir}/{LAUNCH}", _compact(data), mode=0o600)
 
 
 def read_bundle(bundle_dir: Path) -> tuple[Spec, Launch]:
