@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from stackup.base.errors import Bug, ContainerFault, ImageError, StackupError
 from stackup.engine.apply import Emit
 from stackup.engine.blame import culprits, killed_by_limit
-from stackup.engine.container import Container, exit_text
+from stackup.engine.conditions import wait_until
+from stackup.engine.container import Container
 from stackup.engine.creator import Creator
 from stackup.engine.images_desk import build_service
 from stackup.engine.loading import LoadedStack
 from stackup.engine.observe import service_image
 from stackup.engine.runner import Runner
 from stackup.engine.world import World
-from stackup.model.observed import Phase
 from stackup.model.plan import (
     Action,
     BuildImage,
@@ -157,17 +157,14 @@ class StackEffects:
     async def _wait(self, action: WaitFor) -> None:
         """Fails as soon as the condition cannot come true any more."""
         world = self._world
-        problem = ""
-
-        def settled() -> bool:
-            nonlocal problem
-            met, problem = condition_state(world.of_service(action.service), action.condition)
-            return met or bool(problem)
-
-        in_time = await world.changes[action.service].until(settled, timeout=action.timeout)
-        if in_time and not problem:
+        text = await wait_until(
+            lambda: world.of_service(action.service),
+            action.condition,
+            world.changes[action.service],
+            timeout=action.timeout,
+        )
+        if not text:
             return
-        text = problem or f"not within {action.timeout:g} seconds"
         error = ContainerFault(
             f"cannot wait until {action.describe().removeprefix('wait until ')}: {text}",
             hint=await self._last_words(action.service),
@@ -193,52 +190,3 @@ def missing_image(action: PullImage) -> ImageError:
         f"cannot find image {action.image} for service {action.service}: it is not in the local store",
         hint=f"import it with `stackup import ROOTFS.tar {action.image}`, or give the service a `build:`",
     )
-
-
-def condition_state(containers: list[Container], condition: str) -> tuple[bool, str]:
-    """Whether ``containers`` meet ``condition`` (see ``model.plan.WaitFor``); and why they never will, if so."""
-    verdicts = [_CONDITIONS[condition](container) for container in containers]
-    for container, (_, problem) in zip(containers, verdicts, strict=True):
-        if problem:
-            return False, f"container {container.name} {problem}"
-    return bool(containers) and all(met for met, _ in verdicts), ""
-
-
-def _started(container: Container) -> tuple[bool, str]:
-    return container.state.started_ns > 0, ""
-
-
-def _healthy(container: Container) -> tuple[bool, str]:
-    if container.definition.supervision.health is None:
-        return False, "has no health check"
-    if container.alive:
-        health = container.state.health
-        return health == "healthy", "is unhealthy" if health == "unhealthy" else ""
-    return False, _ended(container)
-
-
-def _completed(container: Container) -> tuple[bool, str]:
-    if container.phase is not Phase.EXITED:
-        return False, ""
-    done = container.state.exit_code == 0
-    return done, "" if done else exit_text(container.state)
-
-
-def _running_or_healthy(container: Container) -> tuple[bool, str]:
-    if container.phase is Phase.EXITED and container.state.exit_code == 0:
-        return True, ""
-    if container.definition.supervision.health is not None:
-        return _healthy(container)
-    return container.alive, "" if container.alive else _ended(container)
-
-
-def _ended(container: Container) -> str:
-    return exit_text(container.state) if container.phase is Phase.EXITED else ""
-
-
-_CONDITIONS = {
-    "service_started": _started,
-    "service_healthy": _healthy,
-    "service_completed_successfully": _completed,
-    "running_or_healthy": _running_or_healthy,
-}

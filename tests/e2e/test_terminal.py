@@ -82,3 +82,18 @@ def test_ps_is_the_same_with_and_without_a_supervisor(scenario: Scenario) -> Non
     eventually(lambda: not {item.pid for item in scenario.processes()} & set(daemons), "nobody is there to ask")
     assert rows() == answered
     assert [row["Service"] for row in answered] == ["job", "web"]
+
+
+def test_wait_fails_with_a_service_that_flaps(scenario: Scenario) -> None:
+    scenario.compose("""
+        services:
+          web:
+            image: busybox
+            command: ["sh", "-c", "sleep 0.2; echo where is my database >&2; exit 3"]
+            restart: always
+          steady: {image: busybox, command: sleep 1000, stop_signal: SIGKILL}
+        """)
+    done = scenario.stackup("up", "-d", "--wait")
+    done.refused("container shop-web-1 exited with code 3 and is being restarted", "web-1 +| where is my database")
+    assert "service steady: ready" in done.err
+    assert scenario.row("steady")["State"] == "running"
