@@ -101,7 +101,7 @@ class UsageError(StackupError):
     """The command line must be changed."""
 
     kind = "usage"
-    exit_code = 2
+    exit_code = 64  # EX_USAGE of sysexits.h; 2 is `plan`'s word for "there is something to do"
 
 
 class PlanRefused(StackupError):

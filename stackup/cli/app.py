@@ -20,9 +20,12 @@ from stackup.cli.options import Option, options_of
 from stackup.cli.registry import VERBS, Verb, load
 
 EPILOG = (
-    "Options of stackup itself (-f, -p, ...) stand before the command. "
-    "Exit codes: 1 failed, 2 wrong usage, 130 interrupted."
+    "Options of stackup itself (-f, -p, ...) stand before the command. Exit codes: 0 done; 1 failed; "
+    "2 plan: there is something to do; 64 wrong usage; 70 a bug in stackup; 130 interrupted. exec ends as its command "
+    "does, or with 126 or 127 when that cannot be run; up --exit-code-from as that service does."
 )
+# Of the command line library: where it keeps its own base class differs between its versions.
+WrongUsage = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "UsageError")
 
 
 def build() -> typer.Typer:
@@ -55,7 +58,8 @@ def _short(verb: Verb) -> str:
 
 
 def main(argv: Sequence[str]) -> int:
-    if argv and argv[0] == "help":
+    WrongUsage.exit_code = UsageError.exit_code  # type: ignore[attr-defined]
+    if not argv or argv[0] == "help":
         argv = [*argv[1:], "--help"]
     hint = misplaced(argv)
     if hint:

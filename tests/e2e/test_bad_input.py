@@ -125,7 +125,7 @@ def test_an_unknown_service(scenario: Scenario) -> None:
 @pytest.mark.parametrize("arguments", [["uo"], ["up", "--detatch"], ["up", "--scale", "web"], ["exec"], ["-f"]])
 def test_a_wrong_command_line(scenario: Scenario, arguments: list[str]) -> None:
     scenario.compose(FINE)
-    scenario.stackup(*arguments).refused(code=2)
+    scenario.stackup(*arguments).refused(code=64)
 
 
 def test_without_root(scenario: Scenario) -> None:

@@ -81,7 +81,7 @@ def test_hashes(config: Config) -> None:
     assert (first.split()[0], second.split()[0]) == ("db", "web")
     assert config("--hash", "web").strip() == second
     assert config("--hash", "web,db").splitlines() == [first, second]
-    assert "did you mean 'web'?" in config("--hash", "wob", code=2)
+    assert "did you mean 'web'?" in config("--hash", "wob", code=64)
 
 
 def test_variables(config: Config) -> None:
@@ -161,4 +161,4 @@ def test_output(config: Config, tmp_path: Path) -> None:
 
 def test_a_service_that_is_named_is_shown_with_its_profile(config: Config) -> None:
     assert list(json.loads(config("job", "--format", "json"))["services"]) == ["job"]
-    assert "there is no such service" in config("jbo", code=2)
+    assert "there is no such service" in config("jbo", code=64)

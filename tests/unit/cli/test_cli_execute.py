@@ -38,7 +38,7 @@ def code_of(verb: Verb) -> int:
     [
         (None, 7),
         (StackFileError("x"), 1),
-        (UsageError("x"), 2),
+        (UsageError("x"), 64),
         (HostUnfit("x"), 1),
         (KeyboardInterrupt(), 130),
         (ValueError("x"), 70),

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 import typer
 
-from stackup.cli import app, quick
+from stackup.base.errors import Bug, UsageError
+from stackup.cli import app, execute, quick
 from stackup.cli.globals import Globals
 from stackup.cli.options import Option, options_of
 from stackup.cli.registry import VERBS, load
+from stackup.cli.verbs import plan
 
 
 @pytest.fixture(scope="module")
@@ -152,8 +155,16 @@ def test_completion_is_left_to_typer(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_usage_errors_say_what_is_wrong(line: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert app.main(line.split()) == 2
+    assert app.main(line.split()) == 64
     assert words in capsys.readouterr().err
+
+
+def test_nothing_asked_is_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.main([]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "Usage: stackup" in text
+    for code in (UsageError.exit_code, Bug.exit_code, plan.CHANGES, execute.INTERRUPTED):
+        assert re.search(rf"Exit codes: .*\b{code} ", text), "the help names it"
 
 
 @pytest.mark.parametrize("name", VERBS)
