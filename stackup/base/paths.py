@@ -56,7 +56,8 @@ class ContainerPaths:
     """Everything of one container. One flat directory: making and deleting files is what a short life costs most.
 
     ``state`` is its OCI bundle (config.json, and launch.json with what the OCI has no field for). Beside these two lie
-    hosts, hostname and resolv.conf, secrets, what it printed, and the upper and work directories of its overlays.
+    secrets, what it printed, and the upper and work directories of its overlays. In ``run``, in memory as a rule, are
+    hosts, hostname and resolv.conf, which every start writes where they are missing, and the FIFOs of its output.
     """
 
     state: Path

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 from stackup.base.errors import ContainerFault
 from stackup.base.files import write_atomic
 from stackup.engine.container import Container
-from stackup.engine.naming import write_shared
+from stackup.engine.naming import write_etc_files
 from stackup.engine.records import Definition
 from stackup.engine.world import World
 from stackup.images.image import prepare
 from stackup.linux.overlay import Overlay
-from stackup.network.resolv import hosts_file
 from stackup.oci.runtime import Spec
 from stackup.runtime.bundle import CONFIG, Launch, write_config, write_launch
 
@@ -38,7 +38,7 @@ def has_spec(world: World, container: Container) -> bool:
 
 
 def write_incarnation(world: World, container: Container, incarnation: int) -> None:
-    """Writes what is new for the start that is about to happen: launch.json, /etc/hosts, shared namespaces."""
+    """Writes what is new for the start that is about to happen: launch.json, /etc/hosts and the like, namespaces."""
     definition = container.definition
     paths = world.container_paths(container.id)
     if definition.namespaces_of:
@@ -63,23 +63,9 @@ def write_incarnation(world: World, container: Container, incarnation: int) -> N
         seccomp_filter=definition.seccomp_filter,
         init=definition.init,
     )
-    _write_hosts(world, container)
+    os.makedirs(paths.run, exist_ok=True)
+    write_etc_files(paths.run, definition, world.desk.addresses(container), world.desk.gateway(container))
     write_launch(paths.state, launch)
-
-
-def _write_hosts(world: World, container: Container) -> None:
-    """The container's own names lead to the addresses of this incarnation. Written in place: the file is bound."""
-    definition = container.definition
-    if not definition.endpoints and definition.network_mode != "none":
-        return
-    text = hosts_file(
-        definition.hostname,
-        world.desk.addresses(container),
-        domain=definition.naming.domainname,
-        extra=definition.naming.extra_hosts,
-        gateway=world.desk.gateway(container),
-    )
-    write_shared(f"{world.container_paths(container.id).state}/hosts", text)
 
 
 def _with_shared_namespaces(world: World, container: Container, config: dict[str, Any]) -> dict[str, Any]:

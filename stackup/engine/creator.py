@@ -20,7 +20,7 @@ from stackup.engine.container import Container
 from stackup.engine.devices import host_devices
 from stackup.engine.grants import write_grants
 from stackup.engine.labels import labels_of
-from stackup.engine.naming import hostname_of, naming_of, write_etc_files
+from stackup.engine.naming import etc_files, hostname_of, naming_of
 from stackup.engine.observe import service_image
 from stackup.engine.records import Definition, EndpointRecord, PortRecord, State
 from stackup.engine.sharing import shared_namespaces
@@ -189,7 +189,7 @@ class Creator:
         for volume in volumes:
             volume.make(world.volumes, world.images, overlays, project=world.project)
         user = resolve_user(overlays, service.user or image.config.user, service.group_add)
-        etc = write_etc_files(paths.state, service, definition)
+        etc = etc_files(paths.run)
         context = RenderContext(
             container_id=definition.id,
             image=image.config,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 
 from stackup.base.values import frozen
@@ -36,6 +37,8 @@ def naming_of(stack: Stack, service: Service) -> Naming:
         domainname=service.domainname or "",
         extra_hosts={name: list(targets) for name, targets in service.extra_hosts.items()},
         dns=service.dns,
+        dns_search=service.dns_search,
+        dns_options=service.dns_opt,
         links=dict(_link(stack, item) for item in service.links),
     )
 
@@ -46,27 +49,37 @@ def _link(stack: Stack, text: str) -> tuple[str, str]:
     return alias or name, name
 
 
-def write_etc_files(directory: Path, service: Service, definition: Definition) -> EtcFiles:
-    """``hosts`` of a container with networks is written at every start, with the addresses of the incarnation."""
-    host = host_resolver()
-    shared = definition.network_mode == "host"
-    own = bool(definition.endpoints)
-    hosts = hosts_file(
-        definition.hostname, (), domain=definition.naming.domainname, extra=definition.naming.extra_hosts
+def etc_files(directory: Path) -> EtcFiles:
+    """Where the three files of a container lie: among its run-time files, which are in memory as a rule."""
+    return EtcFiles(f"{directory}/hosts", f"{directory}/hostname", f"{directory}/resolv.conf")
+
+
+def write_etc_files(directory: Path, definition: Definition, addresses: Sequence[str], gateway: str) -> None:
+    """At every start. ``hosts`` leads to the ``addresses`` of this incarnation; the two others are written only where
+    they are missing, for what the container changed in them is its own."""
+    files = etc_files(directory)
+    if not os.path.exists(files.hostname):
+        write_shared(files.hostname, f"{definition.hostname}\n")
+    if not os.path.exists(files.resolv_conf):
+        write_shared(files.resolv_conf, _resolv_conf(definition))
+    if definition.endpoints or definition.network_mode == "none" or not os.path.exists(files.hosts):
+        write_shared(files.hosts, _hosts(definition, addresses, gateway))
+
+
+def _resolv_conf(definition: Definition) -> str:
+    host, naming = host_resolver(), definition.naming
+    if definition.endpoints:
+        return resolv_conf(host, search=naming.dns_search, options=naming.dns_options)
+    return plain_resolv_conf(host, dns=naming.dns, search=naming.dns_search, options=naming.dns_options)
+
+
+def _hosts(definition: Definition, addresses: Sequence[str], gateway: str) -> str:
+    naming = definition.naming
+    if definition.network_mode == "host" and not naming.extra_hosts and HOST_HOSTS.exists():
+        return HOST_HOSTS.read_text(errors="replace")
+    return hosts_file(
+        definition.hostname, addresses, domain=naming.domainname, extra=naming.extra_hosts, gateway=gateway
     )
-    if shared and not definition.naming.extra_hosts:
-        hosts = HOST_HOSTS.read_text(errors="replace") if HOST_HOSTS.exists() else hosts
-    search, options = service.dns_search, service.dns_opt
-    resolv = (
-        resolv_conf(host, search=search, options=options)
-        if own
-        else plain_resolv_conf(host, dns=service.dns, search=search, options=options)
-    )
-    files = {"hosts": hosts, "hostname": f"{definition.hostname}\n", "resolv.conf": resolv}
-    for name, text in files.items():
-        if name != "hosts" or not own:
-            write_shared(f"{directory}/{name}", text)
-    return EtcFiles(*(f"{directory}/{name}" for name in files))
 
 
 def write_shared(path: str, text: str) -> None:

@@ -57,6 +57,8 @@ class Naming:
     domainname: str = ""
     extra_hosts: dict[str, list[str]] = field(default_factory=dict)
     dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
     links: dict[str, str] = field(default_factory=dict)  # name of its own -> name in the stack
 
 
@@ -112,7 +114,9 @@ class Definition:
         data["ports"] = tuple(PortRecord(**item) for item in data["ports"])
         data["overlays"] = tuple(data["overlays"])
         data["anonymous_volumes"] = tuple(data["anonymous_volumes"])
-        data["naming"] = Naming(**dict(data["naming"], dns=tuple(data["naming"]["dns"])))
+        naming = data["naming"]
+        lists = {name: tuple(naming.get(name, ())) for name in ("dns", "dns_search", "dns_options")}
+        data["naming"] = Naming(**{**naming, **lists})
         return cls(**data)
 
 

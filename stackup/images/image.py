@@ -49,7 +49,7 @@ class Image:
             layers = dict.fromkeys(layer.path for layer in reversed(self.layers))
             parts = [path for layer in layers if (path := _part(layer, tree.target))]
             lowers = (*parts, *tree.lowers) or (self.empty,)
-            upper, work = (f"{writable}/{tree.slug}/{name}" if writable else "" for name in ("upper", "work"))
+            upper, work = (f"{writable}/{name}.{tree.slug}" if writable else "" for name in ("upper", "work"))
             found.append(Overlay(tree.target, lowers, upper, work))
         return tuple(found)
 

@@ -30,5 +30,5 @@ class Tree:
 
     @property
     def slug(self) -> str:
-        """Name of the tree's directory below a container's writable directory."""
+        """What the names of the tree's own directories in a container's writable directory end with."""
         return self.target.strip("/").replace("/", "+") or "root"

@@ -167,7 +167,7 @@ def test_networks(bench: Bench) -> None:
         assert bench.output == ["1", "greetings"]
         bench.build(f"FROM busybox\nRUN ls /sys/class/net; nc -w 1 127.0.0.1 {port} </dev/null || echo closed\n",
                     network="none")  # fmt: skip
-        assert bench.output[-1] == "closed" and "eth0" not in bench.output
+        assert "closed" in bench.output and "eth0" not in bench.output
         bench.build(f"FROM busybox\nRUN --network=host nc -w 2 127.0.0.1 {port} </dev/null\n")
         assert bench.output == ["greetings"]
 

@@ -260,7 +260,7 @@ def test_image_of_several_layers_stacks_topmost_first(store: ImageStore, tmp_pat
     image = store.put_image((*first.layers, *second.layers), config, "both:1")
     (overlay,) = image.overlays(tmp_path / "w")
     assert overlay.lowers == (str(second.layers[0].path), str(first.layers[0].path))
-    assert (overlay.upper, overlay.work) == (str(tmp_path / "w/root/upper"), str(tmp_path / "w/root/work"))
+    assert (overlay.upper, overlay.work) == (str(tmp_path / "w/upper.root"), str(tmp_path / "w/work.root"))
     assert not (tmp_path / "w").exists()
     assert image.overlays(None)[0].upper == ""
     assert store.put_image((), config).overlays(None)[0].lowers == (str(store.layers.empty),)
