@@ -193,6 +193,8 @@ class _Builder:
                 where=item.position,
             ) from error
         except StackupError as error:
+            if not error.about.startswith(".build"):
+                error.about = ""  # what is said of a service's attributes means this instruction here
             if error.where is None and not error.about:
                 placed = item.error(error.message)
                 error.where, error.snippet = placed.where, error.snippet or placed.snippet

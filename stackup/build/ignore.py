@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Iterator
 
 
 class IgnoreError(ValueError):
-    """A pattern is malformed; the text names it."""
+    """A pattern is malformed; the text names it. ``line`` counts from 1."""
+
+    line = 0
 
 
 class IgnoreRules:
     def __init__(self, text: str = "") -> None:
-        self._rules = [_rule(line) for line in _patterns(text)]
+        self._rules = list(_rules(text))
         self._has_exceptions = any(negated for negated, _ in self._rules)
 
     def __bool__(self) -> bool:
@@ -39,23 +42,29 @@ class IgnoreRules:
         return self.excludes(path) and not self._has_exceptions
 
 
-def _patterns(text: str) -> list[str]:
-    found = []
-    for number, line in enumerate(text.removeprefix("\ufeff").splitlines()):
-        if line.startswith("#"):
-            continue
-        pattern = line.strip()
-        if not pattern:
-            continue
-        negated = pattern.startswith("!")
-        pattern = pattern[1:].strip() if negated else pattern
-        if not pattern:
-            raise IgnoreError(f"line {number + 1}: a lone '!' excludes nothing")
-        # "/x" means the same as "x"; "./x/" as well.
-        pattern = posixpath.normpath(pattern).lstrip("/")
-        if pattern not in ("", "."):
-            found.append(f"!{pattern}" if negated else pattern)
-    return found
+def _rules(text: str) -> Iterator[tuple[bool, re.Pattern[str]]]:
+    for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), 1):
+        try:
+            pattern = _pattern(line)
+            if pattern:
+                yield _rule(pattern)
+        except IgnoreError as error:
+            error.line = number
+            raise
+
+
+def _pattern(line: str) -> str:
+    """Cleaned up; empty for comments, blank lines, and what would mean the whole context."""
+    pattern = line.strip()
+    if line.startswith("#") or not pattern:
+        return ""
+    negated = pattern.startswith("!")
+    pattern = pattern[1:].strip() if negated else pattern
+    if not pattern:
+        raise IgnoreError("a lone '!' excludes nothing")
+    # "/x" means the same as "x"; "./x/" as well.
+    pattern = posixpath.normpath(pattern).lstrip("/")
+    return "" if pattern in ("", ".") else f"!{pattern}" if negated else pattern
 
 
 def _rule(pattern: str) -> tuple[bool, re.Pattern[str]]:

@@ -34,13 +34,16 @@ def dockerfile_text(request: BuildRequest, context: Path) -> tuple[str, str]:
         return request.inline, _INLINE
     path = context / (request.dockerfile or "Dockerfile")
     try:
-        return path.read_text(encoding="utf-8", errors="surrogateescape"), str(path)
+        text = path.read_text(encoding="utf-8", errors="surrogateescape")
     except FileNotFoundError:
         raise StackFileError(
             f"cannot build: there is no {path}", hint=_other_dockerfile(path), about=".build.dockerfile"
         ) from None
     except OSError as error:
         raise StackFileError(f"cannot read {path}: {error.strerror}", about=".build.dockerfile") from None
+    if "\0" in text:
+        raise StackFileError(f"cannot build from {path}: it is not a text file", about=".build.dockerfile")
+    return text, str(path)
 
 
 def _other_dockerfile(path: Path) -> str:
@@ -62,7 +65,9 @@ def ignore_rules(request: BuildRequest, context: Path) -> IgnoreRules:
             try:
                 return IgnoreRules(path.read_text(encoding="utf-8", errors="surrogateescape"))
             except IgnoreError as error:
-                raise StackFileError(f"cannot use {path}: {error}", where=Position(str(path))) from None
+                where, lines = Position(str(path), error.line), path.read_text(errors="replace").splitlines()
+                snippet = lines[error.line - 1] if error.line else ""
+                raise StackFileError(f"cannot use .dockerignore: {error}", where=where, snippet=snippet) from None
     return IgnoreRules()
 
 

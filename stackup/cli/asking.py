@@ -45,5 +45,5 @@ def exit_code(errors: Sequence[StackupError], code: int) -> int:
     """As a shell ends: 127 for a command that is not there, 126 for one that cannot be executed."""
     for error in errors:
         if isinstance(error, ContainerFault):
-            return {errno.ENOENT: 127, errno.EACCES: 126, errno.ENOEXEC: 126}.get(error.errno, code)
+            return {errno.ENOENT: 127, errno.EACCES: 126, errno.EISDIR: 126, errno.ENOEXEC: 126}.get(error.errno, code)
     return code

@@ -45,6 +45,8 @@ def culprits(error: StackupError, action: Action, stack: Stack, image: ImageConf
         return (error.about,)
     if service is not None:
         name = f"services.{service.name}"
+        if error.about == ".user" and not service.user:  # the image's
+            return tuple(f"{name}.{attribute}" for attribute in _from_image(service))
         if error.about:
             return (name + error.about,)
         return tuple(f"{name}.{attribute}" for attribute in _of_service(error, action, service, image))

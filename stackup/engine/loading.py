@@ -56,11 +56,12 @@ class LoadedStack:
                 item.where, _ = _place(node)
                 continue
             inline = str(node.value).split("\n")[item.where.line - 1]
-            indent = len(text) - len(inline) if text.endswith(inline) else 0
-            item.where = Position(node.source.name, row, indent + max(1, item.where.column))
+            indent = len(text) - len(inline) if text.endswith(inline) else len(text) - len(text.lstrip())
+            column = item.where.column if text.endswith(inline) else 1  # else a variable stands in the line
+            item.where = Position(node.source.name, row, indent + max(1, column))
             first, _, caret = item.snippet.partition("\n")
-            item.snippet = text if first == inline and not caret.strip(" ^") else item.snippet
-            item.snippet += f"\n{' ' * indent}{caret}" if item.snippet == text and caret else ""
+            if first == inline.rstrip() and not caret.strip(" ^"):
+                item.snippet = f"{text}\n{' ' * indent}{caret}" if caret and text.endswith(inline) else text
 
 
 def _place(node: Node) -> tuple[Position, str]:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from stackup.base.errors import ContainerFault, HostUnfit, ImageError, PlanRefused, StackFileError, StackupError
 from stackup.engine.loading import LoadedStack
 from stackup.engine.observe import service_image
+from stackup.engine.runner import signal_number
 from stackup.engine.world import World
 from stackup.images.fitness import check_storage
 from stackup.images.image import check_fit
 from stackup.linux.cgroups import Hierarchies
 from stackup.model.stack import Service, Stack
 
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")  # moby, daemon/names
 ENGINE_SOCKETS = frozenset({"/var/run/docker.sock", "/run/docker.sock"})
 ALLOW_SOCKET = "docker.sock"  # in x-stackup.allow at the top of the file
 
@@ -24,6 +27,7 @@ def check(world: World, loaded: LoadedStack, *, confirmed: bool) -> None:
     check_storage(_existing(world.paths.state))
     problems = [problem for service in stack.services.values() for problem in _mounts(loaded, service, confirmed)]
     problems += _ports(loaded)
+    problems += _words(loaded)
     problems += _limits(stack)
     for reference, name in {service_image(stack, name): name for name in stack.services}.items():
         try:
@@ -84,6 +88,23 @@ def _ports(loaded: LoadedStack) -> list[StackupError]:
                 )
                 problems.append(loaded.point(error, f"services.{service.name}.ports.{number}"))
     return problems
+
+
+def _words(loaded: LoadedStack) -> Iterator[StackupError]:
+    """Signals and names that no container can have; Docker's engine refuses them only when it makes one."""
+    for service in loaded.stack.services.values():
+        path = f"services.{service.name}"
+        try:
+            signal_number(service.stop_signal or "SIGTERM")
+        except StackupError:
+            text = f"cannot use stop_signal {service.stop_signal} of service {service.name}: there is no such signal"
+            yield loaded.point(StackFileError(text, hint="such as SIGTERM, SIGINT or SIGQUIT"), f"{path}.stop_signal")
+        name = service.container_name
+        if name and not _NAME.fullmatch(name):
+            text = (
+                f"cannot name a container {name!r}: a name has letters, digits, - _ and . only, a letter or digit first"
+            )
+            yield loaded.point(StackFileError(text), f"{path}.container_name")
 
 
 def _limits(stack: Stack) -> list[StackupError]:

@@ -10,6 +10,8 @@ from stackup.engine.world import World
 from stackup.model.observed import Phase
 from stackup.model.stack import Service
 
+_ATTRIBUTES = {"network": "network_mode", "pid": "pid", "ipc": "ipc"}
+
 
 def shared_namespaces(world: World, service: Service, created: Mapping[str, Container]) -> dict[str, str]:
     """OCI namespace type -> id of the container whose namespace is joined."""
@@ -20,7 +22,7 @@ def shared_namespaces(world: World, service: Service, created: Mapping[str, Cont
         if scheme == "service" and name:
             found[kind] = _of_service(world, service, name, created).id
         elif scheme == "container" and name:
-            found[kind] = _by_name(world, service, name).id
+            found[kind] = _by_name(world, service, name, _ATTRIBUTES[kind]).id
     return found
 
 
@@ -32,10 +34,11 @@ def _of_service(world: World, service: Service, name: str, created: Mapping[str,
     raise ContainerFault(f"cannot create a container of service {service.name}: service {name} has no container")
 
 
-def _by_name(world: World, service: Service, name: str) -> Container:
+def _by_name(world: World, service: Service, name: str, attribute: str) -> Container:
     found = world.by_name(name) or next((item for item in world.containers.values() if item.id.startswith(name)), None)
     if found is None:
         raise ContainerFault(
-            f"cannot create a container of service {service.name}: there is no container {name} in this project"
+            f"cannot create a container of service {service.name}: there is no container {name} in this project",
+            about=f".{attribute}",
         )
     return found

@@ -90,7 +90,9 @@ def inherited_mounts(world: World, service: Service) -> tuple[InheritedMount, ..
         owners = [world.by_name(name)] if text.startswith("container:") else world.of_service(name)
         owner = next((item for item in owners if item is not None), None)
         if owner is None:
-            raise ContainerFault(f"cannot mount volumes_from {text} in service {service.name}: no such container")
+            raise ContainerFault(
+                f"cannot mount volumes_from {text} in service {service.name}: no such container", about=".volumes_from"
+            )
         read_only = mode == "ro"
         for target, volume in owner.definition.volumes.items():
             stored = world.volumes.get(volume)

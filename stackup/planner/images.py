@@ -77,11 +77,13 @@ class Images:
         if builder is not None and service.image is None:
             raise PlanRefused(
                 f"cannot create service {name}: image {reference} is not built yet and --no-build was given",
+                about=f"services.{name}.build",
                 hint="leave --no-build out",
             )
         if policy == "never":
             raise PlanRefused(
                 f"cannot create service {name}: image {reference} is not here and pull_policy is never",
+                about=f"services.{name}.pull_policy",
                 hint=f"import it with `stackup import FILE {reference}`, or change pull_policy",
             )
         return (self.pull(name, "not here yet"),)

@@ -90,8 +90,9 @@ def _normal(service: Service, attribute: str, everything: Sequence[str]) -> tupl
 
 
 def _suggestion(name: str) -> str:
-    close = difflib.get_close_matches(name, ALL_CAPABILITIES, 1)
-    return f"did you mean {close[0].removeprefix('CAP_')}?" if close and close[0] != name else ""
+    plain = [item.removeprefix("CAP_") for item in ALL_CAPABILITIES]
+    close = difflib.get_close_matches(name.removeprefix("CAP_"), plain, 1)
+    return f"did you mean {close[0]}?" if close and f"CAP_{close[0]}" != name else ""
 
 
 def capabilities(names: tuple[str, ...], uid: int) -> Capabilities:

@@ -70,7 +70,9 @@ def test_detached_gets_no_terminal_of_ours(layout: Layout) -> None:
     assert numbers == [True, True, True]
 
 
-@pytest.mark.parametrize(("number", "code"), [(errno.ENOENT, 127), (errno.EACCES, 126), (errno.EPERM, 1)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(errno.ENOENT, 127), (errno.EACCES, 126), (errno.EISDIR, 126), (errno.EPERM, 1)]
+)
 def test_a_command_that_cannot_run_ends_as_in_a_shell(layout: Layout, number: int, code: int) -> None:
     error = ContainerFault("cannot run 'nope'", errno=number).to_dict()
 

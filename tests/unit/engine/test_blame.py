@@ -49,7 +49,7 @@ services:
         RUNN x
 networks:
   n:
-    driver: weird
+    driver: bridge
 """
 
 
@@ -107,7 +107,12 @@ def test_an_entrypoint_of_the_image_before_the_files_command(loaded: LoadedStack
 
 def test_what_the_raiser_knows(loaded: LoadedStack) -> None:
     assert line_of(loaded, ContainerFault("no", about=".group_add.1"), starting("web")) == "b"
-    assert line_of(loaded, StackFileError("no", about="networks.n.driver"), starting("web")) == "weird"
+    assert line_of(loaded, StackFileError("no", about="networks.n.driver"), starting("web")) == "bridge"
+
+
+def test_a_user_of_the_image(loaded: LoadedStack) -> None:
+    assert line_of(loaded, ContainerFault("no", step="user", about=".user"), starting("plain")) == "busybox"
+    assert line_of(loaded, ContainerFault("no", step="user", about=".user"), starting("web")) == "bob"
 
 
 def test_what_nobody_wrote_points_at_what_is_around_it(loaded: LoadedStack) -> None:
@@ -116,7 +121,7 @@ def test_what_nobody_wrote_points_at_what_is_around_it(loaded: LoadedStack) -> N
 
 def test_networks(loaded: LoadedStack) -> None:
     error = StackFileError("cannot create network p_n: driver 'weird' is not supported")
-    assert line_of(loaded, error, CreateNetwork(id="n", key="n", name="p_n", reason="")) == "weird"
+    assert line_of(loaded, error, CreateNetwork(id="n", key="n", name="p_n", reason="")) == "bridge"
     error = StackFileError("cannot attach a container to network p_n: 10.0.0.9 is not inside its subnet 10.1.0.0/16")
     assert line_of(loaded, error, starting("web")) == "10.0.0.9"
 
@@ -134,6 +139,12 @@ def test_a_line_of_an_inline_dockerfile(loaded: LoadedStack) -> None:
     loaded.point_inline(error, "built")
     assert error.where and (error.where.line, error.where.column) == (33, 9)
     assert error.snippet == "        RUNN x\n        ^^^^"
+
+
+def test_a_line_of_an_inline_dockerfile_that_a_variable_changed(loaded: LoadedStack) -> None:
+    error = StackFileError("no", where=Position(INLINE, 3, 3), snippet="RUNN y\n  ^^^^")
+    loaded.point_inline(error, "built")
+    assert error.where and error.where.line == 33
 
 
 def test_a_build_that_names_nothing(loaded: LoadedStack) -> None:
