@@ -10,7 +10,7 @@ from pathlib import Path
 from stackup.base.errors import StackFileError
 from stackup.stackfile.environment import Environment, read_env_files
 from stackup.stackfile.extend import Extender
-from stackup.stackfile.forms import Reader, merge, show
+from stackup.stackfile.forms import Empty, Reader, check_empty, merge, show
 from stackup.stackfile.grammar import SECTIONS, STACK
 from stackup.stackfile.interpolate import interpolate
 from stackup.stackfile.links import Link
@@ -18,6 +18,7 @@ from stackup.stackfile.mounts import clean
 from stackup.stackfile.nodes import Node, Source, find, plain
 from stackup.stackfile.problems import Problems
 from stackup.stackfile.request import LoadRequest
+from stackup.stackfile.required import check_required
 from stackup.stackfile.sources import Sources
 from stackup.stackfile.yamltree import read_documents
 
@@ -34,6 +35,7 @@ class Assembler:
         self.problems = problems
         self.home = home
         self.files = 0
+        self.empty: Empty = {}
         self.links: list[Link] = []
 
     def tree(
@@ -46,9 +48,19 @@ class Assembler:
                 layer = self.layer(document, environment, (*chain, name), directory)
                 if layer is not None:
                     merged = layer if merged is None else merge(STACK, merged, layer)
+                    self.check(merged, environment)
         if merged is not None:
             resolve_content(merged, environment)
         return merged
+
+    def check(self, merged: Node | None, environment: Environment) -> None:
+        """What can be said only of a whole: every file must make one together with those before it."""
+        if merged is None:
+            return
+        check_empty(merged, self.reader(environment))
+        self.empty.clear()
+        if not self.problems.errors:
+            check_required(merged, self.problems)
 
     def documents(self, name: str, directory: Path) -> list[Node]:
         """The documents of a file, as written."""
@@ -99,6 +111,7 @@ class Assembler:
             resolve_paths=self.request.resolve_paths,
             lenient=not self.request.interpolate,
             inherit=environment.get if self.request.resolve_environment else None,
+            empty=self.empty,
         )
 
     # --- include

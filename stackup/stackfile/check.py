@@ -120,8 +120,6 @@ class Checker:
                         at_key=bool(node.key_line) and node.key_line == node.line,
                     )
                 continue
-            if optional:
-                continue
             self.unknown_service(other, node, self._cause(name, other, service), at_key=type(node.value) is dict)
         self.additional_contexts(path, service)
 
@@ -130,7 +128,10 @@ class Checker:
             if service.text(mode) == f"service:{other}":
                 return f"services.{name}.{mode}"
         for attribute in ("links", "volumes_from"):
-            if any(str(item.value).split(":")[0] == other for item in _items(service, attribute)):
+            if any(
+                str(item.value) == other or str(item.value).split(":")[0] == other
+                for item in _items(service, attribute)
+            ):
                 return f"services.{name}.{attribute}"
         return f"services.{name}.depends_on"
 
@@ -216,13 +217,13 @@ class Checker:
                 continue
             other, first = taken[target]
             where = f"line {first.line}" if first.source is node.source else f"{first.position}"
-            self.refuse(node, f"{path}.{what}", f"{target} is mounted already, by {other} in {where}", "remove one of the two")
+            self.refuse(
+                node, f"{path}.{what}", f"{target} is mounted already, by {other} in {where}", "remove one of the two"
+            )
 
     def port(self, path: str, port: Node) -> None:
         if type(port.value) is not dict:
             return
-        if "target" not in port.value and not self.partial:
-            self.refuse(port, path, "its target, the port in the container, is missing")
         address = port.text("host_ip")
         if address and "$" not in address and not is_address(address):
             self.refuse(port.get("host_ip") or port, path, f"{address!r} is no IP address")

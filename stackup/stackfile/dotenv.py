@@ -57,7 +57,10 @@ def read(path: Path, text: str, lookup: Lookup, problems: Problems, *, raw: bool
     """Like ``parse``, but what is wrong goes to ``problems`` with its place."""
     source = Source(str(path), text, str(path.parent))
     try:
-        return parse_raw(text, lookup) if raw else parse(text, lookup)
+        values = parse_raw(text, lookup) if raw else parse(text, lookup)
+        if "" in values:
+            problems.warn(None, f"{path}: a value has no name before its '='")
+        return values
     except DotenvError as error:
         message = f"cannot read the env file {path}: {error}"
         problems.at(source, error.line, error.column, message, hint=error.hint)
@@ -108,8 +111,6 @@ class _Reader:
         end = text[self.at] if self.at < len(text) else "\n"
         name = text[start : self.at].strip()
         self.at += 1
-        if not name:
-            raise self.error("a value has no name before it", start)
         if any(char in _BLANK for char in name):
             raise self.error(f"the name {name!r} holds a space", start, "NAME=value; write values with spaces after =")
         return name, end == "\n"

@@ -188,7 +188,8 @@ def _implied(fields: Fields) -> Iterable[tuple[str, Node, bool]]:
     """Services that must be there first although depends_on does not say so: (name, cause, restart with it)."""
     links = fields.get("links")
     for link in _texts(links):
-        yield link.value.split(":")[0], link, True
+        parts = link.value.split(":")
+        yield parts[0] if len(parts) == 2 else link.value, link, True
     for mode in ("network_mode", "ipc", "pid", "uts", "cgroup"):
         node = fields.get(mode)
         if node is not None and type(node.value) is str and node.value.startswith("service:"):
@@ -272,6 +273,8 @@ class Files:
         source = Source(str(file), text, str(file.parent), entry)
         source.environment = self.environment
         for name, value in dotenv.read(file, text, lookup, self.problems, raw=raw).items():
+            if value is None and name in values:
+                continue  # a name alone that the caller does not have says nothing
             line = line_of(text, name)
             node = Node(value, source, line, 1, line, 1)
             node.shadow = values.get(name)

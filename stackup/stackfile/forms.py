@@ -7,6 +7,7 @@ before merging, so that every error points at the file that holds it and merging
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -23,9 +24,10 @@ class Reader:
 
     ``lenient``: variables were left in place, so texts are not judged. ``inherit`` gives names that stand without a
     value (``environment: [TERM]``) the caller's one; None leaves them open. ``final``: all files have been merged.
+    ``empty`` collects the empty values that mean nothing where another file has a value, and are wrong otherwise.
     """
 
-    __slots__ = ("final", "home", "inherit", "lenient", "problems", "resolve_paths")
+    __slots__ = ("empty", "final", "home", "inherit", "lenient", "problems", "resolve_paths")
 
     def __init__(
         self,
@@ -36,13 +38,22 @@ class Reader:
         lenient: bool = False,
         inherit: Callable[[str], str | None] | None = None,
         final: bool = False,
+        empty: Empty | None = None,
     ) -> None:
         self.final = final
+        self.empty: Empty = {} if empty is None else empty
         self.problems = problems
         self.home = home
         self.resolve_paths = resolve_paths
         self.lenient = lenient
         self.inherit = inherit
+
+    def postponed(self, node: Node, path: str, form: Form) -> bool:
+        """True for an empty value that ``form`` does not take: merging may still fill it in."""
+        if node.value is not None or form.read(node, path, Reader(Problems(), self.home)) is not None:
+            return False
+        self.empty[_place(node)] = form
+        return True
 
     def wrong(self, node: Node, path: str, expected: str, hint: str = "") -> None:
         """Says that ``node`` is not what belongs at ``path``."""
@@ -76,6 +87,35 @@ def show(node: Node) -> str:
     return go_text(value)
 
 
+Place = tuple[str, int, int, int, int]
+Empty = dict[Place, "Form"]
+
+
+def check_empty(tree: Node, reader: Reader) -> None:
+    """Refuses the empty values that no file has filled in, and takes them out of the tree."""
+    if reader.empty:
+        _check_empty(tree, "", reader)
+
+
+def _check_empty(node: Node, path: str, reader: Reader) -> None:
+    value = node.value
+    if type(value) is list:
+        for index, child in enumerate(value):
+            _check_empty(child, f"{path}.{index}", reader)
+    elif type(value) is dict:
+        for key, child in list(value.items()):
+            below = f"{path}.{key}" if path else key
+            if child.value is not None:
+                _check_empty(child, below, reader)
+            elif (form := reader.empty.get(_place(child))) is not None:
+                form.read(child, below, reader)
+                del value[key]
+
+
+def _place(node: Node) -> Place:
+    return node.source.name, node.line, node.column, node.key_line, node.key_column
+
+
 class Form:
     """Base. ``expected`` completes the sentence "expected ..."."""
 
@@ -102,7 +142,7 @@ def merge(form: Form, base: Node, over: Node) -> Node | None:
     """Merges by the form's rule after ``!reset``, ``!override`` and empty values have been honoured. None: removed."""
     if over.tag == RESET:
         return None
-    if over.tag == OVERRIDE or base.value is None or base.tag == RESET:
+    if over.tag == OVERRIDE or (base.value is None and over.value is not None) or base.tag == RESET:
         return replacing(base, over)
     if over.value is None and not form.null_resets:
         return base
@@ -269,7 +309,7 @@ class Pairs(Form):
             kind = type(child.value)
             if kind is str or child.tag == RESET:
                 pairs[name] = child
-            elif kind is dict or kind is list:
+            elif kind is dict or kind is list or (kind is float and not math.isfinite(child.value)):
                 reader.wrong(child, f"{path}.{name}", "a text, a number, true, false or nothing")
                 continue
             elif child.value is None:
@@ -316,7 +356,7 @@ class MapOf(Form):
                     child, below, f"the name {name!r} may hold only letters, digits, '.', '_' and '-'", at_key=True
                 )
                 continue
-            if child.tag == RESET or (child.value is None and self.null):
+            if child.tag == RESET or (child.value is None and (self.null or reader.postponed(child, below, self.item))):
                 result[name] = child
                 continue
             item = self.item.read(child, below, reader)
@@ -385,7 +425,7 @@ class Record(Form):
                 else:
                     self.unknown(key, child, path, reader)
                 continue
-            if child.tag == RESET:
+            if child.tag == RESET or (child.value is None and reader.postponed(child, key, form)):
                 result[key] = child
                 continue
             item = form.read(child, f"{path}.{key}" if path else key, reader)

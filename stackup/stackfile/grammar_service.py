@@ -103,7 +103,9 @@ _MOUNT = _Mount(
             },
         ),
         "volume": Record("volume", {"labels": LABELS, "nocopy": FLAG, "subpath": TEXT}),
-        "tmpfs": Record("tmpfs", {"size": SIZE, "mode": Whole("permission bits such as 0755", 0, 0o7777)}),
+        "tmpfs": Record(
+            "tmpfs", {"size": Size(fraction=False, low=0), "mode": Whole("permission bits such as 0755", 0, 0o7777)}
+        ),
         "image": Record("image", {"subpath": TEXT}),
     },
 )
@@ -140,7 +142,7 @@ _EXTENDS = Short(
 _PROVIDER_VALUE = ListOf(Scalar(), "a text, a number, true, false, or a list of these", single=True)
 
 
-class _ProviderValue(Form):
+class ProviderValue(Form):
     """One scalar or a list of scalars. Canonical: the list of texts."""
 
     expected = _PROVIDER_VALUE.expected
@@ -256,7 +258,7 @@ SERVICE_FIELDS: dict[str, Form] = {
     "profiles": SET,
     "provider": Record(
         "a provider",
-        {"type": TEXT, "options": MapOf(_ProviderValue(), "a mapping of options")},
+        {"type": TEXT, "options": MapOf(ProviderValue(), "a mapping of options")},
         required=("type",),
     ),
     "pull_policy": Text(

@@ -25,7 +25,6 @@ from stackup.stackfile.links import Link
 from stackup.stackfile.nodes import Node, find, plain
 from stackup.stackfile.problems import Problems
 from stackup.stackfile.request import Loaded, LoadRequest
-from stackup.stackfile.required import check_required
 from stackup.stackfile.sources import Sources
 from stackup.stackfile.support import check_support
 from stackup.stackfile.template import TemplateError, substitute
@@ -78,8 +77,6 @@ class _Load:
             self.problems.settle()
             raise StackFileError("cannot use the stack files: they are empty")
         self.partial = bool(self.problems.errors)
-        if not self.partial:
-            check_required(tree, self.problems)
         tree = Finisher(self.request, found.directory, name, self.environment, self.problems).finish(tree)
         profiles = self.profiles()
         enabled, disabled = select(tree, profiles)

@@ -17,6 +17,20 @@ OVERRIDE: Final = "!override"
 Scalar = str | int | float | bool | None
 
 
+class Timestamp(str):
+    """A date that stands without quotes: YAML makes a point in time of it, so it is no text. Content: RFC 3339.
+
+    ``printed`` is what Compose makes of it where it takes any scalar (``environment``, ``labels``).
+    """
+
+    printed: str
+
+    def __new__(cls, content: str, printed: str) -> Timestamp:
+        new = super().__new__(cls, content)
+        new.printed = printed
+        return new
+
+
 class Source:
     """One file of the stack as it was read. ``directory`` is what its relative paths start from.
 

@@ -24,6 +24,8 @@ class PortList(ListOf):
         value = child.value
         if type(value) is dict:
             item = self.long.read(child, path, reader)
+            if "target" not in value:
+                reader.refuse(child, path, "its target, the port in the container, is missing")
             return [] if item is None else [_with_mode(item)]
         if type(value) is int:
             value = str(value)
@@ -70,6 +72,8 @@ def parse_ports(text: str) -> Iterator[dict[str, str | int]]:
     address = _address(":".join(parts[:-2]))
     if not container:
         raise ValueError("the container's port is missing")
+    if container.strip("0") == "":
+        raise ValueError("a container has no port 0")
     if protocol not in _PROTOCOLS:
         raise ValueError(f"the protocol {protocol!r} is none of tcp, udp, sctp")
     start, end = _port_range(container, "container")

@@ -1,6 +1,7 @@
 """What can be said only once all files have been merged: keys that must be there, items that may not be repeated.
 
-An override file may leave required keys to the file it overrides; what both list is there twice.
+Done after every file, as each must make a whole with those before it: an override file may leave required keys to the
+file it overrides, but what both list is there twice.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ def check_required(tree: Node, problems: Problems) -> None:
 def _check(node: Node, form: Form, path: str, problems: Problems) -> None:
     if node.tag == RESET or type(node.value) not in (dict, list):
         return
+    form = _inner(form)
     if isinstance(form, Record) and type(node.value) is dict:
         for name in form.required:
             if name not in node.value:
@@ -35,10 +37,7 @@ def _check(node: Node, form: Form, path: str, problems: Problems) -> None:
 
 def _below(node: Node, form: Form) -> Iterator[tuple[str, Node, Form]]:
     """The children of a node with the form of each, as far as forms that ask for a check may be among them."""
-    if isinstance(form, (Short, Replaced, Names)):
-        inner = form.long if isinstance(form, Short) else form.form if isinstance(form, Replaced) else form.mapping
-        yield from _below(node, inner)
-    elif isinstance(form, Record):
+    if isinstance(form, Record):
         for name, child in node.value.items():
             if name in form.fields and _leads(form.fields[name]):
                 yield name, child, form.fields[name]
@@ -48,6 +47,13 @@ def _below(node: Node, form: Form) -> Iterator[tuple[str, Node, Form]]:
     elif isinstance(form, ListOf) and _leads(form.item) and type(node.value) is list:
         for index, child in enumerate(node.value):
             yield str(index), child, form.item
+
+
+def _inner(form: Form) -> Form:
+    """Without short syntaxes and the like: what reads to the canonical value."""
+    while isinstance(form, (Short, Replaced, Names)):
+        form = form.long if isinstance(form, Short) else form.form if isinstance(form, Replaced) else form.mapping
+    return form
 
 
 _LEADS: dict[int, bool] = {}
@@ -65,10 +71,8 @@ def _leads(form: Form) -> bool:
 def _asks(form: Form) -> bool:
     if isinstance(form, Record):
         return bool(form.required) or any(_leads(item) for item in form.fields.values())
-    if isinstance(form, (Short, Replaced, Names)):
-        return _leads(
-            form.long if isinstance(form, Short) else form.form if isinstance(form, Replaced) else form.mapping
-        )
+    if _inner(form) is not form:
+        return _leads(_inner(form))
     if isinstance(form, ListOf) and form.unique:
         return True
     return isinstance(form, (MapOf, ListOf)) and _leads(form.item)

@@ -6,7 +6,7 @@ import math
 import re
 
 from stackup.stackfile.forms import Form, Reader
-from stackup.stackfile.nodes import Node
+from stackup.stackfile.nodes import Node, Timestamp
 from stackup.stackfile.problems import did_you_mean
 from stackup.stackfile.units import go_text, parse_duration, parse_size
 
@@ -34,7 +34,7 @@ class Text(Form):
         if type(value) is not str:
             if value is None and self.null:
                 return node
-            hint = f'write it in quotes: "{raw(node)}"' if type(value) in (int, float, bool) else ""
+            hint = f'write it in quotes: "{raw(node)}"' if type(value) in (int, float, bool, Timestamp) else ""
             reader.wrong(node, path, self.expected, hint)
             return None
         if (self.choices or self.pattern or not self.empty) and not reader.open_text(node):
@@ -205,20 +205,28 @@ class Size(Form):
 
     expected = "a size such as 512m, 1.5g or 64k"
 
-    def __init__(self, *, number: bool = True, unlimited: bool = False) -> None:
+    def __init__(
+        self, *, number: bool = True, fraction: bool = True, low: int | None = None, unlimited: bool = False
+    ) -> None:
         self.number = number
+        self.fraction = fraction  # where Compose takes any number; it is cut off
+        self.low = low
         self.unlimited = unlimited
 
     def read(self, node: Node, path: str, reader: Reader) -> Node | None:
         value = node.value
         if reader.open_text(node):
             return node
-        if type(value) in (int, float) and self.number and math.isfinite(value):
+        if type(value) in (int, float) and self.number and self.fits(value):
             return node.with_value(int(value))
         if type(value) is str:
             size = -1 if self.unlimited and value == "-1" else parse_size(value)
             if size is not None:
                 return node.with_value(size)
-        hint = f'write it in quotes: "{raw(node)}"' if type(value) in (int, float) else ""
+        hint = f'write it in quotes: "{raw(node)}"' if type(value) in (int, float) and not self.number else ""
         reader.wrong(node, path, self.expected, hint)
         return None
+
+    def fits(self, value: float) -> bool:
+        whole = math.isfinite(value) and (self.fraction or value == int(value))
+        return whole and (self.low is None or value >= self.low)

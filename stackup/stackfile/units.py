@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
+from stackup.stackfile.nodes import Timestamp
+
 _UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9}
 _UNITS |= {"h": 3600 * 10**9, "d": 24 * 3600 * 10**9, "w": 7 * 24 * 3600 * 10**9}
 _PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h|d|w)")
@@ -61,7 +63,7 @@ def go_text(value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, float):
         return _go_float(value)
-    return str(value)
+    return value.printed if isinstance(value, Timestamp) else str(value)
 
 
 def _go_float(value: float) -> str:

@@ -7,12 +7,13 @@ is octal, keys may not be repeated, keys must be strings. libyaml parses; the me
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
 import yaml
 
-from stackup.stackfile.nodes import OVERRIDE, RESET, Node, Scalar, Source
+from stackup.stackfile.nodes import OVERRIDE, RESET, Node, Scalar, Source, Timestamp
 from stackup.stackfile.problems import Problems
 
 MAX_BYTES = 4 << 20  # a file larger than this is no stack file
@@ -26,6 +27,9 @@ _BOOLS = {"true": True, "True": True, "TRUE": True, "false": False, "False": Fal
 _NULLS = frozenset(("", "~", "null", "Null", "NULL"))
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
 _INT = re.compile(r"[-+]?(0b[01]+|0o?[0-7]+|0x[0-9a-fA-F]+|0|[1-9][0-9]*)\Z")
+_TIMESTAMP = re.compile(
+    r"(\d{4})-(\d\d?)-(\d\d?)(?:(?:[Tt ](\d\d?):(\d\d?):(\d\d?)(?:\.(\d+))?)(Z|[-+]\d\d:\d\d)?)?\Z", re.ASCII
+)  # yaml.v3's allowedTimestampFormats
 _SPECIAL = {".nan": "nan", ".NaN": "nan", ".NAN": "nan"} | {
     f"{sign}{word}": f"{sign}inf" for sign in ("", "+", "-") for word in (".inf", ".Inf", ".INF")
 }
@@ -46,7 +50,7 @@ class PlainLoader(yaml.CSafeLoader):
 
 @lru_cache(maxsize=4096)
 def scalar(text: str) -> Scalar:
-    """The value of an unquoted scalar (yaml.v3's resolve.go, without timestamps, which stay strings)."""
+    """The value of an unquoted scalar (yaml.v3's resolve.go)."""
     if text in _NULLS:
         return None
     if text[0] not in "0123456789+-.tTfF":
@@ -55,10 +59,27 @@ def scalar(text: str) -> Scalar:
         return _BOOLS[text]
     if text in _SPECIAL:
         return float(_SPECIAL[text])
+    if text[4:5] == "-" and (stamp := _TIMESTAMP.match(text)) and (moment := _timestamp(stamp)) is not None:
+        return moment
     digits = text.replace("_", "")
     if len(digits) <= 64 and _INT.match(digits):
         return _integer(digits)
     return float(digits) if len(digits) <= 400 and _FLOAT.match(digits) else text
+
+
+def _timestamp(parts: re.Match[str]) -> Timestamp | None:
+    """None for what only looks like a date (2024-02-31)."""
+    year, month, day, hour, minute, second = (int(part or 0) for part in parts.groups()[:6])
+    try:
+        moment = datetime(year, month, day, hour, minute, second)
+    except ValueError:
+        return None
+    fraction = (parts[7] or "").rstrip("0")
+    fraction = f".{fraction[:9]}" if fraction else ""
+    zone = parts[8] or "Z"
+    printed_zone = "+0000 UTC" if zone.upper() == "Z" else f"{zone.replace(':', '')} {zone.replace(':', '')}"
+    day_text, time_text = moment.date().isoformat(), f"{moment.time().isoformat()}{fraction}"
+    return Timestamp(f"{day_text}T{time_text}{zone.upper()}", f"{day_text} {time_text} {printed_zone}")
 
 
 def _integer(digits: str) -> int | float:
@@ -232,6 +253,7 @@ class _Builder:
     def mapping(self, node: Any) -> dict[str, Node]:
         own: dict[str, Node] = {}
         merged: list[Any] = []
+        merge_line = 0
         for key, value in node.value:
             name = key.value
             mark = key.start_mark
@@ -240,7 +262,12 @@ class _Builder:
                 continue
             if key.style == "" and key.tag == _PLAIN:
                 if name == "<<":
+                    if merged:
+                        line = merge_line
+                        hint = "merge several at once: <<: [*first, *second]"
+                        self.bad_key(mark, f"the key '<<' is written twice here; the first one is in line {line}", hint)
                     merged.append(value)
+                    merge_line = mark.line + 1
                     continue
                 if name[:1] in "0123456789+-.tTfFnN~" and type(scalar(name)) is not str:
                     self.bad_key(mark, f"the key {name or 'null'} is not a text", f'write it in quotes: "{name}"')

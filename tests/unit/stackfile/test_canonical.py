@@ -13,7 +13,8 @@ from stackup.stackfile import canonical
 
 
 def service(directory: Path, text: str, **more: Any) -> dict[str, Any]:
-    result: dict[str, Any] = canonical(load_text(directory, f"services:\n  s: {{image: i, {text}}}\n", **more).stack)
+    whole = f"services:\n  s: {{image: i, {text}}}\n  x: {{image: i}}\n"
+    result: dict[str, Any] = canonical(load_text(directory, whole, **more).stack)
     return dict(result["services"]["s"])
 
 
