@@ -86,6 +86,49 @@ def test_a_command_that_is_not_in_the_image(scenario: Scenario) -> None:
     scenario.stackup("up", "-d").refused("no-such-command", "PATH", "web")
 
 
+@pytest.mark.parametrize(
+    ("attribute", "column", "words"),
+    [
+        ("command: [no-such-command]", 5, "command not found"),
+        ("entrypoint: /etc", 5, "is a directory"),
+        ("working_dir: /etc/passwd", 18, "not a directory"),
+        ("user: bob", 11, "no such user"),
+        ("devices: [/dev/no-such-device]", 15, "no such device"),
+        ("sysctls: {net.no.such: 1}", 28, "none of that name"),
+        ("sysctls: {vm.swappiness: 1}", 30, "the whole machine"),
+        ("ulimits: {nofile: 999999999999}", 15, "exceeds"),
+        ("cap_add: [NET_ADMN]", 15, "NET_ADMIN"),
+        ("mem_limit: 1k", 16, "memory limit is too low"),
+        ("stop_signal: SIGFOO", 18, "no such signal"),
+        ("ports: ['203.0.113.9:80:80']", 13, "no address 203.0.113.9"),
+        ("build: ./nowhere", 12, "no such directory"),
+    ],
+)
+def test_what_cannot_start_points_at_its_attribute(scenario: Scenario, attribute: str, column: int, words: str) -> None:
+    command = "" if "command" in attribute else "    command: sleep 1000\n"
+    scenario.compose(f"services:\n  web:\n    image: busybox\n    {attribute}\n{command}")
+    scenario.stackup("up", "-d", "--build").refused(rf"compose\.yaml:4:{column}\n", words)
+    assert scenario.ps("-a") == []
+
+
+def test_a_port_of_another_project(scenario: Scenario) -> None:
+    scenario.compose("services: {web: {image: busybox, command: sleep 1000, ports: ['18081:80'], init: true}}")
+    scenario.stackup("up", "-d").ok()
+    scenario.stackup("-p", "other", "up", "-d").refused(
+        "18081 is in use by container shop-web-1", r"compose\.yaml:1:63"
+    )
+    scenario.stackup("-p", "other", "down").ok()
+
+
+def test_every_mistake_of_a_dockerfile(scenario: Scenario) -> None:
+    scenario.file("Dockerfile", "FROM busybox\nEXPSE 80\nCOPY --form=a b c\nEXPOSE x\n")
+    scenario.compose("services:\n  web:\n    build: .\n")
+    for command in (("build",), ("up", "-d")):
+        scenario.stackup(*command).refused(
+            r"Dockerfile:2:1", "EXPOSE", r"Dockerfile:3:6", "--from", r"Dockerfile:4:1", "3 errors"
+        )
+
+
 def test_a_bind_source_that_is_not_there(scenario: Scenario) -> None:
     scenario.compose("""
         services:
