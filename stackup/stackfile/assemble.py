@@ -93,8 +93,8 @@ class Assembler:
         tree = STACK.read(document, "", reader)
         if tree is None:
             return None
-        if "version" in tree.value:
-            version = tree.value.pop("version")
+        if (version := tree.get("version")) is not None and version.value is not None:
+            del tree.value["version"]
             self.problems.warn(version, "version is obsolete and ignored", hint="remove the line", at_key=True)
         services = tree.get("services")
         if services is not None and type(services.value) is dict:

@@ -274,7 +274,7 @@ def _find(node: Node | None, *names: str) -> Node | None:
     return node
 
 
-def check_resources(tree: Node, problems: Problems) -> None:
+def check_resources(tree: Node, problems: Problems, *, partial: bool = False) -> None:
     """Volumes, secrets and configs: what may not stand together, and what must be there."""
     for section in ("volumes", "secrets", "configs"):
         for key, node in children(tree.get(section)).items():
@@ -289,10 +289,10 @@ def check_resources(tree: Node, problems: Problems) -> None:
                             at_key=True,
                         )
             if section != "volumes":
-                _check_content(section, key, node, problems)
+                _check_content(section, key, node, problems, partial)
 
 
-def _check_content(section: str, key: str, node: Node, problems: Problems) -> None:
+def _check_content(section: str, key: str, node: Node, problems: Problems, partial: bool) -> None:
     kinds = ("file", "environment") if section == "secrets" else ("file", "environment", "content")
     fields = children(node)
     given = [name for name in kinds if name in fields and not _filled_in(node, fields[name])]
@@ -302,7 +302,7 @@ def _check_content(section: str, key: str, node: Node, problems: Problems) -> No
     external = fields.get("external")
     if external is not None and (external.value is True or section == "configs"):
         return
-    if not given:
+    if not given and not partial:
         wanted = " or ".join(kinds) if len(kinds) == 2 else "file, environment or content"
         problems.add(node, f"cannot use {section}.{key}: {wanted} must be given", at_key=True)
 

@@ -67,13 +67,14 @@ class _Load:
 
     def run(self) -> Loaded:
         found = self.find()
+        self.sources.check(found.files)
         self.problems.settle()
         name = self.project_name(found)
         self.environment.put("COMPOSE_PROJECT_NAME", name)
         assembler = Assembler(self.request, self.sources, self.problems, self.home)
         tree = assembler.tree(found.files, found.directory, self.environment)
         self.links = tuple(assembler.links)
-        if tree is None:
+        if tree is None or not tree.value:
             self.problems.settle()
             raise StackFileError("cannot use the stack files: they are empty")
         self.partial = bool(self.problems.errors)
@@ -154,7 +155,7 @@ class _Load:
                 enabled[name] = files.resolve(name, service)
         if self.request.check_consistency and self.request.interpolate:
             Checker(tree, enabled, disabled, self.problems, partial=self.partial).check()
-            check_resources(tree, self.problems)
+            check_resources(tree, self.problems, partial=self.partial)
             check_cycles(enabled, self.problems)
             if self.request.run:
                 check_support(enabled, without_unused(tree, enabled), self.problems)

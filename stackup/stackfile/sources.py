@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 from stackup.base.errors import StackFileError
@@ -50,6 +51,16 @@ class Sources:
             ) from None
         self._texts[key] = text
         return text
+
+    def check(self, names: Iterable[str]) -> None:
+        """Raises StackFileError for a stack file that is not there, or that is a directory."""
+        for name in names:
+            if name == "-" or self.exists(Path(name)):
+                continue
+            if os.path.isdir(name):
+                hint = f"name the file in it, such as {name}/compose.yaml, or use --project-directory {name}"
+                raise StackFileError(f"cannot use {name} as the stack file: it is a directory", hint=hint)
+            self.read(Path(name), "the stack file")
 
     def exists(self, path: Path) -> bool:
         """True for a file (or anything but a directory). The answer is remembered as an input either way."""

@@ -55,7 +55,6 @@ def test_names_alone_are_inherited() -> None:
         ('\n\nA="x', (3, 3)),
         ("lol$wut", (1, 4)),
         ("A=${x", (1, 3)),
-        ("=v", (1, 1)),
     ],
 )
 def test_mistakes_have_places(text: str, place: tuple[int, int]) -> None:
@@ -66,3 +65,7 @@ def test_mistakes_have_places(text: str, place: tuple[int, int]) -> None:
 
 def test_raw_takes_everything_after_the_sign() -> None:
     assert parse_raw("# c\nA='b' # $x\nHOSTED\n", ENVIRONMENT.get) == {"A": "'b' # $x", "HOSTED": "here"}
+
+
+def test_a_value_may_lack_a_name() -> None:
+    assert parse('="v"\nA=1', ENVIRONMENT.get) == {"": "v", "A": "1"}
