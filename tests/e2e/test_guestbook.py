@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -50,6 +52,9 @@ def test_guestbook(guestbook: Scenario) -> None:
     assert entries() == [("Grace", "first bug"), ("Ada", "first <b>program</b>")]
     assert "<b>program" not in page(PAGE), "what visitors write is escaped"
     assert rows(guestbook) == ["Ada", "Grace"]
+    documented = re.findall(r"`stackup (exec .*?)`", (guestbook.directory / "README.md").read_text())
+    answers = [guestbook.stackup(*shlex.split(command)).ok().out for command in documented]
+    assert "first bug" in answers[0] and int(answers[1]) >= 2
     assert int(guestbook.run_in("cache", "redis-cli get visits")) >= 2
 
     assert guestbook.run_in("app", "getent hosts db").split()[1] == "db"
