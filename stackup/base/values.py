@@ -34,6 +34,12 @@ def as_mapping(record: Any) -> dict[str, Any]:
     return {name: getattr(record, name) for name in record._field_names}
 
 
+def changed(record: T, **changes: Any) -> T:
+    """``dataclasses.replace`` for a ``frozen`` record all of whose fields are arguments of its constructor; several
+    times quicker."""
+    return type(record)(**{**as_mapping(record), **changes})
+
+
 def _made(cls: type[T], kw_only: bool, order: bool) -> type[T]:
     own_repr = "__repr__" in cls.__dict__
     if cls.__doc__ is None:

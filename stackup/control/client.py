@@ -54,6 +54,7 @@ def supervisor_environment(layout: Layout) -> dict[str, str]:
     """The whole environment of launcher and supervisor: nothing of the user's, so that no request depends on it."""
     env = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
     env["PYTHONPATH"] = str(Path(__file__).parents[2])
+    env["PYDANTIC_DISABLE_PLUGINS"] = "true"  # looking for some reads the metadata of every package that is installed
     if layout.root:
         env["STACKUP_ROOT"] = layout.root
     if FAULTS in os.environ:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from stackup.base.clock import boot_id, now_ns, process_age
+from stackup.base.values import changed
 from stackup.engine import faults
 from stackup.engine.logwriter import LogWriter
 from stackup.engine.records import Definition, PortRecord, Records, State
@@ -205,7 +205,7 @@ class Container:
         self._publish(self, "removed")
 
     def _set(self, event: str, *, must_be_recorded: bool = False, **changes: Any) -> None:
-        state = replace(self.state, **changes)
+        state = changed(self.state, **changes)
         faults.instant(f"before record {self.name} {event}")
         if must_be_recorded:
             self._records.set_state(self.id, state)

@@ -5,10 +5,9 @@ Numbers are Docker's (moby restartmanager, daemon/health.go, daemon/config); all
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
-from stackup.base.values import frozen
+from stackup.base.values import as_mapping, frozen
 
 DEFAULT_STOP_GRACE = 10.0
 
@@ -48,7 +47,10 @@ class Supervision:
     restart_unhealthy: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        data = as_mapping(self)
+        data["restart"] = as_mapping(self.restart)
+        data["health"] = as_mapping(self.health) if self.health else None
+        return data
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Supervision:

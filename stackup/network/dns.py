@@ -131,15 +131,15 @@ class _Container:
     def start(self) -> None:
         if self._udp is not None:
             self._udp.setblocking(False)
-            self._loop.add_reader(self._udp, self._drain, self._udp)
+            self._loop.add_reader(self._udp.fileno(), self._drain, self._udp)
         if self._tcp is not None:
             self._tcp.setblocking(False)
-            self._loop.add_reader(self._tcp, self._accept, self._tcp)
+            self._loop.add_reader(self._tcp.fileno(), self._accept, self._tcp)
 
     def close(self) -> None:
         for sock in (self._udp, self._tcp):
             if sock is not None:
-                self._loop.remove_reader(sock)
+                self._loop.remove_reader(sock.fileno())
                 sock.close()
         self._udp = self._tcp = None
         for task in (*self._pending, *self._connections):
@@ -153,7 +153,7 @@ class _Container:
         except (BlockingIOError, InterruptedError):
             return
         except OSError:  # the namespace is going away
-            self._loop.remove_reader(udp)
+            self._loop.remove_reader(udp.fileno())
 
     def _send(self, udp: socket.socket, client: Any, data: bytes) -> None:
         try:
@@ -188,7 +188,7 @@ class _Container:
         except (BlockingIOError, InterruptedError, ConnectionError):
             return
         except OSError:
-            self._loop.remove_reader(tcp)
+            self._loop.remove_reader(tcp.fileno())
             return
         if len(self._connections) >= MAX_CONNECTIONS:
             connection.close()

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from stackup.base.values import as_mapping, frozen
+from stackup.base.values import as_mapping, changed, frozen
 
 
 @frozen
@@ -108,3 +108,10 @@ def test_the_standard_tools_know_it() -> None:
             assert (x, y) == (4, 5)
     Version(0, 0)
     assert list(inspect.signature(Version).parameters) == ["major", "minor"]
+
+
+def test_a_changed_copy() -> None:
+    assert changed(Version(1, 2), minor=5) == Version(1, 5)
+    assert changed(Options(quiet=True), level=1) == Options(quiet=True, level=1)
+    with pytest.raises(TypeError):
+        changed(Version(1, 2), patch=1)
