@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from fnmatch import translate
 
 _NAME_START = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_"
 _NAME = _NAME_START + "0123456789"
@@ -83,7 +82,7 @@ class _Lexer:
     def run(self) -> tuple[str, list[str]]:
         return self._until("")
 
-    def _until(self, stop: str) -> tuple[str, list[str]]:
+    def _until(self, stop: str, *, keep_escapes: bool = False) -> tuple[str, list[str]]:
         """Up to the unquoted character ``stop``, which is taken. Answers the text and its words."""
         result, words, current, started = "", [], "", False
         while char := self._peek():
@@ -95,6 +94,8 @@ class _Lexer:
                 piece, started = (self._single() if char == "'" else self._double()), True
             elif char == "$":
                 piece = self._dollar()
+            elif char == self.escape and keep_escapes:
+                piece = self._next() + self._next()
             elif char == self.escape and not (self.raw and self.text[self.at + 1 : self.at + 2] not in ("$", char)):
                 self._next()
                 piece, quoted = self._next() or ("" if not self.raw else self.escape), True
@@ -186,10 +187,15 @@ class _Lexer:
             self._next()
         value = self.variables.get(name, "")
         if operator == "/":
-            pattern, _ = self._until("/")
-            replacement, _ = self._until("}")
-            return re.sub(_regex(pattern), lambda _: replacement, value, count=0 if greedy else 1)
-        pattern, _ = self._until("}")
+            pattern, _ = self._until("/", keep_escapes=True)
+            replacement, _ = self._until("}", keep_escapes=True)
+            regex = _regex(pattern.replace("\\/", "/"))
+            return (
+                re.sub(regex, lambda _: replacement, value, count=0 if greedy else 1)
+                if pattern or not greedy
+                else value
+            )
+        pattern, _ = self._until("}", keep_escapes=True)
         compiled = re.compile(_regex(pattern) + r"\Z", re.DOTALL)
         lengths = range(len(value) + 1)
         if operator == "#":
@@ -200,4 +206,17 @@ class _Lexer:
 
 
 def _regex(pattern: str) -> str:
-    return translate(pattern).removesuffix(r"\Z").removesuffix(r"\z")
+    """``*`` and ``?`` only, no sets; a backslash may stand before them, a brace and itself."""
+    result, at = "", 0
+    while at < len(pattern):
+        char = pattern[at]
+        at += 1
+        if char == "\\":
+            escaped = pattern[at : at + 1]
+            if not escaped or escaped not in "*?\\}/":
+                raise WordError(f"invalid escape '\\{escaped}' in the pattern {pattern}")
+            result += re.escape(escaped)
+            at += 1
+        else:
+            result += {"*": ".*", "?": "."}.get(char) or re.escape(char)
+    return f"(?s:{result})"

@@ -28,11 +28,28 @@ def test_expand(word: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("word", "value", "expected"),
+    [
+        ("${V#*}", "xxyy", "xxyy"), ("${V##*}", "xxyy", ""), ("${V#*x*y}", "xxyy", "y"), ("${V##*x}", "xxyy", "yy"),
+        ("${V#}", "xxyy", "xxyy"), ("${V%}", "xxyy", "xxyy"), ("${V%x}", "xxyy", "xxyy"), ("${V#$X}", "xxyy", "xyy"),
+        (r"${V#?\?}", "???y", "?y"), (r"${V%%\**}", "xx**", "xx"), (r"${V%%\**\*}", "a***yy*", "a"),
+        ("${V#[ab]}", "abc", "abc"), ("${V#[ab]}", "[ab]c", "c"), (r"${V#()[]{\}^$.\*\?|\\}", r"()[]{}^$.*?|\x", "x"),
+        ("${V/$N/.} ${V//$N/.}", "/foo*/*/*.txt", "/foo.*/*.txt /foo..*.txt"), ("${V/x/}", "xxyy", "xyy"),
+        ("${V//x/}", "xxyy", "yy"), (r"${V//\//\/}", "/tmp/a", r"\/tmp\/a"), ("${V/$E/ww}", "xxyy", "wwxxyy"),
+        ("${V///}", "xxyy", "xxyy"), ("${V/?/-}", "a\nb", "-\nb"), ("${V/*b/-}", "a\nbc", "-c"),
+    ],
+)  # fmt: skip
+def test_patterns(word: str, value: str, expected: str) -> None:
+    assert expand(word, {"V": value, "X": "x", "E": "", "N": "\\*/"}) == expected
+
+
+@pytest.mark.parametrize(
     ("word", "reason"),
     [
         ("'abc", "single-quote"), ('"abc', "double-quote"), ("${", "bad substitution"), ("${}", "bad substitution"),
         ("${XXX:?is missing}", "XXX: is missing"), ("${NULL:?}", "not allowed to be empty"), ("${PWD", "modifier"),
-        ("${PWD:=x}", "modifier"), ("${XXX:-a", "missing '}'"),
+        ("${PWD:=x}", "modifier"), ("${PWD=x}", "modifier"), ("${PWD//x}", "missing '/'"), ("${PWD//}", "missing '/'"),
+        (r"${PWD#\x}", "invalid escape"), ("${XXX:?no $PWD}", "no /home"), ("${XXX:-a", "missing '}'"),
     ],
 )  # fmt: skip
 def test_errors(word: str, reason: str) -> None:
