@@ -27,6 +27,7 @@ VERBS = {
     "images": "images",
     "import": "import_",
     "graph": "graph",
+    "schema": "schema",
     "version": "version",
 }
 

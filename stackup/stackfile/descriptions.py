@@ -75,7 +75,7 @@ isolation | Isolation technology, on Windows. | |
 label_file | Files with labels; labels wins over them. | | web.labels
 labels | Labels of the containers. | | {com.example.tier: front} ; ['com.example.tier=front']
 links | Services to reach under another name. | | ['db:database']
-logging | What happens to the output. | json-file |
+logging | What happens to the output. | the json-file driver |
 mac_address | Hardware address of the container's interface. | | 02:42:ac:11:00:02
 mem_limit | Memory at most. | unlimited | 512m
 mem_reservation | Memory to keep when the machine runs out of it. | | 256m

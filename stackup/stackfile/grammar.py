@@ -12,7 +12,7 @@ from stackup.stackfile.scalars import Text, Whole
 from stackup.stackfile.wrappers import Short, Typed
 
 
-class _External(Form):
+class ExternalForm(Form):
     """True, false, or the old {name: ...}, which ``_Resource`` takes apart."""
 
     expected = "true or false"
@@ -73,7 +73,7 @@ NETWORK = _Resource(
                 "options": MapOf(TEXT, "a mapping of texts"),
             },
         ),
-        "external": _External(),
+        "external": ExternalForm(),
         "internal": FLAG,
         "attachable": FLAG,
         "enable_ipv4": FLAG,
@@ -103,14 +103,14 @@ class _Volume(_Resource):
 
 VOLUME = _Volume(
     "a volume",
-    {"name": TEXT, "driver": TEXT, "driver_opts": OPTIONS, "external": _External(), "labels": LABELS},
+    {"name": TEXT, "driver": TEXT, "driver_opts": OPTIONS, "external": ExternalForm(), "labels": LABELS},
     null=True,
 )
 _FILE_OBJECT: dict[str, Form] = {
     "name": TEXT,
     "environment": TEXT,
     "file": HostPath(blank=True),
-    "external": _External(),
+    "external": ExternalForm(),
     "labels": LABELS,
     "template_driver": TEXT,
 }

@@ -72,7 +72,7 @@ class _Absolute(Text):
         return item
 
 
-class _Cron(Text):
+class Cron(Text):
     def __init__(self) -> None:
         super().__init__('a time such as "*/5 * * * *" or @daily')
 
@@ -88,7 +88,7 @@ class _Cron(Text):
         return item
 
 
-class _Zone(Text):
+class Zone(Text):
     def __init__(self) -> None:
         super().__init__("a time zone such as Europe/Berlin")
 
@@ -147,16 +147,16 @@ _SCHEDULE = Short(
         "a schedule",
         ("cron", "every"),
         {
-            "cron": _Cron(),
+            "cron": Cron(),
             "every": _Span(zero=False),
-            "timezone": _Zone(),
+            "timezone": Zone(),
             "overlap": Text(choices=OVERLAPS),
             "history": Whole("a whole number", 0),
         },
     ),
     lambda node, path, reader: (
         None
-        if (time := _Cron().read(node, path, reader)) is None
+        if (time := Cron().read(node, path, reader)) is None
         else node.with_value({"cron": node.under(time.value)})
     ),
     'a time such as "*/5 * * * *", or a mapping with cron or every',

@@ -91,7 +91,7 @@ ULIMIT_NUMBER = Whole("a whole number (-1: unlimited)", -1)
 ULIMITS = MapOf(UlimitForm(Record("a ulimit", {"soft": ULIMIT_NUMBER, "hard": ULIMIT_NUMBER}), ULIMIT_NUMBER))
 
 
-class _Count(Whole):
+class Count(Whole):
     """A number of devices, or ``all`` (-1)."""
 
     def read(self, node: Node, path: str, reader: Reader) -> Node | None:
@@ -102,7 +102,7 @@ class _Count(Whole):
 _REQUEST = {
     "capabilities": UNIQUE,
     "driver": TEXT,
-    "count": _Count("a whole number, or all"),
+    "count": Count("a whole number, or all"),
     "device_ids": UNIQUE,
     "options": LABELS,
 }

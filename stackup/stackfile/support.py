@@ -1,11 +1,13 @@
-"""What stackup does with each attribute beyond reading it: carry it out, warn, or refuse to run without it.
+"""The one registry of what stackup does with each attribute: carry it out, warn, or refuse to run without it.
 
-Reading and ``config`` accept the whole language. Before anything runs, an attribute that is not carried out yet gets
-one warning; one whose omission would weaken isolation, lose data or run a service at the wrong time is an error.
+Everything that has no entry is carried out. Reading and ``config`` accept the whole language. Before anything runs, an
+attribute that is not carried out yet gets one warning; one whose omission would weaken isolation, lose data or run a
+service at the wrong time is an error. ``docs/attributes.md`` is generated from here and from the grammar.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
@@ -16,21 +18,25 @@ from stackup.stackfile.problems import Problems, did_you_mean
 
 
 class Support(StrEnum):
-    """``NOT_YET`` and ``NEVER`` are warned about, ``REFUSED`` stops; everything that has no entry is carried out."""
+    """``NOT_YET`` and ``NEVER`` are warned about, ``REFUSED`` stops; ``DONE`` entries only carry a note for people."""
 
+    DONE = "carried out"
     NOT_YET = "not yet"
-    NEVER = "never"
+    NEVER = "no effect here"
     REFUSED = "refused"
 
 
 @frozen
 class Entry:
-    """``path`` below a service (or a section), with ``*`` for items. ``unless`` tells values that need nothing."""
+    """``path`` has ``*`` for names and items. ``unless`` tells values that need nothing (``but`` says which, for
+    people); ``keys`` are the names below a final ``*`` that are carried out."""
 
     path: str
     support: Support
     reason: str
     unless: Callable[[Node], bool] | None = None
+    but: str = ""
+    keys: frozenset[str] = frozenset()
     hint: str = ""
 
 
@@ -38,82 +44,190 @@ def _is(*values: object) -> Callable[[Node], bool]:
     return lambda node: node.value in values
 
 
+_MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386", "i386": "386"}
+
+
+def _here(node: Node) -> bool:
+    """True for the platform of this machine: ``linux/amd64``, ``linux/arm64/v8``, ``amd64`` ..."""
+    machine = os.uname().machine
+    mine = ("linux", _MACHINES.get(machine, machine))
+    wanted = str(node.value).lower().split("/")
+    return tuple(wanted[:2]) == mine or (len(wanted) == 1 and wanted[0] in mine)
+
+
+def _no_label(node: Node) -> bool:
+    text = str(node.value)
+    return not text.startswith("label") or text[len("label") + 1 :] == "disable"
+
+
 _WINDOWS = "it exists on Windows only"
 _SWARM = "it means something to a cluster only"
 _UNSAFE = "it is not carried out yet, and leaving it out would"
-NOT_YET, NEVER, REFUSED = Support.NOT_YET, Support.NEVER, Support.REFUSED
+_CACHE = "the local build cache is used"
+DONE, NOT_YET, NEVER, REFUSED = Support.DONE, Support.NOT_YET, Support.NEVER, Support.REFUSED
+_BRIDGE_OPTIONS = frozenset(
+    f"com.docker.network.{name}"
+    for name in ("bridge.name", "driver.mtu", "bridge.enable_ip_masquerade", "bridge.enable_icc")
+)
 
-SERVICE_ENTRIES = (
-    Entry("userns_mode", REFUSED, f"{_UNSAFE} weaken isolation", _is("host", "")),
+_SERVICE = (
+    Entry("userns_mode", REFUSED, f"{_UNSAFE} weaken isolation", _is("host", ""), "host"),
+    Entry("security_opt.*", REFUSED, f"{_UNSAFE} weaken isolation", _no_label, "all but label=..."),
     Entry("pre_start", REFUSED, f"{_UNSAFE} start the service unprepared"),
     Entry("pre_stop", REFUSED, f"{_UNSAFE} stop the service without what it needs to save its data"),
     Entry("x-stackup.schedule", REFUSED, f"{_UNSAFE} run the service all the time"),
+    Entry("x-stackup.ready", NOT_YET, "only healthcheck tells whether the service is healthy"),
     Entry("post_start", NOT_YET, "the commands are not run"),
+    Entry("provider", NOT_YET, "its program is not run, and nothing is started in its place"),
+    Entry("platform", NOT_YET, "images of this machine's platform are used", _here, "this machine's"),
+    Entry(
+        "pull_policy",
+        NOT_YET,
+        "images are not pulled again by their age",
+        _is("always", "never", "missing", "if_not_present", "build"),
+        "always, never, missing, build",
+    ),
+    Entry("pull_refresh_after", NOT_YET, "images are not pulled again by their age"),
+    Entry("develop", NOT_YET, "no files are watched"),
     Entry("cgroup_parent", NOT_YET, "containers stay in stackup's own control groups"),
     Entry("external_links", NOT_YET, "the names are not added"),
     Entry("gpus", NOT_YET, "no GPU is handed in"),
-    Entry("deploy.resources.reservations.devices", NOT_YET, "no device is handed in"),
     Entry("models", NOT_YET, "there is no model runner"),
+    Entry("oom_kill_disable", NOT_YET, "the kernel may end it when memory runs out"),
     Entry("storage_opt", NOT_YET, "the writable layer has no limit"),
     Entry("use_api_socket", NOT_YET, "there is no engine socket to hand in"),
-    Entry("pull_refresh_after", NOT_YET, "images are not refreshed by age"),
     Entry(
-        "runtime", NOT_YET, "containers run under stackup's own runtime", _is("runc", "crun", "io.containerd.runc.v2")
+        "runtime",
+        NOT_YET,
+        "containers run under stackup's own runtime",
+        _is("runc", "crun", "io.containerd.runc.v2"),
+        "runc, crun",
     ),
-    Entry("logging.driver", NOT_YET, "output goes to stackup's own log", _is("json-file", "local", "journald")),
+    Entry(
+        "logging.driver", NOT_YET, "output goes to stackup's own log", _is("json-file", "local", ""), "json-file, local"
+    ),
+    Entry("logging.options", NOT_YET, "logs are kept whole, without rotation"),
     Entry("networks.*.link_local_ips", NOT_YET, "the addresses are not added"),
+    Entry("networks.*.driver_opts", NOT_YET, "the options are not applied"),
     Entry("volumes.*.bind.selinux", NOT_YET, "files are not relabelled"),
-    Entry("build.cache_from", NOT_YET, "the local build cache is used"),
-    Entry("build.cache_to", NOT_YET, "the local build cache is used"),
-    Entry("build.provenance", NOT_YET, "no attestation is made", _is("false")),
-    Entry("build.sbom", NOT_YET, "no attestation is made", _is("false")),
+    Entry("volumes.*.volume.labels", NOT_YET, "the volume gets no labels"),
+    Entry("deploy.resources.reservations.devices", NOT_YET, "no device is handed in"),
+    Entry("deploy.update_config", NOT_YET, "all containers of a service are replaced at once"),
+    Entry("deploy.rollback_config", NOT_YET, "there is no way back to the previous configuration"),
+    Entry("build.cache_from", NOT_YET, _CACHE),
+    Entry("build.cache_to", NOT_YET, _CACHE),
+    Entry("build.no_cache_filter", NOT_YET, "no_cache: true builds all stages anew"),
+    Entry("build.entitlements", NOT_YET, "the build runs without them"),
+    Entry("build.privileged", NOT_YET, "the build runs without privileges"),
+    Entry("build.provenance", NOT_YET, "no attestation is made", _is("false"), "false"),
+    Entry("build.sbom", NOT_YET, "no attestation is made", _is("false"), "false"),
+    Entry("build.secrets", NOT_YET, "RUN --mount=type=secret finds nothing"),
+    Entry("build.ssh", NOT_YET, "RUN --mount=type=ssh finds nothing"),
+    Entry("build.ulimits", NOT_YET, "the build runs with the machine's limits"),
+    Entry("build.platforms.*", NOT_YET, "images are built for this machine's platform only", _here, "this machine's"),
     Entry("cpu_count", NEVER, _WINDOWS),
     Entry("cpu_percent", NEVER, _WINDOWS),
     Entry("credential_spec", NEVER, _WINDOWS),
-    Entry("isolation", NEVER, _WINDOWS, _is("default", "")),
-    Entry("build.isolation", NEVER, _WINDOWS, _is("default", "")),
+    Entry("isolation", NEVER, _WINDOWS, _is("default", ""), "default"),
+    Entry("build.isolation", NEVER, _WINDOWS, _is("default", ""), "default"),
     Entry("deploy.placement", NEVER, _SWARM),
     Entry("deploy.endpoint_mode", NEVER, _SWARM),
-    Entry("deploy.update_config", NEVER, _SWARM),
-    Entry("deploy.rollback_config", NEVER, _SWARM),
-    Entry("deploy.mode", NEVER, _SWARM, _is("replicated", "")),
+    Entry("deploy.labels", NEVER, _SWARM),
+    Entry("deploy.mode", NEVER, _SWARM, _is("replicated", ""), "replicated"),
+    Entry("deploy.resources.reservations.cpus", NEVER, "one machine keeps no processors free; use cpu_shares"),
     Entry("deploy.resources.reservations.generic_resources", NEVER, _SWARM),
+    Entry("expose", DONE, "documentation: services reach all ports of one another"),
+    Entry("ports.*.name", DONE, "documentation"),
+    Entry("ports.*.app_protocol", DONE, "documentation"),
+    Entry("ports.*.mode", DONE, "host and ingress are the same on one machine"),
+    Entry("volumes.*.consistency", DONE, "Linux has only one kind"),
+    Entry("volumes.*.type", DONE, "image is refused for now; cluster and npipe do not exist on one Linux machine"),
+    Entry("mem_swappiness", DONE, "with cgroup v1; version 2 has no such setting"),
+    Entry("cpu_rt_period", DONE, "with cgroup v1 and a kernel that has real-time groups"),
+    Entry("cpu_rt_runtime", DONE, "with cgroup v1 and a kernel that has real-time groups"),
+    Entry("build.pull", DONE, "for images that a registry has"),
 )
-SECTION_ENTRIES: Mapping[str, tuple[Entry, ...]] = {
-    "volumes": (
-        Entry(
-            "driver",
-            REFUSED,
-            "there is no such volume driver, and data would go elsewhere",
-            _is("local", "default", ""),
+_FILES = (
+    Entry("external", REFUSED, "there is no store of external ones, and the service would run without it"),
+    Entry("template_driver", NOT_YET, "the content is taken as it is"),
+    Entry("labels", NEVER, _SWARM),
+)
+ENTRIES: tuple[Entry, ...] = tuple(
+    Entry(f"{section}.*.{entry.path}", entry.support, entry.reason, entry.unless, entry.but, entry.keys, entry.hint)
+    for section, entries in (
+        ("services", _SERVICE),
+        (
+            "networks",
+            (
+                Entry(
+                    "driver",
+                    REFUSED,
+                    "there is no such network driver, and the network would be another one",
+                    _is("bridge", "default", ""),
+                    "bridge",
+                ),
+                Entry("driver_opts.*", NOT_YET, "the option is not applied", keys=_BRIDGE_OPTIONS),
+                Entry("ipam.driver", NOT_YET, "stackup gives the addresses itself", _is("default", ""), "default"),
+                Entry("ipam.options", NOT_YET, "stackup gives the addresses itself"),
+                Entry("attachable", DONE, "others may always join"),
+            ),
         ),
-    ),
-    "secrets": (Entry("template_driver", NOT_YET, "the content is taken as it is"),),
-    "configs": (Entry("template_driver", NOT_YET, "the content is taken as it is"),),
-}
+        (
+            "volumes",
+            (
+                Entry(
+                    "driver",
+                    REFUSED,
+                    "there is no such volume driver, and data would go elsewhere",
+                    _is("local", "default", ""),
+                    "local",
+                ),
+            ),
+        ),
+        ("secrets", (*_FILES, Entry("driver", NEVER, _SWARM), Entry("driver_opts", NEVER, _SWARM))),
+        ("configs", _FILES),
+    )
+    for entry in entries
+)
+
+
+def entry_for(path: str) -> Entry | None:
+    """What the registry says of an attribute (``services.*.deploy.labels``) or of one that holds it; None: all well."""
+    while path:
+        found = next((entry for entry in ENTRIES if entry.path in (path, f"{path}.*")), None)
+        if found is not None:
+            return found
+        path = path.rpartition(".")[0]
+    return None
+
+
 _RESTART = re.compile(r"(no|always|unless-stopped|on-failure(:[0-9]+)?)?\Z")
 _POLICIES = ("no", "always", "unless-stopped", "on-failure")
 
 
 def check_support(services: Mapping[str, Node], tree: Node, problems: Problems) -> None:
     """Warns once for each attribute, however many services have it; refuses each place where that is due."""
-    for entry in SERVICE_ENTRIES:
-        _check("services", services, entry, problems)
-    for section, entries in SECTION_ENTRIES.items():
-        items = tree.get(section)
-        if items is not None and type(items.value) is dict:
-            for entry in entries:
-                _check(section, items.value, entry, problems)
+    for entry in ENTRIES:
+        if entry.support is Support.DONE:
+            continue
+        section, _, rest = entry.path.split(".", 2)
+        items = services
+        if section != "services":
+            node = tree.get(section)
+            items = node.value if node is not None and type(node.value) is dict else {}
+        _check(section, items, rest, entry, problems)
     for name, service in services.items():
         _check_values(name, service, problems)
 
 
-def _check(section: str, items: Mapping[str, Node], entry: Entry, problems: Problems) -> None:
+def _check(section: str, items: Mapping[str, Node], below: str, entry: Entry, problems: Problems) -> None:
     found = [
         (f"{section}.{name}.{path}", node)
         for name, item in items.items()
-        for path, node in _matches(item, entry.path.split("."), "")
-        if node.value not in (None, [], {}, False) and not (entry.unless is not None and entry.unless(node))
+        for path, node in _matches(item, below.split("."), "")
+        if node.value not in (None, [], {}, False)
+        and not (entry.unless is not None and entry.unless(node))
+        and not (entry.keys and path.partition(".")[2] in entry.keys)
     ]
     if not found:
         return
@@ -160,6 +274,9 @@ def _check_values(name: str, service: Node, problems: Problems) -> None:
                 f"cannot use services.{name}.volumes.{index}: the target {target!r} is no absolute path",
                 hint=hint if target[1:2] == ":" else "",
             )
+        if mount.text("type") == "image":
+            reason = "images cannot be mounted yet"
+            problems.add(mount, f"cannot use services.{name}.volumes.{index}: {reason}")
         if mount.text("type") in ("cluster", "npipe"):
             kind = mount.text("type")
             problems.add(

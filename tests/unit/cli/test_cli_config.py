@@ -162,3 +162,14 @@ def test_output(config: Config, tmp_path: Path) -> None:
 def test_a_service_that_is_named_is_shown_with_its_profile(config: Config) -> None:
     assert list(json.loads(config("job", "--format", "json"))["services"]) == ["job"]
     assert "there is no such service" in config("jbo", code=64)
+
+
+def test_schema_is_printed_and_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert quick.main(["schema"]) == 0
+    text = capsys.readouterr().out
+    assert json.loads(text)["title"] == "Stack file"
+    assert quick.main(["schema", "-o", "s.json"]) == 0
+    assert (tmp_path / "s.json").read_text() == text

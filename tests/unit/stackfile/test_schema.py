@@ -1,0 +1,158 @@
+"""The JSON Schema takes what the loader takes, and refuses what JSON Schema can refuse."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from test_mistakes import blocks
+
+from stackup.stackfile.describe import attributes, descriptions
+from stackup.stackfile.nodes import RESET, Node, Source
+from stackup.stackfile.problems import Problems
+from stackup.stackfile.reference import schema_text
+from stackup.stackfile.yamltree import read_documents
+
+SCHEMA = json.loads(schema_text())
+VALIDATOR = jsonschema.Draft7Validator(SCHEMA)
+ROOT = Path(__file__).parents[3]
+CASES = Path(os.environ.get("STACKUP_COMPOSE_CASES", ROOT.parent / "shared" / "cases"))
+FILES = ("compose-cases.jsonl", "stacks.jsonl")
+
+
+def plain(node: Node) -> Any:
+    """As an editor sees it: what ``!reset`` stands on means nothing."""
+    if isinstance(node.value, dict):
+        return {key: plain(child) for key, child in node.value.items() if child.tag != RESET}
+    if isinstance(node.value, list):
+        return [plain(child) for child in node.value if child.tag != RESET]
+    return node.value
+
+
+def documents(text: str) -> list[Any]:
+    return [plain(node) for node in read_documents(Source("f", text, "/"), Problems()) if node.value is not None]
+
+
+def complaints(text: str) -> list[str]:
+    return [
+        f"{'.'.join(map(str, error.absolute_path))}: {error.message[:150]}"
+        for document in documents(text)
+        for error in VALIDATOR.iter_errors(document)
+    ]
+
+
+def test_it_is_a_schema() -> None:
+    jsonschema.Draft7Validator.check_schema(SCHEMA)
+    service = SCHEMA["definitions"]["service"]["properties"]
+    assert service["image"]["description"]
+    assert service["restart"]["default"] == "no"
+    assert service["x-stackup"]["$ref"] == "#/definitions/x-stackup_of_a_service"
+
+
+@pytest.mark.parametrize("name", ["default", "examples"])
+def test_defaults_and_examples_are_valid(name: str) -> None:
+    wrong = []
+    for owner in (SCHEMA, *SCHEMA["definitions"].values()):
+        for attribute, described in owner["properties"].items():
+            values = described.get(name, [] if name == "examples" else None)
+            for value in values if name == "examples" else [values] if name in described else []:
+                wanted = {**described, "definitions": SCHEMA["definitions"]}
+                if list(jsonschema.Draft7Validator(wanted).iter_errors(value)):
+                    wrong.append((attribute, value))
+    assert wrong == []
+    assert sum(bool(about.examples) for about in descriptions().values()) > 100
+
+
+def test_the_schema_has_every_attribute() -> None:
+    names = {name for owner in (SCHEMA, *SCHEMA["definitions"].values()) for name in owner["properties"]}
+    assert {item.path[-1] for item in attributes()} == names
+
+
+def test_examples_of_the_repository() -> None:
+    found = list(ROOT.glob("examples/*/compose*.yaml"))
+    assert found
+    assert {str(path): complaints(path.read_text()) for path in found if complaints(path.read_text())} == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "services: {web: {imagee: a}}",
+        "services: {web: {image: 1.5}}",
+        "services: {web: {image: a, ports: '80'}}",
+        "services: {web: {image: a, ports: [[80]]}}",
+        "services: {web: {image: a, volumes: [{source: x}]}}",
+        "services: {web: {image: a, volumes: [{type: bindd, target: /x}]}}",
+        "services: {web: {image: a, depends_on: {db: {condition: healthy}}}}",
+        "services: {web: {image: a, depends_on: {db: {}}}}",
+        "services: {web: {image: a, privileged: perhaps}}",
+        "services: {web: {image: a, healthcheck: {interval: 5}}}",
+        "services: {web: {image: a, mem_limit: much}}",
+        "services: {web: {image: a, cap_add: NET_ADMIN}}",
+        "services: {web: {image: a, security_opt: [a, a]}}",
+        "services: {web: {image: a, oom_score_adj: 5000}}",
+        "services: {web: {image: a, cgroup: shared}}",
+        "services: {'we b': {image: a}}",
+        "services: [web]",
+        "networks: {n: {ipam: {config: {subnet: x}}}}",
+        "networks: {n: {internal: perhaps}}",
+        "secrets: {s: {fil: x}}",
+        "x-stackup: {ready: {tcp: 1}}",
+        "services: {web: {image: a, x-stackup: {ready: {tcp: 1, http: 80}}}}",
+        "services: {web: {image: a, x-stackup: {restart_when: sick}}}",
+        "services: {web: {image: a, x-stackup: {backoff: {factor: many, foo: 1}}}}",
+        "volumes: {v: {x-stackup: {}}}",
+    ],
+)
+def test_refused(text: str) -> None:
+    assert complaints(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "services: {web: {image: a, privileged: '${P}', mem_limit: '${M}', scale: '${N:-2}', cgroup: '${C}'}}",
+        "services: {web: {image: a, ports: [80, '80:80', {target: 80, published: 8080}], x-own: [1]}}",
+        "services: {web: {image: a, environment: [A=1, B], labels: {a: 1, b: true, c: }}}",
+        "services: {web: {image: a, ulimits: {nofile: 10, nproc: {soft: 1, hard: 2}}, tmpfs: /x, dns: 1.1.1.1}}",
+        "services: {web: {image: a, x-stackup: {ready: {http: 80}, schedule: '@daily', restart_when: unhealthy}}}",
+        "services: {web: {build: ., gpus: all, develop: , networks: {a: , b: {aliases: [c]}}, command: }}",
+        "x-stackup: {allow: docker.sock}\nx-own: 1\nservices: {}",
+    ],
+)
+def test_accepted(text: str) -> None:
+    assert complaints(text) == []
+
+
+def test_our_own_mistakes_that_a_schema_can_see() -> None:
+    """Of the files whose errors are all about the form of a value, most must be refused by the schema, too."""
+    formal = [text for text, answer in blocks() if ": expected " in answer or "has no such attribute" in answer]
+    unseen = [text for text in formal if documents(text) and not complaints(text)]
+    assert len(unseen) <= len(formal) * 0.15, "\n".join(unseen)
+
+
+@pytest.mark.skipif(
+    not all((CASES / name).exists() for name in FILES),
+    reason=f"NO COMPOSE CASES in {CASES}: the schema is NOT checked against real stacks",
+)
+@pytest.mark.parametrize("name", FILES)
+def test_recorded_stacks(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    wrong: list[str] = []
+    checked = refused = seen = 0
+    for line in (CASES / name).read_text(encoding="utf-8").splitlines():
+        case = json.loads(line)
+        stacks = case["args"] or [path for path in case["files"] if path.startswith(("compose.", "docker-compose."))]
+        found = [item for path in stacks if path in case["files"] for item in complaints(case["files"][path])]
+        if case["expect"]["accept"]:
+            checked += 1
+            wrong += [f"{case['id']}: {item}" for item in found[:1]]
+        else:
+            refused += 1
+            seen += bool(found)
+    with capsys.disabled():
+        print(f"\nschema: {checked} accepted stacks of {name}, {seen} of {refused} refusals seen by the schema alone")
+    assert wrong == []
