@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from stackfile_support import errors_of, load_text
-
-from stackup.stackfile.grammar_service import SERVICE_FIELDS
-from stackup.stackfile.support import SERVICE_ENTRIES
 
 TEXT = "services: {a: {image: i, %s}, b: {image: i, %s}}\n"
 
@@ -32,5 +30,35 @@ def test_restart_policies(tmp_path: Path) -> None:
     assert error.hint == "did you mean 'always'?"
 
 
-def test_the_table_speaks_of_attributes_that_exist() -> None:
-    assert {entry.path.split(".")[0] for entry in SERVICE_ENTRIES} <= set(SERVICE_FIELDS)
+def test_values_that_are_carried_out_need_no_warning(tmp_path: Path) -> None:
+    ours = "platform: linux, logging: {driver: local}, pull_policy: never, security_opt: ['label:disable']"
+    assert load_text(tmp_path, TEXT % (ours, "restart: always")).warnings == ()
+    theirs = "platform: windows/amd64, logging: {driver: syslog}, pull_policy: daily"
+    warnings = load_text(tmp_path, TEXT % (theirs, "restart: always")).warnings
+    assert len(warnings) == 3
+
+
+def test_options_that_are_carried_out_are_told_from_the_others(tmp_path: Path) -> None:
+    options = "{com.docker.network.driver.mtu: 1400, com.docker.network.bridge.inhibit_ipv4: 'true'}"
+    text = f"services: {{a: {{image: i}}}}\nnetworks: {{default: {{driver_opts: {options}}}}}\n"
+    assert [warning.message for warning in load_text(tmp_path, text).warnings] == [
+        "networks.default.driver_opts.com.docker.network.bridge.inhibit_ipv4 is not carried out yet: "
+        "the option is not applied"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("service", "top"),
+    [
+        ("security_opt: ['label=type:svirt']", ""),
+        ("secrets: [s]", "secrets: {s: {external: true}}"),
+        ("networks: [n]", "networks: {n: {driver: macvlan}}"),
+        ("volumes: ['vol:/v']", "volumes: {vol: {driver: nfs}}"),
+        ("volumes: [{type: image, source: i, target: /x}]", ""),
+        ("x-stackup: {schedule: '@daily'}", ""),
+    ],
+)
+def test_what_must_not_be_left_out_is_refused_at_run_time_only(tmp_path: Path, service: str, top: str) -> None:
+    text = f"services: {{a: {{image: i, {service}}}}}\n{top}\n"
+    assert len(errors_of(tmp_path, text)) == 1
+    assert not errors_of(tmp_path, text, run=False)
