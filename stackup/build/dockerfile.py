@@ -16,7 +16,7 @@ from stackup.build.words import split_quoted
 
 _DIRECTIVE = re.compile(r"#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*\Z")
 _HEREDOC = re.compile(r"(\d*)<<(-?)([^<]*)\Z")
-_HEREDOC_NAME = re.compile(r"""(?:"([^"]+)"|'([^']+)'|([a-zA-Z_][a-zA-Z0-9_.-]*))\Z""")
+_DIRECTIVES = ("escape", "syntax", "check")  # a comment of any other shape ends them
 _FLAG = re.compile(r"--([a-zA-Z][a-zA-Z-]*)(?:=(.*))?\Z", re.DOTALL)
 
 # Keyword: flags that it takes. "json or text": RUN, CMD, ENTRYPOINT, SHELL, HEALTHCHECK; the others split into words.
@@ -149,7 +149,7 @@ class _Reader:
         """Only at the very top, before any comment, blank line or instruction."""
         for line in self.lines:
             match = _DIRECTIVE.match(line.strip())
-            if match is None:
+            if match is None or match[1].lower() not in _DIRECTIVES:
                 break
             self.at += 1
             if match[1].lower() == "escape":
@@ -229,20 +229,23 @@ class _Reader:
         found = []
         for word in split_quoted(rest, self.escape):
             match = _HEREDOC.match(word)
-            name = _HEREDOC_NAME.match(match[3]) if match else None
-            if match and name:
-                found.append(self._heredoc(name, bool(match[2]), start, word))
+            if match and match[3]:
+                found.append(self._heredoc(match[3], bool(match[2]), start, word))
         return tuple(found)
 
-    def _heredoc(self, name: re.Match[str], chomp: bool, start: int, word: str) -> Heredoc:
-        ending = name[1] or name[2] or name[3]
+    def _heredoc(self, written: str, chomp: bool, start: int, word: str) -> Heredoc:
+        """A quote anywhere in the name keeps variables in the text as they are, as in a shell."""
+        plain = re.sub(r"\\.", "", written)
+        if plain.count("'") % 2 or plain.count('"') % 2:
+            raise self._error(start, f"the name of the heredoc {word} has a quote that is not closed", word=word)
+        ending = re.sub(r"""\\(.)|['"]""", r"\1", written)
         content: list[str] = []
         while self.at < len(self.lines):
             line = self.lines[self.at]
             self.at += 1
             line = line.lstrip("\t") if chomp else line
             if line == ending:
-                return Heredoc(ending, "".join(f"{item}\n" for item in content), name[3] is not None, chomp)
+                return Heredoc(ending, "".join(f"{item}\n" for item in content), not set(plain) & set("'\""), chomp)
             content.append(line)
         raise self._error(start, f"the heredoc {ending} is not ended", f"a line {ending} must end it", word=word)
 

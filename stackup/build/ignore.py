@@ -91,15 +91,37 @@ def to_regex(pattern: str) -> str:
         elif char == "?":
             result += "[^/]"
         elif char == "[":
-            end = pattern.find("]", at + 1)
-            if end < 0:
-                raise IgnoreError(f"pattern '{pattern}' is malformed: '[' is not closed")
-            inner = pattern[at:end].replace("\\", "\\\\")
-            result += "[" + ("^" + inner[1:] if inner[:1] in ("^", "!") else inner) + "]"
-            at = end + 1
-        elif char == "\\" and at < len(pattern):
+            found, at = _set(pattern, at)
+            result += found
+        elif char == "\\":
+            if at == len(pattern):
+                raise IgnoreError(f"pattern '{pattern}' is malformed: nothing follows its last '\\'")
             result += re.escape(pattern[at])
             at += 1
         else:
             result += re.escape(char)
     return result
+
+
+def _set(pattern: str, at: int) -> tuple[str, int]:
+    """What follows ``[``, as Go's filepath.Match reads it: ``-`` and ``]`` themselves only behind a backslash."""
+    negated = pattern[at : at + 1] == "^"
+    at += negated
+    members = ""
+    while pattern[at : at + 1] != "]" or not members:
+        first, at = _member(pattern, at)
+        members += re.escape(first)
+        if pattern[at : at + 1] == "-":
+            last, at = _member(pattern, at + 1)
+            members += f"-{re.escape(last)}"
+    return f"[{'^' if negated else ''}{members}]", at + 1
+
+
+def _member(pattern: str, at: int) -> tuple[str, int]:
+    if pattern[at : at + 1] == "\\":
+        at += 1
+    elif pattern[at : at + 1] in ("-", "]"):
+        raise IgnoreError(f"pattern '{pattern}' is malformed: write '\\{pattern[at]}' inside of brackets")
+    if at >= len(pattern):
+        raise IgnoreError(f"pattern '{pattern}' is malformed: '[' is not closed")
+    return pattern[at], at + 1

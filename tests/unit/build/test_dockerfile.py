@@ -97,6 +97,52 @@ def test_heredocs() -> None:
     assert piped.heredocs[0].content == "ls\n"
 
 
+@pytest.mark.parametrize(
+    ("word", "ending", "expand"),
+    [
+        ("<<eo'f'", "eof", False), (r"<<eo\'f", "eo'f", True), (r"<<'e'o\'f", "eo'f", False), ('<<EO"F"', "EOF", False),
+        ("<<'one two'", "one two", False), ("<<$EOF", "$EOF", True), ("3<<E", "E", True),
+        ("<<file.txt", "file.txt", True),
+    ],
+)  # fmt: skip
+def test_names_of_heredocs(word: str, ending: str, expand: bool) -> None:
+    (heredoc,) = parse(f"FROM host\nRUN {word}\n# x\n{ending}\nUSER a\n")[1].heredocs
+    assert (heredoc.name, heredoc.content, heredoc.expand) == (ending, "# x\n", expand)
+
+
+@pytest.mark.parametrize("word", ["<<'EOF", '<<"EOF', "<<EOF'"])
+def test_an_open_quote_in_the_name_of_a_heredoc(word: str) -> None:
+    with pytest.raises(StackFileError, match="quote"):
+        parse(f"FROM host\nRUN {word}\nx\nEOF\n")
+
+
+def test_no_heredocs_elsewhere() -> None:
+    for line in ("USER <<A", "ENV A=<<B", 'RUN ["<<EOF"]', "RUN '<<EOF'", "RUN <<", "RUN <EOF"):
+        assert parse(f"FROM host\n{line}\n")[1].heredocs == ()
+
+
+def test_two_heredocs_that_name_each_other() -> None:
+    item = parse("FROM host\nCOPY <<X <<Y /d/\nY\nX\nX\nY\n")[1]
+    assert [heredoc.content for heredoc in item.heredocs] == ["Y\n", "X\n"]
+
+
+@pytest.mark.parametrize(
+    ("text", "escape"),
+    [
+        ("#EScape=`\nFROM host\n", "`"), ("# syntax=x\n# escape = `\nFROM host\n", "`"),
+        ("# key=x\n# escape=`\nFROM host\n", "\\"), ("\n# escape=`\nFROM host\n", "\\"),
+        ("FROM host\n# escape=`\n", "\\"),
+    ],
+)  # fmt: skip
+def test_directives(text: str, escape: str) -> None:
+    assert parse_dockerfile(text, "D").escape == escape
+
+
+def test_comments_and_indented_comments_inside_a_continuation() -> None:
+    item = parse("FROM host\nRUN a \\\n# one\n   # two\n  && b \\\n#three\n\nUSER x\n")
+    assert item[1].rest.split() == ["a", "&&", "b", "USER", "x"]
+
+
 def test_what_is_not_a_heredoc() -> None:
     assert parse("FROM host\nRUN cat <<<word && echo $((1 << 2))\n")[1].heredocs == ()
 

@@ -21,6 +21,16 @@ from stackup.build.ignore import IgnoreError, IgnoreRules
         ("*\n!keep", "keep", False), ("*\n!keep", "keep/x", False), ("*\n!keep/x", "keep/x", False),
         ("*\n!keep/x", "keep/y", True), ("!keep\n*", "keep", True), ("docs\n!docs/README.md", "docs/README.md", False),
         ("docs\n!docs/*.md\ndocs/secret.md", "docs/secret.md", True), ("# a\n\n  b  ", "b", True), ("# a", "a", False),
+        ("**/dir", "dir/file", True), ("**/dir2/**", "dir/dir2/d/f", True), ("**file", "d/d/file", True),
+        ("**/**/*.txt", "file.txt", True), ("**/**/*.txt2", "d/file.txt", False), ("a**/*.txt", "a/d/d/f.txt", True),
+        ("a/*.txt", "a/d/f.txt", False), ("a/*.txt**", "a/f.txt", True), ("a[b-d]e", "ace", True),
+        ("a[b-d]e", "ae", False), ("a[^b-d]e", "aze", True), (".*", ".foo", True), (".*", "foo", False),
+        ("**/.foo", "bar.foo", False), ("abc/**", "abc", False), ("a.|)$(}+{bc", "a.|)$(}+{bc", True),
+        ("**\n!util/web", "util/web/foo", False), ("**\n!util/web\nutil/web/foo", "util/web/foo", True),
+        ("!f.go\n*.go", "f.go", True), ("docs/*\n!docs/R.md", "docs/R.md", False), ("  !a", "a", False),
+        ("a*", "ab/c", True), ("a*/b", "a/c/b", False), ("a*b?c*x", "abxbbxdbxebxczzx", True), ("a?b", "a/b", False),
+        ("a[^a]b", "a☺b", True), ("[a-ζ]*", "α", True), ("[\\]a]", "]", True), ("[x\\-]", "-", True),
+        ("[\\-x]", "a", False), ("[!a]", "!", True), ("[!a]", "b", False), ("a\\\\", "a\\", True),
         ("+x(y)|z", "+x(y)|z", True), ("", "a", False), (".", "a", False),
     ],
 )  # fmt: skip
@@ -33,7 +43,7 @@ def test_a_directory_with_exceptions_is_not_pruned() -> None:
     assert not IgnoreRules("docs\n!docs/a").prunes("docs")
 
 
-@pytest.mark.parametrize("text", ["[", "!", "a\n! \n"])
+@pytest.mark.parametrize("text", ["[", "!", "a\n! \n", "[^", "[^bc", "a[", "\\", "[]a]", "[-]", "[x-]", "[a-b-c]"])
 def test_malformed(text: str) -> None:
     with pytest.raises(IgnoreError):
         IgnoreRules(text)
