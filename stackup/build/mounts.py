@@ -5,6 +5,7 @@ A mount is never part of the layer. Secrets that are not required count as absen
 
 from __future__ import annotations
 
+import difflib
 import os
 import posixpath
 from dataclasses import dataclass
@@ -14,6 +15,15 @@ from stackup.base.names import short_hash
 from stackup.base.paths import Layout
 from stackup.build import arguments
 from stackup.build.dockerfile import Instruction
+
+_KEYS = ("type", "target", "dst", "destination", "ro", "readonly", "rw", "readwrite")
+_OWN_KEYS = {  # BuildKit, instructions/commands_runmount.go
+    "bind": ("source", "src", "from"),
+    "cache": ("source", "src", "from", "id", "sharing", "uid", "gid", "mode"),
+    "tmpfs": ("size",),
+    "secret": ("id", "source", "src", "required", "uid", "gid", "mode", "env"),
+    "ssh": ("id", "required", "uid", "gid", "mode"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +64,23 @@ def read_mounts(item: Instruction, layout: Layout, context: Path) -> list[RunMou
     return found
 
 
+def _check(options: dict[str, str], kind: str) -> None:
+    """Keys that BuildKit would not know for this type, and values that are no numbers."""
+    allowed = (*_KEYS, *_OWN_KEYS.get(kind, ()))
+    for key, value in options.items():
+        if key not in allowed:
+            close = difflib.get_close_matches(key, allowed, 1)
+            raise ValueError(f"type={kind} has no option '{key}'{f', did you mean {close[0]}?' if close else ''}")
+        if key in ("uid", "gid") and not value.isdecimal():
+            raise ValueError(f"{key}={value} is not a number")
+    if options.get("sharing", "shared") not in ("shared", "private", "locked"):
+        raise ValueError(f"sharing={options['sharing']} is none of shared, private, locked")
+
+
 def _read(options: dict[str, str], layout: Layout, context: Path) -> RunMount | None:
     kind = options.get("type", "bind")
+    if kind in _OWN_KEYS:
+        _check(options, kind)
     target = options.get("target") or options.get("dst") or options.get("destination") or ""
     if kind in ("secret", "ssh"):
         if options.get("required", "false") in ("true", ""):
