@@ -92,9 +92,10 @@ class StackupError(Exception):
 
 
 class StackFileError(StackupError):
-    """The stack file (or Dockerfile, or env file) must be edited."""
+    """The stack file (or Dockerfile, or env file) must be edited. ``notices``: what was warned of in the same pass."""
 
     kind = "stack-file"
+    notices: tuple[Any, ...] = ()
 
 
 class UsageError(StackupError):

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from stackup.base.errors import Bug, Position, StackupError
 from stackup.base.version import VERSION
 from stackup.cli.terminal import Console, paint
+
+if TYPE_CHECKING:
+    from stackup.stackfile import Notice
 
 REPORT_HINT = f"this is a bug in stackup {VERSION}; please report it with the command and the lines above"
 MAX_SHOWN = 50
@@ -19,10 +23,30 @@ def show(error: StackupError, console: Console, *, as_json: bool = False) -> Non
     """Prints ``error`` and everything that was found beside it to standard error."""
     console.out.flush()
     if as_json:
-        console.err.write(json.dumps({"errors": [_flat(item) for item in every(error)]}) + "\n")
+        data = {"errors": [_flat(item) for item in every(error)]}
+        warned = [as_data(item) for item in getattr(error, "notices", ())]
+        console.err.write(json.dumps(data | ({"warnings": warned} if warned else {})) + "\n")
     else:
         console.err.write(text(error, colour=console.colour_err))
     console.err.flush()
+
+
+def warn(notices: Sequence[Notice], console: Console, *, as_json: bool = False) -> None:
+    """Prints warnings about stack files, each with its line as errors have it, or all as data."""
+    console.out.flush()
+    if as_json:
+        console.err.write(json.dumps({"errors": [], "warnings": [as_data(item) for item in notices]}) + "\n")
+    else:
+        blocks = (
+            StackupError(item.message, hint=item.hint, where=item.where, snippet=item.snippet) for item in notices
+        )
+        console.err.write("\n".join(_block(item, console.colour_err, "warning", "yellow") for item in blocks) + "\n")
+    console.err.flush()
+
+
+def as_data(notice: Notice) -> dict[str, Any]:
+    where = asdict(notice.where) if notice.where else None
+    return {"message": notice.message, "hint": notice.hint, "where": where, "snippet": notice.snippet}
 
 
 def _flat(error: StackupError) -> dict[str, Any]:
@@ -52,11 +76,11 @@ def every(error: StackupError) -> Iterator[StackupError]:
         queue[:0] = item.details
 
 
-def _block(error: StackupError, colour: bool) -> str:
+def _block(error: StackupError, colour: bool, word: str = "error", shade: str = "red") -> str:
     if isinstance(error, Bug):
         return _bug(error, colour)
     tint = paint if colour else _plain
-    lines = [f"{tint('error', 'red')}: {tint(error.message, 'bold')}"]
+    lines = [f"{tint(word, shade)}: {tint(error.message, 'bold')}"]
     gutter = ""
     if error.where:
         number = str(error.where.line or "")

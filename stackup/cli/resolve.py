@@ -58,6 +58,11 @@ def service_names(session: Session) -> set[str]:
     return {*stack.services, *stack.disabled}
 
 
+def read(session: Session, **switches: bool) -> Loaded:
+    """Reads the stack file without a word; its warnings are in the answer, or in the StackFileError's ``notices``."""
+    return _load(session, **switches)
+
+
 def load(session: Session, **switches: bool) -> Loaded:
     """Reads the stack file and prints what it warns of. ``switches`` are those of ``stackfile.LoadRequest``."""
     loaded = _load(session, **switches)

@@ -187,7 +187,7 @@ class _Load:
         stack = self.validated(data, tree) if self.request.interpolate else Stack(name=name)
         return Loaded(
             stack=stack,
-            warnings=tuple(self.problems.notices),
+            warnings=self.problems.warnings(),
             inputs=tuple(self.sources.inputs.values()),
             absent=tuple(self.sources.absent),
             variables=dict(self.environment.used),

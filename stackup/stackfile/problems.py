@@ -99,14 +99,21 @@ class Problems:
             left = len(errors) - MAX_PROBLEMS
             errors = [*errors[:MAX_PROBLEMS], StackFileError(f"cannot show {left} more errors: there are too many")]
         first = errors[0]
-        raise StackFileError(
+        raised = StackFileError(
             first.message, hint=first.hint, where=first.where, snippet=first.snippet, details=tuple(errors[1:])
         )
+        raised.notices = self.warnings()
+        raise raised
 
-    def _rank(self, error: StackFileError) -> tuple[int, int, int]:
-        if error.where is None:
-            return (len(self._order), 0, 0)
-        return (self._order[error.where.file], error.where.line, error.where.column)
+    def warnings(self) -> tuple[Notice, ...]:
+        """In the order of the files and their lines; those about no line come first."""
+        return tuple(sorted(self.notices, key=self._rank))
+
+    def _rank(self, item: StackFileError | Notice) -> tuple[int, int, int]:
+        if item.where is None:
+            return (-1, 0, 0) if isinstance(item, Notice) else (len(self._order), 0, 0)
+        file = self._order.setdefault(item.where.file, len(self._order))
+        return (file, item.where.line, item.where.column)
 
 
 def _width(node: Node, at_key: bool) -> int:

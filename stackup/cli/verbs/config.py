@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stackup.base.errors import StackupError
+from stackup.base.errors import StackFileError, StackupError
 from stackup.base.names import image_name
+from stackup.cli import report
 from stackup.cli.configtext import chosen, dependencies_first, in_order, unknown_service, variables
 from stackup.cli.options import switch, value
+from stackup.cli.resolve import read
 from stackup.cli.session import Session
 from stackup.cli.verbs.common import services
 
@@ -76,13 +78,24 @@ def _load(session: Session, request: Request) -> Loaded:
         "normalize": not (request.no_normalize or as_written),
         "run": False,
     }
-    loaded = session.load(**switches)
+    loaded = _read(session, request, switches)
     hidden = [loaded.stack.disabled[name] for name in request.names if name in loaded.stack.disabled]
     if hidden:
         profiles = (*loaded.profiles, *(profile for service in hidden for profile in service.profiles))
         session.options = replace(session.options, profile=tuple(dict.fromkeys(profiles)))
-        loaded = session.load(**switches)
+        loaded = _read(session, request, switches)
+    if loaded.warnings:
+        report.warn(loaded.warnings, session.console, as_json=request.format == "json")
     return loaded
+
+
+def _read(session: Session, request: Request, switches: dict[str, bool]) -> Loaded:
+    try:
+        return read(session, **switches)
+    except StackFileError as error:
+        if error.notices and request.format != "json":
+            report.warn(error.notices, session.console)
+        raise
 
 
 def _write(path: Path, text: str) -> None:
