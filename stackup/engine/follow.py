@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stackup.base.values import frozen
 from stackup.engine.container import Container
 from stackup.engine.logreader import STREAMS, LogLine, StreamReader
 from stackup.engine.session import Session
@@ -19,7 +19,7 @@ from stackup.engine.session import Session
 LINES_BEFORE_DRAIN = 500
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ending:
     """A container's process ended; shown after its last words."""
 

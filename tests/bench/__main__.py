@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 from tests.bench.engines import IMAGE, BenchError, Compose, Engine, Floor, Stackup, docker_on_this_machine
@@ -57,8 +58,9 @@ def measure(engine: Engine, stack: str, results: Results) -> None:
     results.add(engine.name, stack, "down", seconds)
 
 
-def engines(options: argparse.Namespace, work: Path, tar: Path) -> list[Engine]:
+def engines(options: argparse.Namespace, work: Path, tar: Path, on_exit: ExitStack) -> list[Engine]:
     stackup = Stackup(work)
+    on_exit.callback(stackup.close)
     stackup.take(tar)
     found: list[Engine] = [stackup]
     docker = shlex.split(options.docker) or ([] if options.no_docker else docker_on_this_machine())
@@ -71,10 +73,10 @@ def engines(options: argparse.Namespace, work: Path, tar: Path) -> list[Engine]:
     return found
 
 
-def run(options: argparse.Namespace, work: Path) -> int:
+def run(options: argparse.Namespace, work: Path, on_exit: ExitStack) -> int:
     rootfs = make_busybox_root(work / "busybox")
     tar = make_tar(rootfs, work / "busybox.tar")
-    measured, floor, results = engines(options, work, tar), Floor(rootfs), Results()
+    measured, floor, results = engines(options, work, tar, on_exit), Floor(rootfs), Results()
     stacks: list[str] = options.stacks.split(",")
     for turn in range(options.repeat + 1):
         kept = Results() if turn == 0 else results  # the first round warms everyone up and is thrown away
@@ -118,7 +120,8 @@ def main() -> int:
         )
     work = Path(tempfile.mkdtemp(prefix="skbench", dir="/tmp"))
     try:
-        return run(options, work)
+        with ExitStack() as on_exit:
+            return run(options, work, on_exit)
     except (BenchError, subprocess.CalledProcessError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1

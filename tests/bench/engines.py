@@ -82,6 +82,13 @@ class Stackup(Compose):
         self.work = work
         tree = Path(__file__).resolve().parents[2]
         self.env = {**os.environ, "STACKUP_ROOT": str(work / "root"), "PYTHONPATH": str(tree)}
+        # In memory, as /run is on every machine. Only this process's mount namespace sees it.
+        self.run_files = work / "root/run"
+        self.run_files.mkdir(parents=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", str(self.run_files)], check=True)
+
+    def close(self) -> None:
+        subprocess.run(["umount", str(self.run_files)], check=True)
 
     def call(self, compose: str, project: str, *arguments: str) -> float:
         directory = self.work / project
