@@ -5,7 +5,7 @@ The list follows compose-go's checkConsistency and validation packages; every fi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 
 from stackup.stackfile.forms import show
 from stackup.stackfile.nodes import Node
@@ -23,17 +23,17 @@ def children(node: Node | None) -> Mapping[str, Node]:
 class Checker:
     """One pass over the enabled services and the resources. ``disabled`` are services that no profile selects.
 
-    ``partial``: values that could not be read are missing from the tree, so nothing is concluded from their absence.
+    ``unsure`` are services of which something could not be read: nothing is concluded from what they lack.
     """
 
     def __init__(
-        self, tree: Node, enabled: Fields, disabled: Fields, problems: Problems, *, partial: bool = False
+        self, tree: Node, enabled: Fields, disabled: Fields, problems: Problems, *, unsure: Container[str] = ()
     ) -> None:
         self.tree = tree
         self.enabled = enabled
         self.disabled = disabled
         self.problems = problems
-        self.partial = partial
+        self.unsure = unsure
         self.resources = {
             section: children(tree.get(section)) for section in ("networks", "volumes", "secrets", "configs", "models")
         }
@@ -49,7 +49,7 @@ class Checker:
     def service(self, name: str, service: Node, names: dict[str, str]) -> None:
         path = f"services.{name}"
         fields = children(service)
-        if not self.partial and not (service.text("image") or "build" in fields or "provider" in fields):
+        if name not in self.unsure and not (service.text("image") or "build" in fields or "provider" in fields):
             self.refuse(service, path, "it has neither an image nor a build", "add image: or build:", at_key=True)
         self.references(path, service)
         self.dependencies(name, path, service)

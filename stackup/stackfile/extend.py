@@ -28,6 +28,7 @@ class Extender:
         self.assembler = assembler
         self.environment = environment
         self.reader = reader
+        self.circles: set[frozenset[tuple[str, str]]] = set()
         self.raw: dict[str, dict[str, Node]] = {}  # services of other files, as written but interpolated
 
     def apply(self, services: Node) -> None:
@@ -125,10 +126,16 @@ class Extender:
     def cycle(self, chain: tuple[Step, ...], file: str, target: str) -> None:
         start = next(index for index, item in enumerate(chain) if (item[0], item[1]) == (file, target))
         loop = chain[start:]
+        known = frozenset((item[0], item[1]) for item in loop)
+        if known in self.circles:
+            return
+        self.circles.add(known)
         names = [item[1] for item in loop] + [loop[0][1]]
-        edges = "; ".join(f"{name} extends {after} at {item[2].position}" for item, name, after in _edges(loop, names))
+        edges = "; ".join(f"{name} extends {after} ({item[2].position})" for item, name, after in _edges(loop, names))
         self.assembler.problems.add(
-            loop[0][2], f"cannot extend services.{loop[0][1]}: a circle, {' -> '.join(names)} ({edges})"
+            loop[0][2],
+            f"cannot extend services.{loop[0][1]}: services extend each other in a circle, {' -> '.join(names)}",
+            hint=edges,
         )
 
 

@@ -71,6 +71,9 @@ class Reader:
         return self.lenient and type(node.value) is str and "$" in node.value
 
 
+_NUMBER = re.compile(r"[-+.0-9][^\s,\[\]{}#]*")  # as it is written: 1.20 rather than 1.2
+
+
 def show(node: Node) -> str:
     """The value as a user would recognise it, short."""
     value = node.value
@@ -84,6 +87,9 @@ def show(node: Node) -> str:
         return "true" if value else "false"
     if type(value) is str:
         return repr(value if len(value) <= 60 else f"{value[:57]}...") if value else "an empty text"
+    if node.origin is None and node.line and type(value) in (int, float):
+        written = _NUMBER.match(node.source.line(node.line)[node.column - 1 :])
+        return written[0] if written else go_text(value)
     return go_text(value)
 
 
@@ -216,8 +222,9 @@ class ListOf(Form):
         return [] if item is None else [item]
 
     def advice(self, node: Node) -> str:
-        if type(node.value) is str and node.line:
-            return f"write it as a list item: - {node.value}" if len(node.value) < 60 else ""
+        if type(node.value) in (str, int) and node.line:
+            text = node.value if type(node.value) is str else f'"{node.value}"'
+            return f"write it as a list item: - {text}" if len(text) < 60 else ""
         return ""
 
     def distinct(self, items: list[Node]) -> list[Node]:
@@ -413,7 +420,10 @@ class Record(Form):
         if type(value) is not dict:
             if value is None and self.null:
                 return node
-            reader.wrong(node, path, self.expected)
+            dashed = type(value) is list and bool(value) and type(value[0].value) is dict
+            reader.wrong(
+                node, path, self.expected, "leave out the dash; attributes are written NAME: value" if dashed else ""
+            )
             return None
         fields = self.fields
         result: dict[str, Node] = {}

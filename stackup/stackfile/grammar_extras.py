@@ -155,9 +155,7 @@ _SCHEDULE = Short(
         },
     ),
     lambda node, path, reader: (
-        None
-        if (time := Cron().read(node, path, reader)) is None
-        else node.with_value({"cron": node.under(time.value)})
+        None if (time := Cron().read(node, path, reader)) is None else node.with_value({"cron": node.under(time.value)})
     ),
     'a time such as "*/5 * * * *", or a mapping with cron or every',
 )

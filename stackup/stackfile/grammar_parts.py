@@ -263,6 +263,7 @@ HEALTHCHECK = Record(
         "start_interval": DURATION,
         "disable": FLAG,
     },
+    hints={"cmd": "did you mean 'test'?", "command": "did you mean 'test'?"},
 )
 PORT_FIELDS: dict[str, Form] = {
     "target": Whole("a port number", 0, 65535),

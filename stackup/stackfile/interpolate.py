@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from stackup.stackfile.environment import Environment
 from stackup.stackfile.nodes import Node, Origin
 from stackup.stackfile.problems import Problems
@@ -40,7 +42,8 @@ class _Interpolator:
             node.value = substitute(template, self.lookup, lambda name, offset: unset.append((name, offset)))
         except TemplateError as error:
             line, column = place(node, template, error.offset)
-            self.problems.at(node.source, line, column, f"cannot use {path}: {error}", hint=error.hint)
+            width = _width(template, error.offset)
+            self.problems.at(node.source, line, column, f"cannot use {path}: {error}", hint=error.hint, width=width)
             node.value = ""
         node.origin = Origin(template, tuple(dict.fromkeys(self.asked)))
         for name, offset in unset:
@@ -54,9 +57,19 @@ class _Interpolator:
         if not self.problems.once(f"unset variable {name}"):
             return
         line, column = place(node, template, offset)
-        there = Node(None, node.source, line, column)
+        written = template[offset : offset + _width(template, offset)]
+        there = Node(written, node.source, line, column)
         hint = f"set it in the environment or in .env, or give a default: ${{{name}:-...}}"
         self.problems.warn(there, f"the variable {name} is not set and becomes an empty text", hint=hint)
+
+
+_EXPRESSION = re.compile(r"\$\{[^{}]*\}?|\$[A-Za-z_][A-Za-z0-9_]*")
+
+
+def _width(template: str, offset: int) -> int:
+    """How long the expression at ``offset`` is, for the caret."""
+    match = _EXPRESSION.match(template, offset)
+    return len(match[0]) if match else 1
 
 
 def place(node: Node, template: str, offset: int) -> tuple[int, int]:

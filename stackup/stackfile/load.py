@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -147,6 +148,17 @@ class _Load:
         except TemplateError:
             return ""
 
+    def unsure(self, services: Fields) -> set[str]:
+        """Services that may lack something because it could not be read, their own or what they extend."""
+        if not self.partial:
+            return set()
+        named = [_OF_SERVICE.match(error.message) for error in self.problems.errors]
+        if not all(named):
+            return set(services)
+        found = {match[1] for match in named if match is not None}
+        found |= {link.services[0] for link in self.links if link.services}
+        return {name for name in services if name in found or name.partition(".")[0] in found}
+
     def complete(self, tree: Node, enabled: Fields, disabled: Fields) -> Node:
         """Files into environment and labels, then the checks that need the whole stack."""
         if self.request.resolve_environment:
@@ -154,7 +166,7 @@ class _Load:
             for name, service in enabled.items():
                 enabled[name] = files.resolve(name, service)
         if self.request.check_consistency and self.request.interpolate:
-            Checker(tree, enabled, disabled, self.problems, partial=self.partial).check()
+            Checker(tree, enabled, disabled, self.problems, unsure=self.unsure(enabled)).check()
             check_resources(tree, self.problems, partial=self.partial)
             check_cycles(enabled, self.problems)
             if self.request.run:
@@ -229,6 +241,9 @@ class _Load:
                 self.problems.add(_nearest(tree, path), f"cannot use {path}: {item['msg'].lower()}")
             self.problems.settle()
             raise
+
+
+_OF_SERVICE = re.compile(r"cannot (?:use|extend) (?:.* for )?services\.([^\s.:\[]+)", re.DOTALL)
 
 
 def _top_level_name(text: str) -> str:

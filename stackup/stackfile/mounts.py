@@ -20,12 +20,25 @@ def expand_volume(node: Node, path: str, reader: Reader) -> Node | None:
     except ValueError as error:
         reader.misused(node, path, str(error), f"a volume is written {_VOLUME}")
         return None
+    _warn_of_options(node, path, reader)
     fields = {name: node.under(value) for name, value in parts.items()}
     for name in ("bind", "volume"):
         if name in fields:
             inner = fields[name].value
             fields[name] = node.under({key: node.under(value) for key, value in inner.items()})
     return finish_volume(node.with_value(fields), path, reader)
+
+
+_OPTIONS = ("ro", "rw", "z", "Z", "nocopy", "cached", "delegated", "consistent", *_PROPAGATIONS)
+
+
+def _warn_of_options(node: Node, path: str, reader: Reader) -> None:
+    """Compose skips options that it does not know; their author meant something by them."""
+    parts = list(_volume_parts(node.value))
+    for option in parts[2].split(",") if len(parts) == 3 else ():
+        if option not in _OPTIONS:
+            hint = "did you mean 'ro'?" if option in ("readonly", "read_only", "r") else f"one of {', '.join(_OPTIONS)}"
+            reader.problems.warn(node, f"{path}: the option {option!r} is unknown and ignored", hint=hint)
 
 
 def parse_volume(text: str) -> dict[str, object]:

@@ -75,6 +75,7 @@ class Problems:
         self.errors.append(error)
 
     def warn(self, node: Node | None, message: str, *, hint: str = "", at_key: bool = False) -> None:
+        message = _PATH.sub(_counted, message)
         if node is None:
             notice = Notice(message, hint=hint)
         else:
@@ -124,12 +125,21 @@ def _width(node: Node, at_key: bool) -> int:
         return max(1, len(rest.partition(":")[0].rstrip()))
     raw = node.origin.template if node.origin else node.value
     if type(raw) in (dict, list) or raw is None:
-        return 1
-    shown = raw if type(raw) is str else str(raw)
+        return _word(rest)
+    shown = raw if type(raw) is str else str(raw).lower()
     for text in (shown, f'"{shown}"', f"'{shown}'"):
         if rest.startswith(text):
             return len(text)
     return 1
+
+
+_WORD = re.compile(r"""("[^"\\]*"|'[^']*'|[^\s\[\]{}"'&*!|>#,]+)(?!\S*:(?:\s|\Z))""")
+
+
+def _word(rest: str) -> int:
+    """A short text that stands for a mapping or list (``- db``, ``[front, back]``); 1 where it is a long form."""
+    match = _WORD.match(rest)
+    return len(match[0]) if match and not match[0].endswith(":") and match[0] != "-" else 1
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

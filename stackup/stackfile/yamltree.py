@@ -171,6 +171,11 @@ def _report(source: Source, error: yaml.MarkedYAMLError, problems: Problems) -> 
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     said = error.problem or "it is no YAML"
     words, hint = said, ""
+    alias = re.match(r"\*([^\s,\]}]+)", source.line(line)[column - 1 :])
+    if said.startswith("found undefined alias") and alias:
+        message = f"cannot read {source.name} as YAML: the alias *{alias[1]} has no anchor &{alias[1]} before it"
+        problems.at(source, line, column, message, width=len(alias[0]))
+        return
     for begin, translated in _WORDS:
         if said.startswith(begin):
             words, hint = translated, _HINTS.get(begin, "")
@@ -178,8 +183,14 @@ def _report(source: Source, error: yaml.MarkedYAMLError, problems: Problems) -> 
     if said.startswith("found character that cannot start") and source.line(line)[column - 1 : column] == "\t":
         words = _WORDS[0][1]
     if error.context_mark is not None and error.context_mark.line + 1 != line and error.context:
-        words += f" ({error.context}, which begins in line {error.context_mark.line + 1})"
+        words += f" (in the {_thing(error.context)} that begins in line {error.context_mark.line + 1})"
     problems.at(source, line, column, f"cannot read {source.name} as YAML: {words}", hint=hint)
+
+
+def _thing(context: str) -> str:
+    """What libyaml was reading, in words."""
+    names = {"mapping": "mapping", "sequence": "list", "collection": "list", "quoted": "quoted text", "scalar": "text"}
+    return next((name for part, name in names.items() if part in context), "part")
 
 
 class _Builder:
@@ -274,7 +285,8 @@ class _Builder:
                     continue
             if name in own:
                 first = own[name].key_line
-                self.bad_key(mark, f"the key {name!r} is written twice here; the first one is in line {first}")
+                words = f"the key {name!r} is written twice here; the first one is in line {first}"
+                self.bad_key(mark, words, width=len(name))
                 continue
             own[name] = self.node(value, mark.line + 1, mark.column + 1)
         if not merged:
@@ -290,9 +302,9 @@ class _Builder:
         result.update(own)
         return result
 
-    def bad_key(self, mark: Any, words: str, hint: str = "") -> None:
+    def bad_key(self, mark: Any, words: str, hint: str = "", width: int = 1) -> None:
         message = f"cannot read {self.source.name}: {words}"
-        self.problems.at(self.source, mark.line + 1, mark.column + 1, message, hint=hint)
+        self.problems.at(self.source, mark.line + 1, mark.column + 1, message, hint=hint, width=width)
 
 
 class _Stop(Exception):

@@ -81,7 +81,7 @@ def test_merge_keys_keep_what_is_written() -> None:
             "f.yaml:2:1: cannot read f.yaml as YAML: a tab is used for indentation; YAML allows spaces only",
         ),
         ("a: b: c\n", "f.yaml:1:5: cannot read f.yaml as YAML: a ': ' is not allowed here"),
-        ("a: *b\n", "f.yaml:1:4: cannot read f.yaml as YAML: this alias (*name) has no anchor (&name) before it"),
+        ("a: *b\n", "f.yaml:1:4: cannot read f.yaml as YAML: the alias *b has no anchor &b before it"),
         ("a: \x07\n", "f.yaml:1:4: cannot read f.yaml as YAML: character U+0007 is not allowed"),
         ("a: \x00\n", "f.yaml:1:1: cannot read f.yaml: it holds a NUL byte, so it is no text file"),
     ],
