@@ -6,6 +6,7 @@ Loading keeps no record of them, as nearly nobody asks; ``explain`` does, for on
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -55,6 +56,7 @@ def reset_at(source: Source, keys: tuple[str, ...]) -> Place | None:
     return None
 
 
+@lru_cache(maxsize=64)
 def _documents(source: Source) -> list[Any]:
     try:
         return [root for root in yaml.compose_all(source.text.removeprefix("\ufeff"), PlainLoader) if root is not None]

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import StrEnum
 
 from stackup.base.values import frozen
 from stackup.stackfile.nodes import Node
-from stackup.stackfile.problems import Problems, did_you_mean
+from stackup.stackfile.problems import Notice, Problems, did_you_mean
 
 
 class Support(StrEnum):
@@ -152,7 +152,7 @@ _FILES = (
     Entry("template_driver", NOT_YET, "the content is taken as it is"),
     Entry("labels", NEVER, _SWARM),
 )
-ENTRIES: tuple[Entry, ...] = tuple(
+_SECTIONS: tuple[Entry, ...] = tuple(
     Entry(f"{section}.*.{entry.path}", entry.support, entry.reason, entry.unless, entry.but, entry.keys, entry.hint)
     for section, entries in (
         ("services", _SERVICE),
@@ -189,13 +189,20 @@ ENTRIES: tuple[Entry, ...] = tuple(
     )
     for entry in entries
 )
+ENTRIES = (
+    *_SECTIONS,
+    Entry("models", NOT_YET, "there is no model runner"),
+    Entry("version", DONE, "it is ignored"),
+    Entry("include", DONE, "files on other machines not yet"),
+)
 
 
 def entry_for(path: str) -> Entry | None:
     """What the registry says of an attribute (``services.*.deploy.labels``) or of one that holds it; None: all well."""
+    asked = path
     while path:
         found = next((entry for entry in ENTRIES if entry.path in (path, f"{path}.*")), None)
-        if found is not None:
+        if found is not None and (path == asked or found.support is not DONE):  # notes speak of one attribute
             return found
         path = path.rpartition(".")[0]
     return None
@@ -208,7 +215,7 @@ _POLICIES = ("no", "always", "unless-stopped", "on-failure")
 def check_support(services: Mapping[str, Node], tree: Node, problems: Problems) -> None:
     """Warns once for each attribute, however many services have it; refuses each place where that is due."""
     for entry in ENTRIES:
-        if entry.support is Support.DONE:
+        if entry.support is Support.DONE or entry.path.count(".") < 2:
             continue
         section, _, rest = entry.path.split(".", 2)
         items = services
@@ -218,6 +225,17 @@ def check_support(services: Mapping[str, Node], tree: Node, problems: Problems) 
         _check(section, items, rest, entry, problems)
     for name, service in services.items():
         _check_values(name, service, problems)
+
+
+def outlook(tree: Node, services: Iterable[str]) -> tuple[Notice, ...]:
+    """What ``check_support`` would say of a stack that is only looked at: refusals are warnings, too."""
+    problems = Problems()
+    known = tree.get("services")
+    items = known.value if known is not None and type(known.value) is dict else {}
+    check_support({name: items[name] for name in services if name in items}, tree, problems)
+    for error in problems.errors:
+        problems.notices.append(Notice(f"up refuses this: {error.message}", error.where, error.snippet, error.hint))
+    return problems.warnings()
 
 
 def _check(section: str, items: Mapping[str, Node], below: str, entry: Entry, problems: Problems) -> None:

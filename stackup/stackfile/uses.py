@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from stackup.base.errors import Position
@@ -69,11 +70,16 @@ def _found(name: str, environment: Any) -> list[Found]:
     return result
 
 
-def _line(file: str, name: str) -> tuple[int, str]:
+@lru_cache(maxsize=64)
+def _text(file: str) -> str:
     try:
         with open(file, encoding="utf-8-sig", errors="replace") as stream:
-            text = stream.read()
+            return stream.read()
     except OSError:
-        return 0, ""
+        return ""
+
+
+def _line(file: str, name: str) -> tuple[int, str]:
+    text = _text(file)
     number = line_of(text, name)
     return number, text.split("\n")[number - 1] if number else ""

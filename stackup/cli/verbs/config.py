@@ -69,11 +69,14 @@ def run(session: Session, request: Request) -> int:
 
 def _load(session: Session, request: Request) -> Loaded:
     """Reads the files; a service that is named is shown even where its profile is not active, as it would run."""
+    from stackup.stackfile.support import outlook
+
     as_written = request.no_interpolate or request.variables
     switches = {
         "interpolate": not as_written,
         "resolve_paths": not request.no_path_resolution,
         "resolve_environment": not (request.no_env_resolution or as_written),
+        "all_resources": as_written,
         "check_consistency": not request.no_consistency,
         "normalize": not (request.no_normalize or as_written),
         "run": False,
@@ -84,8 +87,11 @@ def _load(session: Session, request: Request) -> Loaded:
         profiles = (*loaded.profiles, *(profile for service in hidden for profile in service.profiles))
         session.options = replace(session.options, profile=tuple(dict.fromkeys(profiles)))
         loaded = _read(session, request, switches)
-    if loaded.warnings:
-        report.warn(loaded.warnings, session.console, as_json=request.format == "json")
+    warnings = loaded.warnings
+    if not as_written and not request.no_consistency:
+        warnings += outlook(loaded.tree, loaded.stack.services)
+    if warnings:
+        report.warn(warnings, session.console, as_json=request.format == "json")
     return loaded
 
 

@@ -173,3 +173,23 @@ def test_schema_is_printed_and_written(
     assert json.loads(text)["title"] == "Stack file"
     assert quick.main(["schema", "-o", "s.json"]) == 0
     assert (tmp_path / "s.json").read_text() == text
+
+
+def test_what_up_would_say_is_a_warning(tmp_path: Path, config: Config, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "compose.yaml").write_text("services: {web: {image: a, userns_mode: remap, gpus: all, cpu_count: 2}}\n")
+    assert quick.main(["config", "-q"]) == 0
+    said = capsys.readouterr().err
+    assert "warning: services.web.gpus is not carried out yet: no GPU is handed in\n" in said
+    assert "warning: services.web.cpu_count has no effect here: it exists on Windows only\n" in said
+    assert "warning: up refuses this: cannot use services.web.userns_mode: " in said
+    assert quick.main(["config", "-q", "--format", "json"]) == 0
+    assert len(json.loads(capsys.readouterr().err)["warnings"]) == 3
+
+
+def test_errors_and_warnings_as_data(tmp_path: Path, config: Config, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "compose.yaml").write_text("version: '3'\nservices: {web: {imag: a}}\n")
+    assert quick.main(["config", "--format", "json"]) == 1
+    data = json.loads(capsys.readouterr().err)
+    assert data["errors"][0]["where"]["line"] == 2
+    assert data["errors"][0]["hint"] == "did you mean 'image'?"
+    assert data["warnings"][0]["message"] == "version is obsolete and ignored"
