@@ -11,7 +11,7 @@ from pathlib import Path
 
 from stackup.stackfile.describe import Attribute, attributes, descriptions
 from stackup.stackfile.schema import schema
-from stackup.stackfile.support import ENTRIES, Entry, Support, entry_for
+from stackup.stackfile.support import ENTRIES, Entry, Support, entries_for, entry_for
 
 ROOT = Path(__file__).parents[2]
 ATTRIBUTES = ROOT / "docs" / "attributes.md"
@@ -74,9 +74,10 @@ def _cell(text: str) -> str:
 
 def status(path: str) -> str:
     """What stackup does with an attribute, in a line."""
-    entry = entry_for(path)
-    if entry is None:
-        return "yes"
+    return "; ".join(map(_status, entries_for(path))) or "yes"
+
+
+def _status(entry: Entry) -> str:
     words = {
         Support.DONE: "yes",
         Support.NOT_YET: "not yet",
@@ -87,7 +88,10 @@ def status(path: str) -> str:
 
 
 def _exceptions(entry: Entry) -> str:
-    kept = entry.but or ", ".join(sorted(entry.keys))
+    if entry.only:
+        return f"{', '.join(sorted(entry.only))}: "
+    known = entry.keys - {name for other in ENTRIES if other.path == entry.path for name in other.only}
+    kept = entry.but or ", ".join(sorted(known))
     return f"yes for {kept}; otherwise " if kept else ""
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from enum import StrEnum
 
 from stackup.base.values import frozen
@@ -29,7 +30,7 @@ class Support(StrEnum):
 @frozen
 class Entry:
     """``path`` has ``*`` for names and items. ``unless`` tells values that need nothing (``but`` says which, for
-    people); ``keys`` are the names below a final ``*`` that are carried out."""
+    people); ``keys`` are the names below a final ``*`` that are carried out, ``only`` those that the entry is about."""
 
     path: str
     support: Support
@@ -37,6 +38,7 @@ class Entry:
     unless: Callable[[Node], bool] | None = None
     but: str = ""
     keys: frozenset[str] = frozenset()
+    only: frozenset[str] = frozenset()
     hint: str = ""
 
 
@@ -55,6 +57,11 @@ def _here(node: Node) -> bool:
     return tuple(wanted[:2]) == mine or (len(wanted) == 1 and wanted[0] in mine)
 
 
+def _known_mode(node: Node) -> bool:
+    mode = str(node.value)
+    return mode in ("none", "host", "") or mode.startswith(("service:", "container:"))
+
+
 def _no_label(node: Node) -> bool:
     text = str(node.value)
     return not text.startswith("label") or text[len("label") + 1 :] == "disable"
@@ -68,6 +75,12 @@ DONE, NOT_YET, NEVER, REFUSED = Support.DONE, Support.NOT_YET, Support.NEVER, Su
 _BRIDGE_OPTIONS = frozenset(
     f"com.docker.network.{name}"
     for name in ("bridge.name", "driver.mtu", "bridge.enable_ip_masquerade", "bridge.enable_icc")
+)
+
+# Options that shut a network more than stackup does: without them ports would be open to more of the world.
+_GUARDS = frozenset(
+    f"com.docker.network.bridge.{name}"
+    for name in ("host_binding_ipv4", "gateway_mode_ipv4", "gateway_mode_ipv6", "trusted_host_interfaces")
 )
 
 _SERVICE = (
@@ -89,6 +102,18 @@ _SERVICE = (
     ),
     Entry("pull_refresh_after", NOT_YET, "images are not pulled again by their age"),
     Entry("develop", NOT_YET, "no files are watched"),
+    Entry(
+        "network_mode",
+        NOT_YET,
+        "the container has no network but its own loopback; leave it out to join the stack's",
+        _known_mode,
+        "none, host, service:NAME, container:NAME",
+    ),
+    Entry("blkio_config.weight_device", NOT_YET, "weights are set for all devices only"),
+    Entry("blkio_config.device_read_bps", NOT_YET, "no limit of a device is set"),
+    Entry("blkio_config.device_read_iops", NOT_YET, "no limit of a device is set"),
+    Entry("blkio_config.device_write_bps", NOT_YET, "no limit of a device is set"),
+    Entry("blkio_config.device_write_iops", NOT_YET, "no limit of a device is set"),
     Entry("cgroup_parent", NOT_YET, "containers stay in stackup's own control groups"),
     Entry("external_links", NOT_YET, "the names are not added"),
     Entry("gpus", NOT_YET, "no GPU is handed in"),
@@ -153,7 +178,7 @@ _FILES = (
     Entry("labels", NEVER, _SWARM),
 )
 _SECTIONS: tuple[Entry, ...] = tuple(
-    Entry(f"{section}.*.{entry.path}", entry.support, entry.reason, entry.unless, entry.but, entry.keys, entry.hint)
+    replace(entry, path=f"{section}.*.{entry.path}")
     for section, entries in (
         ("services", _SERVICE),
         (
@@ -166,7 +191,8 @@ _SECTIONS: tuple[Entry, ...] = tuple(
                     _is("bridge", "default", ""),
                     "bridge",
                 ),
-                Entry("driver_opts.*", NOT_YET, "the option is not applied", keys=_BRIDGE_OPTIONS),
+                Entry("driver_opts.*", NOT_YET, "the option is not applied", keys=_BRIDGE_OPTIONS | _GUARDS),
+                Entry("driver_opts.*", REFUSED, f"{_UNSAFE} weaken isolation", only=_GUARDS),
                 Entry("ipam.driver", NOT_YET, "stackup gives the addresses itself", _is("default", ""), "default"),
                 Entry("ipam.options", NOT_YET, "stackup gives the addresses itself"),
                 Entry("attachable", DONE, "others may always join"),
@@ -195,6 +221,12 @@ ENTRIES = (
     Entry("version", DONE, "it is ignored"),
     Entry("include", DONE, "files on other machines not yet"),
 )
+
+
+def entries_for(path: str) -> list[Entry]:
+    """``entry_for``, and others that speak of the same attribute."""
+    first = entry_for(path)
+    return [entry for entry in ENTRIES if first is not None and entry.path == first.path]
 
 
 def entry_for(path: str) -> Entry | None:
@@ -246,6 +278,7 @@ def _check(section: str, items: Mapping[str, Node], below: str, entry: Entry, pr
         if node.value not in (None, [], {}, False)
         and not (entry.unless is not None and entry.unless(node))
         and not (entry.keys and path.partition(".")[2] in entry.keys)
+        and (not entry.only or path.partition(".")[2] in entry.only)
     ]
     if not found:
         return

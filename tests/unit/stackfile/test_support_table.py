@@ -53,6 +53,7 @@ def test_options_that_are_carried_out_are_told_from_the_others(tmp_path: Path) -
         ("security_opt: ['label=type:svirt']", ""),
         ("secrets: [s]", "secrets: {s: {external: true}}"),
         ("networks: [n]", "networks: {n: {driver: macvlan}}"),
+        ("networks: [n]", "networks: {n: {driver_opts: {com.docker.network.bridge.host_binding_ipv4: 127.0.0.1}}}"),
         ("volumes: ['vol:/v']", "volumes: {vol: {driver: nfs}}"),
         ("volumes: [{type: image, source: i, target: /x}]", ""),
         ("x-stackup: {schedule: '@daily'}", ""),
