@@ -13,7 +13,7 @@ Event = dict[str, Any]
 OUTPUT_LINES = 50  # of a failed build, shown above its error
 WORDS = {
     "build": ("building", "built"),
-    "pull": ("looking up", "found"),  # in the local store: there is no registry to pull from
+    "find": ("looking up", "found"),  # an image in the local store: there is no registry to pull from
     "create": ("creating", "created"),
     "start": ("starting", "started"),
     "stop": ("stopping", "stopped"),
@@ -79,7 +79,7 @@ class Step:
 
     def undone(self) -> str:
         """What could not be done."""
-        return "find" if self.verb == "pull" else self.verb
+        return self.verb
 
     def did(self) -> str:
         if self.verb == "wait":

@@ -10,7 +10,7 @@ from stackup.model.plan import Plan
 
 COLOURS = {
     "build": "cyan",
-    "pull": "cyan",
+    "find": "cyan",
     "create": "green",
     "start": "green",
     "stop": "yellow",

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from stackup.base.names import LABEL_PREFIX
 from stackup.engine.records import ContainerRecord
 from stackup.model.observed import Health, Observed, ObservedContainer, ObservedNetwork, ObservedVolume, Phase
 from stackup.model.stack import Stack
 from stackup.volumes.store import Volume
+
+FILES_LABEL = f"{LABEL_PREFIX}.project.config_files"
 
 
 def observe(
@@ -62,8 +66,14 @@ def _container(record: ContainerRecord, known: Mapping[str, ContainerRecord]) ->
         volumes=definition.volumes,
         namespaces_of=tuple(sorted(set(definition.namespaces_of.values()))),
         anonymous_volumes=definition.anonymous_volumes,
+        files=_files(definition.labels.get(FILES_LABEL, "")),
         stale_namespaces=any(_is_stale(record, known.get(owner)) for owner in definition.namespaces_of.values()),
     )
+
+
+def _files(label: str) -> tuple[str, ...]:
+    """The label's paths that lead to something; a stack that was piped in has none."""
+    return tuple(path for path in label.split(",") if path and os.path.lexists(path))
 
 
 def _is_stale(guest: ContainerRecord, owner: ContainerRecord | None) -> bool:

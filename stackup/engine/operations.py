@@ -65,11 +65,13 @@ class Operations:
         self.active = 0  # requests under way; the supervisor stays as long as there are any
 
     async def up(self, asked: Asked, session: Session) -> int:
+        """``up`` and ``create``."""
         loaded = await self._load(asked, session)
         loaded = replace(loaded, stack=with_named_services(loaded.stack, asked.args.get("services") or ()))
         check(self._world, loaded, confirmed=bool(asked.args.get("yes")))
-        desired = desired_of(Verb.UP, loaded.stack, asked.args)
-        if asked.args.get("detach"):
+        desired = desired_of(Verb(asked.verb), loaded.stack, asked.args)
+        _check_shown(loaded.stack, asked.args)
+        if asked.args.get("detach") or desired.verb is Verb.CREATE:
             return FAILED if await self._change(desired, loaded, session, asked.who) else 0
         return await self._attached(desired, loaded, session, asked)
 
@@ -82,7 +84,7 @@ class Operations:
         return FAILED if await self._change(desired, replace(loaded, stack=stack), session, asked.who) else 0
 
     async def change(self, asked: Asked, session: Session) -> int:
-        """down, stop, start, restart, kill: from the records alone, so that they work without the stack file."""
+        """down, stop, start, restart, kill, rm: from the records alone, so that they work without the stack file."""
         desired = desired_of(Verb(asked.verb), None, asked.args)
         return FAILED if await self._change(desired, None, session, asked.who) else 0
 
@@ -273,6 +275,17 @@ class Operations:
                 await self._reconcile(replace(stop, timeout=0), None, session)
 
 
+def _check_shown(stack: Stack, args: Args) -> None:
+    """Raises UsageError for a service that is to be shown, or to give the exit code, and is none."""
+    for option in ("attach", "no_attach", "exit_code_from"):
+        given = args.get(option) or ()
+        for name in (given,) if isinstance(given, str) else given:
+            if name not in stack.services:
+                flag = option.replace("_", "-")
+                hint = f"services: {', '.join(sorted(stack.services)) or 'none'}"
+                raise UsageError(f"cannot use --{flag} {name}: there is no such service", hint=hint)
+
+
 def with_named_services(stack: Stack, names: Iterable[str]) -> Stack:
     """Naming a service on the command line enables it, whatever its profiles (as in docker compose)."""
     enabled = {name: stack.disabled[name] for name in names if name in stack.disabled}
@@ -337,6 +350,7 @@ def desired_of(verb: Verb, stack: Stack | None, args: Args) -> Desired:
         wait=bool(args.get("wait")),
         wait_timeout=args.get("wait_timeout"),
         timeout=None if timeout is None else float(timeout),
+        stop_first=bool(args.get("stop")),
         remove_volumes=bool(args.get("volumes")),
         remove_orphans=bool(args.get("remove_orphans")),
         signal=args.get("signal") or "SIGKILL",

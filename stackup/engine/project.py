@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 
 from stackup.base.errors import UsageError
 from stackup.base.files import try_lock
@@ -19,6 +20,7 @@ from stackup.engine.records import Records
 from stackup.engine.recovery import recover
 from stackup.engine.runner import Runner
 from stackup.engine.session import Session
+from stackup.engine.waiting import wait_for_ends
 from stackup.engine.world import World
 from stackup.images.store import ImageStore
 from stackup.linux import cgroups
@@ -51,9 +53,11 @@ class Project:
         inquiries = Inquiries(world, runner)
         self._handlers: Mapping[str, Handler] = {
             "up": operations.up,
+            "create": operations.up,
+            "wait": partial(wait_for_ends, world),
             "plan": operations.plan,
             "build": operations.build,
-            **dict.fromkeys(("down", "stop", "start", "restart", "kill"), operations.change),
+            **dict.fromkeys(("down", "stop", "start", "restart", "kill", "rm"), operations.change),
             "ps": inquiries.ps,
             "logs": inquiries.logs,
             "exec": inquiries.exec,

@@ -84,7 +84,9 @@ class BuildImage(ServiceImage):
 
 @frozen(kw_only=True)
 class PullImage(ServiceImage):
-    verb: ClassVar[str] = "pull"
+    """In the local store: there is no registry client."""
+
+    verb: ClassVar[str] = "find"
 
 
 @frozen(kw_only=True)

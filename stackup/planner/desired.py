@@ -50,6 +50,7 @@ class Desired:
     timeout: float | None = None
     remove_volumes: bool = False
     remove_orphans: bool = False
+    stop_first: bool = False  # rm: what runs is stopped and removed, too
     signal: str = "SIGKILL"
     answers: Mapping[str, bool] = field(default_factory=lambda: MappingProxyType({}))  # id of a Question -> answer
 

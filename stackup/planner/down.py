@@ -38,10 +38,12 @@ def plan_down(desired: Desired, observed: Observed) -> Plan:
 
 
 def plan_remove(desired: Desired, observed: Observed) -> Plan:
-    """``rm``: only what does not run."""
-    containers, _ = recorded_scope(desired, observed)
+    """``rm``: only what does not run, unless it is to be stopped first."""
+    containers, graph = recorded_scope(desired, observed)
     draft = Draft()
-    _add_removes(draft, desired, [item for item in containers if not item.live], {}, "asked for")
+    stops = add_stops(draft, desired, containers, graph, "asked for") if desired.stop_first else {}
+    found = containers if desired.stop_first else [item for item in containers if not item.live]
+    _add_removes(draft, desired, found, stops, "asked for")
     return draft.finish(observed.project)
 
 

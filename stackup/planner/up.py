@@ -83,9 +83,11 @@ def _resources(
 
 
 def find_orphans(stack: Stack, observed: Observed) -> list[ObservedContainer]:
-    """Containers of services that the stack does not have; finished one-off containers are none."""
+    """Containers of services that the stack does not have. One-off containers are none, nor is what was made from
+    another file (``-f``) of the same project, as long as that file exists."""
     known = {*stack.services, *stack.disabled}
-    return [item for item in observed.containers if item.service not in known and not item.oneoff]
+    others = [item for item in observed.containers if item.service not in known and not item.oneoff]
+    return [item for item in others if not item.files or not stack.files or not {*stack.files}.isdisjoint(item.files)]
 
 
 def _used(container: ObservedContainer, networks: dict[str, Resource], volumes: dict[str, Resource]) -> list[Resource]:

@@ -366,3 +366,17 @@ def test_oneoff_containers_go_with_down_only() -> None:
     world = World().up(make_stack({"web": {}})).change("web", oneoff=True, name="shop-web-run-1")
     assert not world.plan(make_stack({"web": {}}), "stop")
     assert "remove shop-web-run-1" in [action.id for action in world.plan(make_stack({"web": {}}), "down")]
+
+
+def test_rm_with_stop() -> None:
+    stack = make_stack({"db": {}, "web": {"depends_on": needs("db")}})
+    expect(
+        World().up(stack).plan(None, "rm", stop_first=True),
+        """
+        shop: 4 actions
+           1  stop    container shop-web-1  asked for
+           2  stop    container shop-db-1   asked for  after 1
+           3  remove  container shop-db-1   asked for  after 2
+           4  remove  container shop-web-1  asked for  after 1
+        """,
+    )

@@ -534,3 +534,10 @@ def test_provider_has_no_containers() -> None:
     stack = make_stack({"web": {"depends_on": needs("cloud")}, "cloud": {"provider": {"type": "x"}}})
     plan = World().pull(stack).plan(stack)
     assert [action.id for action in plan] == ["create network shop_default", "create shop-web-1", "start shop-web-1"]
+
+
+def test_containers_of_another_file_are_no_orphans() -> None:
+    world = World().up(make_stack({"web": {}, "old": {}})).change("old", files=("/shop/b.yaml",))
+    assert not world.plan(make_stack({"web": {}}, files=("/shop/a.yaml",))).notices
+    assert not world.plan(make_stack({"web": {}}, files=("/shop/a.yaml",)), remove_orphans=True)
+    assert world.plan(make_stack({"web": {}}, files=("/shop/a.yaml", "/shop/b.yaml"))).notices

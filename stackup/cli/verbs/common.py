@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from stackup.cli.follow import Outcome
 
 
+POLICIES = ("always", "missing", "never")  # of --pull
+
+
 def services(help: str = "Services (default: all).") -> Any:
     return argument(help, metavar="SERVICE", many=True)
 

@@ -12,7 +12,7 @@ from stackup.cli.client import Client, Event
 from stackup.cli.options import switch, value, values
 from stackup.cli.progress import opening, progress
 from stackup.cli.session import Session
-from stackup.cli.verbs.common import services, timeout
+from stackup.cli.verbs.common import POLICIES, services, timeout
 from stackup.cli.verbs.up import scale_of
 
 CHANGES = 2  # exit code when there is something to do, so that scripts can ask
@@ -25,8 +25,12 @@ class Request:
     services: tuple[str, ...] = services("Services, with what they depend on (default: all).")
     format: str = value("--format", help="Output format.", default="text", choices=("text", "json"))
     build: bool = switch("--build", help="As for up.")
+    no_build: bool = switch("--no-build", help="As for up.")
+    pull: str = value("--pull", help="As for up.", default="", metavar="POLICY", choices=POLICIES)
     force_recreate: bool = switch("--force-recreate", help="As for up.")
     no_recreate: bool = switch("--no-recreate", help="As for up.")
+    always_recreate_deps: bool = switch("--always-recreate-deps", help="As for up.")
+    renew_anon_volumes: bool = switch("-V", "--renew-anon-volumes", help="As for up.")
     no_deps: bool = switch("--no-deps", help="As for up.")
     remove_orphans: bool = switch("--remove-orphans", help="As for up.")
     timeout: int | None = timeout()

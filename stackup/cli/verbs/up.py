@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ from stackup.cli.follow import Follower, Outcome
 from stackup.cli.foreground import Foreground
 from stackup.cli.options import switch, value, values
 from stackup.cli.session import Session
-from stackup.cli.verbs.common import refuse_both, services, timeout
+from stackup.cli.verbs.common import POLICIES, refuse_both, services, timeout
 
 
 def scale_of(text: str) -> tuple[str, int]:
@@ -37,9 +38,9 @@ class Request:
     renew_anon_volumes: bool = switch(
         "-V", "--renew-anon-volumes", help="New anonymous volumes instead of those of the container before."
     )
-    pull: str = value(
-        "--pull", help="Pull images first.", default="", metavar="POLICY", choices=("always", "missing", "never")
-    )
+    pull: str = value("--pull", help="Look for newer images first.", default="", metavar="POLICY", choices=POLICIES)
+    quiet_pull: bool = switch("--quiet-pull", help="Accepted; looking for images prints nothing.")
+    no_start: bool = switch("--no-start", help="Create containers, and start none.")
     no_deps: bool = switch("--no-deps", help="Leave services alone that these depend on.")
     remove_orphans: bool = switch("--remove-orphans", help="Remove containers of services that the file has no more.")
     dry_run: bool = switch("--dry-run", help="Print what would be done, and do nothing.")
@@ -73,31 +74,41 @@ class Request:
 def run(session: Session, request: Request) -> int:
     _check(request)
     args = {**vars(request), "detach": request.background, "scale": dict(scale_of(item) for item in request.scale)}
+    verb = "create" if request.no_start else "up"
     if request.dry_run:
         from stackup.cli.verbs.plan import show
 
-        return show(session, "up", args)
-    outcome = _carry_out(session, request, args)
+        return show(session, verb, args)
+    if request.background or request.no_start:
+        return carry_out_agreed(session, verb, args).exit_code
+    return _agreeing(session, args, lambda given: Foreground(session, request).run(given)).exit_code
+
+
+def carry_out_agreed(session: Session, verb: str, args: dict[str, Any]) -> Outcome:
+    """In the background. What needs a yes is asked for, and done when it is given."""
+    return _agreeing(
+        session, args, lambda given: Follower(session, None, verb, held_back=(PlanRefused,)).run(verb, given)
+    )
+
+
+def _agreeing(session: Session, args: dict[str, Any], carry_out: Callable[[dict[str, Any]], Outcome]) -> Outcome:
+    outcome = carry_out(args)
     if any(isinstance(error, PlanRefused) for error in outcome.errors):
         if not _agreed(session, outcome):
             outcome.show_errors(session.console)
-            return outcome.exit_code
-        outcome = _carry_out(session, request, {**args, "yes": True})
-    return outcome.exit_code
+            return outcome
+        outcome = carry_out({**args, "yes": True})
+    return outcome
 
 
 def _check(request: Request) -> None:
     refuse_both("--force-recreate", request.force_recreate, "--no-recreate", request.no_recreate)
     refuse_both("--build", request.build, "--no-build", request.no_build)
+    refuse_both("--no-start", request.no_start, "--detach or --wait", request.background)
+    refuse_both("--no-start", request.no_start, "--abort-on-container-exit", request.aborts)
     refuse_both("--detach or --wait", request.background, "--abort-on-container-exit", request.aborts)
     if request.wait_timeout is not None and not request.wait:
         raise UsageError("cannot use --wait-timeout without --wait")
-
-
-def _carry_out(session: Session, request: Request, args: dict[str, Any]) -> Outcome:
-    if request.background:
-        return Follower(session, None, "up", held_back=(PlanRefused,)).run("up", args)
-    return Foreground(session, request).run(args)
 
 
 def _agreed(session: Session, outcome: Outcome) -> bool:

@@ -21,6 +21,9 @@ VERBS = {
     "restart": "restart",
     "kill": "kill",
     "down": "take down",
+    "rm": "remove",
+    "top": "show processes of",
+    "wait": "wait for",
 }
 
 

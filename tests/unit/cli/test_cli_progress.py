@@ -133,10 +133,10 @@ def test_what_is_skipped_is_said_once(clock: Clock) -> None:
 def test_nobody_claims_to_pull_without_a_registry() -> None:
     made = console()
     shown = PlainProgress(made, "up")
-    shown.plan(plan(("pull", "image nginx"), ("pull", "image redis")))
+    shown.plan(plan(("find", "image nginx"), ("find", "image redis")))
     for state in ("started", "done"):
-        shown.action(action("pull", "image nginx", state, ms=0))
-    shown.action(action("pull", "image redis", "failed", ms=0))
+        shown.action(action("find", "image nginx", state, ms=0))
+    shown.action(action("find", "image redis", "failed", ms=0))
     assert made.err.text().splitlines() == [  # type: ignore[attr-defined]
         "image nginx: looking up",
         "image nginx: found (0.0s)",

@@ -92,6 +92,12 @@ COMMANDS = [
     "images -q",
     "import - base:1 -c USER=1",
     "version --short",
+    "create --scale web=2 --no-build",
+    "scale web=3 db=0 --no-deps",
+    "rm -fsv web",
+    "wait --down-project web",
+    "port --protocol udp web 53",
+    "top web",
 ]
 
 
