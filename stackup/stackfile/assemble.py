@@ -15,7 +15,7 @@ from stackup.stackfile.grammar import SECTIONS, STACK
 from stackup.stackfile.interpolate import interpolate
 from stackup.stackfile.links import Link
 from stackup.stackfile.mounts import clean
-from stackup.stackfile.nodes import Node, Source, find, plain
+from stackup.stackfile.nodes import Node, Origin, Source, find, plain
 from stackup.stackfile.problems import Problems
 from stackup.stackfile.request import LoadRequest
 from stackup.stackfile.required import check_required
@@ -217,7 +217,9 @@ def resolve_content(tree: Node, environment: Environment) -> None:
             name = node.text("environment")
             value = environment.get(name) if name and "content" not in node.value else None
             if value is not None:
-                node.value["content"] = node.under(value)
+                content = node.under(value)
+                content.origin = Origin(f"${{{name}}}", (name,))
+                node.value["content"] = content
 
 
 def _texts(node: Node | None) -> list[str]:

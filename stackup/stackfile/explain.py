@@ -80,7 +80,10 @@ def _leaves(node: Node, path: str) -> Iterator[tuple[str, Node]]:
         yield path, node
         return
     items = value.items() if isinstance(value, dict) else enumerate(value)
+    secret = path.startswith("secrets.") and path.count(".") == 1
     for key, child in items:
+        if secret and key == "content":  # what config does not show is not shown here
+            continue
         yield from _leaves(child, f"{path}.{key}" if path else str(key))
 
 

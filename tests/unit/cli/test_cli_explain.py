@@ -139,6 +139,18 @@ def test_json(tmp_path: Path) -> None:
     assert item["layers"][0]["variables"][0]["found"]["where"]["line"] == 3
 
 
+def test_content_of_secrets_is_not_shown(tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text(
+        "services: {a: {image: i, secrets: [s], configs: [c]}}\n"
+        "secrets: {s: {environment: PW}}\nconfigs: {c: {environment: CF}}\n"
+    )
+    loaded = load(LoadRequest(tmp_path, environment={"PW": "hush", "CF": "open"}, run=False))
+    assert "hush" not in as_text(explain(loaded, ""), colour=False)
+    (config,) = explain(loaded, "configs.c.content")
+    assert config.layers[0].variables[0].name == "CF"
+    assert config.value == "open"
+
+
 def test_colours_on_a_terminal_only(tmp_path: Path) -> None:
     loaded = load(LoadRequest(project(tmp_path), environment={"HOME": "/home/u"}, run=False))
     found = explain(loaded, "services.web.image")
