@@ -84,7 +84,8 @@ def _leaves(node: Node, path: str) -> Iterator[tuple[str, Node]]:
     for key, child in items:
         if secret and key == "content":  # what config does not show is not shown here
             continue
-        yield from _leaves(child, f"{path}.{key}" if path else str(key))
+        below = f"{path}[{key}]" if isinstance(value, list) else f"{path}.{key}" if path else str(key)
+        yield from _leaves(child, below)
 
 
 def _in_one_place(node: Node, root: Node) -> bool:
@@ -235,6 +236,8 @@ class _Explainer:
 def _first_line(text: str) -> str:
     lines = text.strip().splitlines() or [""]
     head = lines[0].rstrip()
+    if head[:1] in ("|", ">") and len(lines) > 1:  # a block: its first line says more than its sign
+        head = f"{head} {lines[1].strip()}"
     return f"{head[:97]}..." if len(head) > 100 else f"{head} ..." if len(lines) > 1 else head
 
 
