@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 
+import stackup
 from stackup.model.stack import Stack
 from stackup.stackfile.describe import attributes, descriptions
 from stackup.stackfile.reference import ATTRIBUTES, PACKAGED, SCHEMA, attributes_markdown, schema_text
-from stackup.stackfile.support import ENTRIES, Support
+from stackup.stackfile.support import ENTRIES, Support, entry_for
+
+PACKAGE = Path(stackup.__file__).parent
 
 STALE = "stale: run python -m stackup.stackfile.reference"
 # What the model has for itself, and what only files have.
@@ -76,3 +81,27 @@ def test_the_registry_speaks_of_attributes_that_exist() -> None:
 def test_what_would_weaken_isolation_is_refused() -> None:
     refused = {entry.path for entry in ENTRIES if entry.support is Support.REFUSED}
     assert refused >= {"services.*.userns_mode", "services.*.security_opt.*", "volumes.*.driver", "networks.*.driver"}
+
+
+# What the loader itself carries out, and what is documentation only.
+BY_THE_LOADER = {"include", "services.*.extends", "services.*.env_file.*.format", "services.*.x-stackup", "x-stackup"}
+NOTHING_TO_DO = {
+    "services.*.expose",
+    "services.*.logging",
+    "services.*.ports.*.app_protocol",
+    "services.*.volumes.*.consistency",
+    "networks.*.attachable",
+}
+DOERS = ("spec", "engine", "network", "volumes", "planner", "build", "graph", "images", "control")
+
+
+def test_what_is_called_carried_out_is_read_by_those_who_act() -> None:
+    """An attribute that no code beyond the loader ever names cannot be carried out: the registry must say so."""
+    code = "\n".join(path.read_text() for name in DOERS for path in (PACKAGE / name).rglob("*.py"))
+    unread = {
+        item.text
+        for item in attributes()
+        if ((entry := entry_for(item.text)) is None or entry.support is Support.DONE)
+        and not re.search(rf"\.{re.escape(item.path[-1])}\b|[\"']{re.escape(item.path[-1])}[\"']", code)
+    }
+    assert unread == BY_THE_LOADER | NOTHING_TO_DO
