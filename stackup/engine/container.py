@@ -40,6 +40,7 @@ class Container:
         self.tidying: asyncio.Task[None] | None = None  # takes back what only a running container needs
         self.aftermath: asyncio.Task[None] | None = None  # after an exit: restarts where that is due
         self.spec: tuple[int, Spec] | None = None  # incarnation and what it was started from, once somebody asked
+        self.stop_tried = -1  # incarnation that was last asked to stop
         self.early_exit: Any = None  # an exit that was told before the start's answer was handled
         self._records = records
         self._publish = publish
@@ -101,6 +102,7 @@ class Container:
             health="starting" if self.definition.supervision.health else "none",
             health_output="",
             error="",
+            post_start_due=bool(self.definition.supervision.post_start),
         )
 
     def started(self, pid: int, start_time: int, pidfd: int) -> None:
@@ -189,6 +191,10 @@ class Container:
             restart_at_ns=0,
             finished_ns=self.state.finished_ns or now_ns(),
         )
+
+    def post_start_done(self, incarnation: int) -> None:
+        if self.state.incarnation == incarnation and self.state.post_start_due:
+            self._set("prepared", post_start_due=False)
 
     def health_changed(self, status: str, output: str) -> None:
         if (status, output) != (self.state.health, self.state.health_output):

@@ -35,6 +35,7 @@ from stackup.engine.watchrules import supervision_of
 from stackup.engine.world import World
 from stackup.images.image import Image
 from stackup.images.lookup import resolve_user
+from stackup.linux import capabilities
 from stackup.linux.overlay import Overlay
 from stackup.model.observed import Phase
 from stackup.model.stack import Service, Stack, Volume
@@ -203,6 +204,7 @@ class Creator:
             hostname_file=etc.hostname,
             resolv_conf_file=etc.resolv_conf,
             devices=host_devices(service),
+            known_capabilities=capabilities.present() if service.privileged else (),
         )
         spec = render(service, context)
         write_spec(world, definition, _with_special_mounts(spec, volumes))

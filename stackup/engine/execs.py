@@ -16,9 +16,9 @@ class Execs:
     def __init__(self) -> None:
         self._ends: dict[str, asyncio.Future[Exit]] = {}
 
-    def expect(self) -> str:
+    def expect(self, exec_id: str = "") -> str:
         """The id for a process that is about to be started; ``wait`` or ``forget`` must follow."""
-        exec_id = f"exec-{os.urandom(8).hex()}"
+        exec_id = exec_id or f"exec-{os.urandom(8).hex()}"
         self._ends[exec_id] = asyncio.get_running_loop().create_future()
         return exec_id
 

@@ -8,10 +8,11 @@ import signal
 from collections.abc import Sequence
 from contextlib import suppress
 
-from stackup.base.errors import ContainerFault
+from stackup.base.errors import ContainerFault, StackupError
 from stackup.engine.container import Container
 from stackup.engine.world import World
 from stackup.images.lookup import User, resolve_user
+from stackup.linux import capabilities
 from stackup.linux.overlay import Overlay
 from stackup.oci.runtime import Process, Spec
 from stackup.runtime.bundle import read_bundle
@@ -32,10 +33,12 @@ async def start_inside(
     environment: Sequence[str] = (),
     working_dir: str = "",
     privileged: bool = False,
+    exec_id: str = "",
 ) -> ExecStarted:
     """Starts ``command`` beside the container's own process. Raises ContainerFault.
 
-    The caller waits for its end with ``world.execs``, or forgets it there.
+    The caller waits for its end with ``world.execs``, or forgets it there. ``exec_id``: one that a successor of this
+    process can find it by.
     """
     if not container.alive:
         raise ContainerFault(f"cannot execute in container {container.name}: it is not running")
@@ -48,9 +51,10 @@ async def start_inside(
         cwd=working_dir,
         tty=tty,
         privileged=privileged,
+        known=capabilities.present() if privileged else (),
     )
     seccomp_filter = "" if privileged else container.definition.seccomp_filter
-    exec_id = world.execs.expect()
+    exec_id = world.execs.expect(exec_id)
     try:
         return await world.launcher.exec(
             container.id, process, exec_id=exec_id, stdio=stdio, tty=tty, seccomp_filter=seccomp_filter
@@ -78,54 +82,75 @@ def find_user(container: Container, text: str) -> User:
 
 
 async def run_inside(
-    world: World, container: Container, command: Sequence[str], *, timeout: float, limit: int
+    world: World,
+    container: Container,
+    command: Sequence[str],
+    *,
+    timeout: float = 0,
+    limit: int,
+    last: bool = False,
+    exec_id: str = "",
+    user: str = "",
+    environment: Sequence[str] = (),
+    working_dir: str = "",
+    privileged: bool = False,
 ) -> tuple[int, str]:
-    """Runs to the end; answers exit code and the first ``limit`` bytes of stdout and stderr together.
+    """Runs to the end; answers exit code and the first (``last``: the last) ``limit`` bytes of its output.
 
-    Raises TimeoutError after ``timeout`` seconds (0: no limit); the process has been killed then.
+    Raises TimeoutError after ``timeout`` seconds (0: no limit). Then, and when the caller is cancelled, the process is
+    killed.
     """
     reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     os.set_blocking(writing, True)
-    output = _Output(reading, limit)
-    exec_id = ""
+    output = _Output(reading, limit, last=last)
+    started = ""
     try:
-        exec_id = (await _start_with(world, container, command, null, writing)).exec_id
+        try:
+            started = (
+                await start_inside(
+                    world,
+                    container,
+                    command,
+                    stdio=(null, writing, writing),
+                    user=user,
+                    environment=environment,
+                    working_dir=working_dir,
+                    privileged=privileged,
+                    exec_id=exec_id,
+                )
+            ).exec_id
+        finally:
+            os.close(null)
+            os.close(writing)
         async with asyncio.timeout(timeout or None):
-            end = await world.execs.wait(exec_id)
-    except TimeoutError:
-        await _kill(world, exec_id)
+            end = await world.execs.wait(started)
+    except (TimeoutError, asyncio.CancelledError):
+        await _kill(world, started or exec_id)
         raise
     finally:
-        world.execs.forget(exec_id)
+        world.execs.forget(started)
         output.close()
     return (1 if end.status is None else end.status), output.text
 
 
-async def _start_with(
-    world: World, container: Container, command: Sequence[str], stdin: int, output: int
-) -> ExecStarted:
-    try:
-        return await start_inside(world, container, command, stdio=(stdin, output, output))
-    finally:
-        os.close(stdin)
-        os.close(output)
-
-
 async def _kill(world: World, exec_id: str) -> None:
-    with suppress(ContainerFault):
+    if not exec_id:
+        return
+    with suppress(StackupError):
         await world.launcher.signal(exec_id, signal.SIGKILL)
-    with suppress(TimeoutError):
+    with suppress(TimeoutError, KeyError):  # KeyError: its start was cut short
         async with asyncio.timeout(KILLED_PATIENCE):
             await world.execs.wait(exec_id)
 
 
 class _Output:
-    """Collects a pipe's first bytes and throws the rest away."""
+    """Collects a pipe's first or last bytes and throws the rest away."""
 
-    def __init__(self, fd: int, limit: int) -> None:
+    def __init__(self, fd: int, limit: int, *, last: bool) -> None:
         self._fd = fd
         self._limit = limit
+        self._last = last
         self._data = bytearray()
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(fd, self._read)
@@ -135,7 +160,10 @@ class _Output:
             data = os.read(self._fd, 1 << 16)
         except BlockingIOError:
             return
-        if data:
+        if data and self._last:
+            self._data += data
+            del self._data[: -self._limit]
+        elif data:
             self._data += data[: max(0, self._limit - len(self._data))]
         else:
             self._loop.remove_reader(self._fd)

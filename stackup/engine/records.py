@@ -148,6 +148,7 @@ class State:
     host_ports: tuple[PortRecord, ...] = ()
     attachments: tuple[dict[str, Any], ...] = ()  # network.types.Attachment as dictionaries
     error: str = ""
+    post_start_due: bool = False  # the hooks of the incarnation that runs have not been run to their end
 
     def to_json(self) -> str:
         data = as_mapping(self)

@@ -11,9 +11,10 @@ import os
 import select
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from stackup.base import log
 from stackup.base.clock import boot_id
@@ -91,12 +92,13 @@ async def _take_over(world: World, runner: Runner, container: Container, running
         runner.exited(running.exit)
     elif was is Phase.STOPPING:
         # the predecessor died between the stop signal and its grace's end; the signal is sent once more
-        spawn(_stop_again(world, runner, container))
+        again = runner.stop if container.state.stopped_by_user else runner.restart_unhealthy
+        spawn(_stop_again(world, again(container)))
 
 
-async def _stop_again(world: World, runner: Runner, container: Container) -> None:
+async def _stop_again(world: World, stopping: Coroutine[Any, Any, None]) -> None:
     try:
-        await runner.stop(container)
+        await stopping
     except StackupError as error:
         world.tell(error.message)
 

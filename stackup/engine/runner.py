@@ -18,10 +18,11 @@ from stackup.base.errors import ContainerFault, StackupError
 from stackup.engine.bundles import write_incarnation
 from stackup.engine.container import Container
 from stackup.engine.deafness import is_deaf
+from stackup.engine.hooks import after_start, before_stop, resume_after_start
 from stackup.engine.logreader import STREAMS
 from stackup.engine.logwriter import LogWriter
 from stackup.engine.prober import watch_health
-from stackup.engine.supervision import RestartDecision, RestartState, decide_restart
+from stackup.engine.supervision import RestartDecision, RestartState, decide_restart, restart_at_once
 from stackup.engine.tasks import done, spawn, to_the_end
 from stackup.engine.world import World
 from stackup.model.observed import Phase
@@ -51,6 +52,7 @@ class Runner:
             await done(container.tidying)
             async with self._world.starts:
                 await to_the_end(self._start(container, again=only is Phase.RESTARTING))
+        await after_start(self._world, container)
 
     async def _start(self, container: Container, *, again: bool) -> None:
         """Never cancelled but by the end of this process: then, or when the launcher is lost, the record says what may
@@ -165,6 +167,8 @@ class Runner:
             container.started(running.pid, running.start_time, running.pidfd)
         self._world.desk.serve(container, running.dns_udp, running.dns_tcp)
         self._watch(container)
+        if container.state.post_start_due and container.phase is Phase.RUNNING:
+            spawn(resume_after_start(self._world, container))
 
     def exited(self, event: Exit) -> None:
         """The launcher reaped a container's first process; its status is on disk already."""
@@ -196,6 +200,8 @@ class Runner:
 
     def _decide(self, container: Container, status: int | None, *, ran_for: float, by_user: bool) -> RestartDecision:
         state = container.state
+        if container.phase is Phase.STOPPING and not by_user:
+            return restart_at_once(RestartState(state.attempts, state.restart_delay))
         return decide_restart(
             container.definition.supervision.restart,
             RestartState(state.attempts, state.restart_delay),
@@ -236,7 +242,10 @@ class Runner:
                 self._world.tell(f"{container.name}: {error.message}")
 
     async def stop(self, container: Container, timeout: float | None = None) -> None:
-        """Stop signal, then SIGKILL after ``timeout`` seconds (None: the container's own; negative: never)."""
+        """``pre_stop``, stop signal, SIGKILL after ``timeout`` seconds (None: the container's own; negative: never).
+
+        A second try with no patience at all (two Ctrl-C) does not run ``pre_stop`` again.
+        """
         async with container.lock:
             if not container.alive:
                 container.stop_wanted()
@@ -244,10 +253,14 @@ class Runner:
             definition = container.definition
             grace = definition.supervision.stop_grace if timeout is None else timeout
             number = signal_number(definition.supervision.stop_signal)
+            impatient = timeout == 0 and container.stop_tried == container.state.incarnation
+            container.stop_tried = container.state.incarnation
             container.stopping()
-            # Asked before the signal: a program on its way out may have taken its handlers back (Python does).
-            deaf = self._may_cut_short(container, timeout) and is_deaf(container.state.pid, number)
             try:
+                if not impatient:
+                    await before_stop(self._world, container)
+                # Asked before the signal: a program on its way out may have taken its handlers back (Python does).
+                deaf = self._may_cut_short(container, timeout) and is_deaf(container.state.pid, number)
                 await self._signal(container, number)
                 patience = await self._patience(container, number, grace, deaf)
                 if not await self._gone(container, None if patience < 0 else patience):
@@ -279,16 +292,15 @@ class Runner:
         return 0.0
 
     async def restart_unhealthy(self, container: Container) -> None:
-        """Asked for by ``x-stackup.restart_when: unhealthy``: stop with grace, then start whatever the policy says."""
+        """Asked for by ``x-stackup.restart_when: unhealthy``: stop with grace; its end brings about the new start."""
         async with container.lock:
             if not container.alive:
                 return
             container.stopping(by_user=False)
+            await before_stop(self._world, container, container.definition.supervision.stop_grace)
             await self._signal(container, signal_number(container.definition.supervision.stop_signal))
             if not await self._gone(container, container.definition.supervision.stop_grace):
                 await self._kill(container)
-        if container.phase is Phase.EXITED and not container.state.stopped_by_user:
-            await self.start(container)
 
     async def kill(self, container: Container, signal_name: str) -> None:
         """Any signal at once. SIGKILL counts as a stop by the user, as in docker kill."""

@@ -5,6 +5,7 @@ Numbers are Docker's (moby restartmanager, daemon/health.go, daemon/config); all
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from stackup.base.values import as_mapping, frozen
@@ -38,9 +39,22 @@ class HealthCheck:
 
 
 @frozen
+class Hook:
+    """A command beside the container's own. ``environment`` holds ``NAME=value``; empty: as the container has it."""
+
+    command: tuple[str, ...]
+    user: str = ""
+    working_dir: str = ""
+    environment: tuple[str, ...] = ()
+    privileged: bool = False
+
+
+@frozen
 class Supervision:
     restart: RestartPolicy = RestartPolicy()
     health: HealthCheck | None = None
+    post_start: tuple[Hook, ...] = ()
+    pre_stop: tuple[Hook, ...] = ()
     stop_signal: str = "SIGTERM"
     stop_grace: float = DEFAULT_STOP_GRACE
     grace_given: bool = False  # the stack file names the grace period
@@ -50,6 +64,8 @@ class Supervision:
         data = as_mapping(self)
         data["restart"] = as_mapping(self.restart)
         data["health"] = as_mapping(self.health) if self.health else None
+        for kind in ("post_start", "pre_stop"):
+            data[kind] = [as_mapping(hook) for hook in data[kind]]
         return data
 
     @classmethod
@@ -59,11 +75,18 @@ class Supervision:
         return cls(
             restart=RestartPolicy(**restart),
             health=HealthCheck(**dict(health, command=tuple(health["command"]))) if health else None,
+            post_start=_hooks(data.get("post_start", ())),
+            pre_stop=_hooks(data.get("pre_stop", ())),
             stop_signal=data["stop_signal"],
             stop_grace=data["stop_grace"],
             grace_given=data["grace_given"],
             restart_unhealthy=data["restart_unhealthy"],
         )
+
+
+def _hooks(items: Iterable[dict[str, Any]]) -> tuple[Hook, ...]:
+    lists = ("command", "environment")
+    return tuple(Hook(**{**item, **{name: tuple(item[name]) for name in lists}}) for item in items)
 
 
 @frozen
@@ -106,3 +129,8 @@ def decide_restart(
         return RestartDecision(False, state=state, reason=f"gave up after {policy.max_attempts} restarts")
     delay = policy.delay if fresh or not state.delay else min(state.delay * policy.factor, policy.max_delay)
     return RestartDecision(True, delay, RestartState(attempts, delay), reason=f"restart policy {policy.condition}")
+
+
+def restart_at_once(state: RestartState) -> RestartDecision:
+    """Ended because stackup itself wanted it to start anew, whatever the policy says."""
+    return RestartDecision(True, 0.0, state, "to be started anew")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from stackup.engine.supervision import DEFAULT_STOP_GRACE, HealthCheck, RestartPolicy, Supervision
+from stackup.engine.supervision import DEFAULT_STOP_GRACE, HealthCheck, Hook, RestartPolicy, Supervision
+from stackup.model.build import Hook as HookModel
 from stackup.model.stack import Service
 from stackup.oci.image import ImageConfig
 from stackup.spec import health_settings, probe_command
@@ -17,10 +18,23 @@ def supervision_of(service: Service, image: ImageConfig) -> Supervision:
     return Supervision(
         restart=restart_policy(service),
         health=health_check(service, image),
+        post_start=tuple(map(hook, service.post_start)),
+        pre_stop=tuple(map(hook, service.pre_stop)),
         stop_signal=service.stop_signal or image.stop_signal or "SIGTERM",
         stop_grace=DEFAULT_STOP_GRACE if grace is None else grace,
         grace_given=grace is not None,
         restart_unhealthy="unhealthy" in service.stackup.restart_when,
+    )
+
+
+def hook(model: HookModel) -> Hook:
+    """A variable without a value is one that the user's environment does not have: it is left out."""
+    return Hook(
+        model.command or (),
+        model.user or "",
+        model.working_dir or "",
+        tuple(f"{name}={value}" for name, value in model.environment.items() if value is not None),
+        model.privileged,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -164,6 +164,19 @@ class World:
         self.bus.publish(event)
         for emit in self.audience:
             emit(event)
+
+    def hook_ended(self, container: Container, kind: str, command: Sequence[str], status: int, output: str) -> None:
+        self.bus.publish(
+            {
+                "event": "hook",
+                "name": container.name,
+                "service": container.service,
+                "kind": kind,
+                "command": list(command),
+                "code": status,
+                "output": output,
+            }
+        )
 
     def output(self, container_id: str) -> None:
         for follower in self.followers:

@@ -76,6 +76,13 @@ def last_capability() -> int:
         return int(file.read())
 
 
+def present() -> tuple[str, ...]:
+    """Names of those that this process may hand on: not always all that the kernel has."""
+    with open("/proc/self/status", encoding="utf-8", errors="replace") as file:
+        bounding = next(int(line.split()[1], 16) for line in file if line.startswith("CapBnd:"))
+    return tuple(name for number, name in enumerate(NAMES) if bounding >> number & 1)
+
+
 def drop_bounding(keep: int, last: int) -> None:
     """Takes everything but ``keep`` out of the bounding set, for good."""
     for number in range(last + 1):

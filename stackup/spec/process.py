@@ -87,17 +87,19 @@ def render_exec(
     cwd: str = "",
     tty: bool = False,
     privileged: bool = False,
+    known: Sequence[str] = (),
 ) -> Process:
     """A process beside the container's own: its environment, user and limits unless others are given.
 
-    ``env`` entries read ``NAME=value``. ``cwd`` may be relative to the container's. Raises UsageError for no command.
+    ``env`` entries read ``NAME=value``. ``cwd`` may be relative to the container's. ``known``: the capabilities that
+    ``privileged`` means (empty: all that there are). Raises UsageError for no command.
     """
     if not command:
         raise UsageError("cannot execute: no command given")
     own = spec.process
     ids = _user(user) if user is not None else own.user
     bounding = own.capabilities.bounding if own.capabilities else ()
-    names = ALL_CAPABILITIES if privileged else bounding
+    names = (tuple(known) or ALL_CAPABILITIES) if privileged else bounding
     allowed = capabilities(names, ids.uid)
     if privileged:
         allowed = replace(allowed, effective=names, permitted=names)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from stackup.engine.supervision import RestartPolicy, RestartState, Supervision, decide_restart
+from stackup.engine.supervision import Hook, RestartPolicy, RestartState, Supervision, decide_restart
 
 
 def decide(
@@ -54,5 +56,12 @@ def test_on_failure_gives_up_after_its_attempts() -> None:
 
 
 def test_supervision_survives_its_record() -> None:
-    supervision = Supervision(restart=RestartPolicy("on-failure", 3, success_codes=(0, 7)), stop_signal="SIGQUIT")
-    assert Supervision.from_dict(supervision.to_dict()) == supervision
+    hook = Hook(("sh", "-c", "x"), "root", "/tmp", ("A=1",), privileged=True)
+    restart = RestartPolicy("on-failure", 3, success_codes=(0, 7))
+    supervision = Supervision(restart=restart, stop_signal="SIGQUIT", post_start=(hook,))
+    assert Supervision.from_dict(json.loads(json.dumps(supervision.to_dict()))) == supervision
+
+
+def test_a_record_from_before_there_were_hooks() -> None:
+    old = {key: value for key, value in Supervision().to_dict().items() if key not in ("post_start", "pre_stop")}
+    assert Supervision.from_dict(old) == Supervision()

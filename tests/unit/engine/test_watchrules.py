@@ -55,3 +55,9 @@ def test_stop() -> None:
     assert supervision_of(service(), ImageConfig(stop_signal="SIGQUIT")).stop_signal == "SIGQUIT"
     own = supervision_of(service(stop_signal="SIGINT", stop_grace_period=0.0), ImageConfig(stop_signal="SIGQUIT"))
     assert (own.stop_signal, own.stop_grace) == ("SIGINT", 0.0)
+
+
+def test_hooks_leave_out_what_the_environment_does_not_have() -> None:
+    item = {"command": ("true",), "environment": {"A": "1", "B": None}, "user": "root"}
+    (hook,) = supervision_of(service(post_start=(item,)), ImageConfig()).post_start
+    assert (hook.command, hook.environment, hook.user) == (("true",), ("A=1",), "root")

@@ -1,0 +1,133 @@
+"""post_start, pre_stop and pre_start: run where and when they should, told when they fail, and never left behind."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.support.residue import read
+from tests.support.scenario import Scenario
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.root
+
+
+def test_hooks_run_in_the_container_with_what_they_ask_for(scenario: Scenario) -> None:
+    scenario.compose("""
+        services:
+          web:
+            image: busybox
+            command: sleep 1000
+            user: "1000"
+            environment: {NAME: web}
+            stop_signal: SIGKILL
+            volumes: ["./shared:/shared"]
+            post_start:
+              - command: ["sh", "-c", "echo $NAME $COLOUR $$(id -u) $$(pwd) >> /shared/started"]
+                user: root
+                working_dir: /tmp
+                environment: {COLOUR: blue}
+              - command: ["sh", "-c", "mkdir -p /t && mount -t tmpfs none /t && echo privileged >> /shared/started"]
+                privileged: true
+                user: root
+            pre_stop:
+              - command: ["sh", "-c", "echo stopping >> /shared/stopped"]
+                user: root
+        """)
+    scenario.replace("$NAME $COLOUR", "$$NAME $$COLOUR")
+    scenario.file("shared/started", "")
+    scenario.stackup("up", "-d").ok()
+    started = scenario.directory / "shared/started"
+    assert started.read_text() == "web blue 0 /tmp\nprivileged\n"
+    scenario.stackup("restart").ok()
+    stopped = scenario.directory / "shared/stopped"
+    assert stopped.read_text() == "stopping\n"
+    scenario.replace("NAME: web", "NAME: other")
+    scenario.stackup("up", "-d").ok()
+    assert stopped.read_text() == "stopping\n" * 2
+    assert "other blue 0 /tmp" in started.read_text()
+    scenario.stackup("down").ok()
+    assert stopped.read_text() == "stopping\n" * 3
+
+
+def test_a_failing_post_start_fails_the_start_and_says_why(scenario: Scenario) -> None:
+    scenario.compose("""
+        services:
+          web:
+            image: busybox
+            command: sleep 1000
+            stop_signal: SIGKILL
+            post_start: [{command: ["sh", "-c", "echo no such table; exit 3"]}]
+          after: {image: busybox, command: sleep 1000, depends_on: [web], stop_signal: SIGKILL}
+        """)
+    scenario.stackup("up", "-d").refused("cannot start container shop-web-1", "post_start", "code 3", "no such table")
+    assert scenario.state("web") == "running"
+    assert [row["Service"] for row in scenario.ps()] == ["web"]
+
+
+def test_a_failing_pre_stop_is_told_and_stops_nothing(scenario: Scenario) -> None:
+    scenario.compose("""
+        services:
+          web:
+            image: busybox
+            command: sleep 1000
+            stop_signal: SIGKILL
+            pre_stop: [{command: ["sh", "-c", "echo cannot flush; exit 7"]}, {command: "true"}]
+        """)
+    scenario.stackup("up", "-d").ok()
+    done = scenario.stackup("stop").ok()
+    assert "pre_stop" in done.err and "code 7" in done.err and "cannot flush" in done.err
+    assert scenario.state("web") == "exited"
+
+
+def test_a_supervisor_killed_within_a_hook_leaves_nothing_and_runs_it_anew(scenario: Scenario) -> None:
+    scenario.compose("""
+        services:
+          web:
+            image: busybox
+            command: sleep 1000
+            stop_signal: SIGKILL
+            volumes: ["./shared:/shared"]
+            post_start: [{command: ["sh", "-c", "echo $$$$ >> /shared/runs; test -e /shared/go || exec sleep 1001"]}]
+            pre_stop: [{command: ["sh", "-c", "echo $$$$ >> /shared/ends; test -e /shared/done || exec sleep 1002"]}]
+        """)
+    runs, ends = scenario.file("shared/runs", ""), scenario.file("shared/ends", "")
+    up = scenario.start("up", "-d")
+    eventually(lambda: len(runs.read_text().split()) == 1, "the hook runs")
+    (scenario.directory / "shared/go").touch()
+    scenario.kill_daemon("supervisor")
+    eventually(lambda: len(runs.read_text().split()) >= 2, "the hook runs again")
+    up.ends()
+    eventually(lambda: _sleeping(scenario, "1001") == 0, "the first one is gone")
+    assert scenario.state("web") == "running"
+    stop = scenario.start("stop")
+    eventually(lambda: len(ends.read_text().split()) == 1, "pre_stop runs")
+    (scenario.directory / "shared/done").touch()
+    scenario.kill_daemon("supervisor")
+    stop.ends()
+    scenario.has_state("web", "exited")
+    assert len(ends.read_text().split()) >= 2
+
+
+def test_two_interrupts_do_not_wait_for_a_hook(scenario: Scenario) -> None:
+    scenario.compose("""
+        services:
+          web:
+            image: busybox
+            command: sleep 1000
+            pre_stop: [{command: ["sh", "-c", "echo hooked; exec sleep 1003"]}]
+        """)
+    up = scenario.start("up")
+    eventually(lambda: _sleeping(scenario, "1000"), "web runs")
+    up.send()
+    eventually(lambda: _sleeping(scenario, "1003"), "the hook runs")
+    up.send()
+    assert up.ends() == 130
+    scenario.has_state("web", "exited")
+
+
+def _sleeping(scenario: Scenario, seconds: str) -> int:
+    """Processes of the service that sleep so long."""
+    commands = [read(f"/proc/{pid}/cmdline") for pid in scenario.pids("web") if os.path.exists(f"/proc/{pid}")]
+    return sum(command.split("\0")[:2] == ["sleep", seconds] for command in commands)
