@@ -34,6 +34,24 @@ _SIZE = r"^\s*([0-9]+(\.[0-9]*)?|\.[0-9]+) ?([kKmMgGtTpP]?)([iI]?[bB])?\s*$"
 _WORDS = ("true", "t", "yes", "y", "on", "1", "false", "f", "no", "n", "off", "0")
 # Keys that are needed in each file already, beside those that the records name themselves.
 _NEEDED = {"a volume of a service": ("type", "target"), "a port": ("target",)}
+# What else must hold inside of one record: exclusions, and keys that others make necessary.
+_RULES: dict[str, Schema] = {
+    "a build": {"not": {"required": ["dockerfile", "dockerfile_inline"]}},
+    "a config": {"not": {"anyOf": [{"required": ["file", "content"]}, {"required": ["file", "environment"]}]}},
+    "a secret": {"not": {"required": ["file", "environment"]}},
+    "a volume of a service": {
+        "if": {"properties": {"type": {"const": "bind"}}, "required": ["type"]},
+        "then": {"required": ["source"]},
+    },
+    "a volume": {
+        "if": {"properties": {"external": {"const": True}}, "required": ["external"]},
+        "then": {"propertyNames": {"pattern": "^(name|external|x-.*)$"}},
+    },
+}
+_PORT = r"^(.*:)?[0-9]{1,5}(-[0-9]{1,5})?(/([tT][cC][pP]|[uU][dD][pP]|[sS][cC][tT][pP]))?$|\$"
+# Forms of texts that the grammar leaves to later checks.
+_PATTERNS = {("a service", "restart"): r"^(no|always|unless-stopped|on-failure(:[0-9]+)?)?$|\$"}
+_CHECKS = {"anyOf": [{"enum": ["NONE", "CMD", "CMD-SHELL"]}, {"type": "string", "pattern": r"\$"}]}
 # Values that editors offer where every text is allowed.
 _OFFERED = {
     ("a service", "restart"): ("no", "always", "on-failure", "unless-stopped"),
@@ -92,6 +110,7 @@ class _Builder:
         needed = (*form.required, *_NEEDED.get(form.noun, ()))
         if needed:
             result["required"] = list(needed)
+        result |= _RULES.get(form.noun, {})
         if isinstance(form, OneOf):
             kinds = [{"required": [kind]} for kind in form.kinds]
             result["oneOf"] = [*kinds, {"not": {"anyOf": kinds}}]
@@ -100,6 +119,10 @@ class _Builder:
     def attribute(self, owner: Record, name: str, form: Form) -> Schema:
         """An attribute with its help, its default and examples."""
         found = self.form(form)
+        if pattern := _PATTERNS.get((owner.noun, name)):
+            found = {"type": "string", "pattern": pattern}
+        if (owner.noun, name) == ("a healthcheck", "test"):
+            found = _any(_STRING, {"type": "array", "items": [_CHECKS], "additionalItems": _STRING})
         offered = _OFFERED.get((owner.noun, name))
         if offered:
             found = _any({"enum": list(offered)}, found)
@@ -126,7 +149,10 @@ class _Builder:
 
     def collection(self, form: Form) -> Schema | None:
         if isinstance(form, PortList):
-            return {"type": "array", "items": _any({"type": ["string", "integer"]}, self.record(form.long))}
+            return {
+                "type": "array",
+                "items": _any({"type": "integer"}, {"type": "string", "pattern": _PORT}, self.record(form.long)),
+            }
         if isinstance(form, ListOf):
             items = {"type": "array", "items": self.form(form.item)} | ({"uniqueItems": True} if form.unique else {})
             return _any(_text_of(self.form(form.item)), items) if form.single else items

@@ -106,6 +106,15 @@ def test_examples_of_the_repository() -> None:
         "services: {web: {image: a, x-stackup: {restart_when: sick}}}",
         "services: {web: {image: a, x-stackup: {backoff: {factor: many, foo: 1}}}}",
         "volumes: {v: {x-stackup: {}}}",
+        "services: {web: {image: a, restart: allways}}",
+        "services: {web: {image: a, ports: ['8080:http']}}",
+        "services: {web: {image: a, ports: ['53:53/dns']}}",
+        "services: {web: {image: a, healthcheck: {test: [curl, x]}}}",
+        "services: {web: {build: {dockerfile: a, dockerfile_inline: b}}}",
+        "services: {web: {image: a, volumes: [{type: bind, target: /x}]}}",
+        "configs: {c: {file: a, content: b}}",
+        "secrets: {s: {file: a, environment: B}}",
+        "volumes: {v: {external: true, driver: local}}",
     ],
 )
 def test_refused(text: str) -> None:
@@ -121,6 +130,8 @@ def test_refused(text: str) -> None:
         "services: {web: {image: a, ulimits: {nofile: 10, nproc: {soft: 1, hard: 2}}, tmpfs: /x, dns: 1.1.1.1}}",
         "services: {web: {image: a, x-stackup: {ready: {http: 80}, schedule: '@daily', restart_when: unhealthy}}}",
         "services: {web: {build: ., gpus: all, develop: , networks: {a: , b: {aliases: [c]}}, command: }}",
+        "services: {web: {image: a, ports: ['[::1]:80:80/TCP', '8000-8010:80', '${P}'], restart: on-failure:3}}",
+        "services: {web: {image: a, healthcheck: {test: []}, volumes: [{type: bind, source: /a, target: /x}]}}",
         "x-stackup: {allow: docker.sock}\nx-own: 1\nservices: {}",
     ],
 )
