@@ -160,10 +160,21 @@ def groups_of(pid: int) -> list[str]:
 def read_file(path: str) -> str:
     """Contents without the final newline; "" when it cannot be read."""
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read().rstrip("\n")
+        return read_bytes(path).decode("utf-8", "replace").rstrip("\n")
     except OSError:
         return ""
+
+
+def read_bytes(path: str) -> bytes:
+    """The whole file; without the io module's layers, which cost several times the system calls."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        parts = [os.read(fd, 1 << 16)]
+        while parts[-1]:
+            parts.append(os.read(fd, 1 << 16))
+        return b"".join(parts)
+    finally:
+        os.close(fd)
 
 
 def write_file(path: str, text: str) -> None:

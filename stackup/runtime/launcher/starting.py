@@ -13,6 +13,7 @@ from collections import deque
 from fcntl import fcntl
 
 from stackup.linux import netlink, pidfd, process
+from stackup.linux.cgroups import read_bytes
 from stackup.runtime import packets
 from stackup.runtime.launcher.channel import close_all
 from stackup.runtime.launcher.child import become
@@ -248,8 +249,7 @@ class Starter:
 def read_bundle(bundle: str) -> tuple[dict[str, Any], dict[str, Any]]:
     found = []
     for name in ("config.json", "launch.json"):
-        with open(f"{bundle}/{name}", "rb") as file:
-            found.append(json.loads(file.read().decode("utf-8", "surrogateescape")))
+        found.append(json.loads(read_bytes(f"{bundle}/{name}").decode("utf-8", "surrogateescape")))
     config, launch = found
     if not config["process"]["args"]:
         raise Refusal("command", 22, "", "the command is empty")
