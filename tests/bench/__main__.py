@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from tests.bench.report import Results, bounds, machine, table
 from tests.support.rootfs import make_busybox_root, make_tar
 
 INSIDE = "STACKUP_BENCH_INSIDE"
+SETTLING = 2.0  # seconds in which the kernel takes apart the namespaces of what was measured before
 
 
 def arguments() -> argparse.Namespace:
@@ -82,12 +84,14 @@ def run(options: argparse.Namespace, work: Path, on_exit: ExitStack) -> int:
         kept = Results() if turn == 0 else results  # the first round warms everyone up and is thrown away
         for stack in stacks if turn else stacks[:1]:
             up, down = floor.run(services(stack))
+            time.sleep(SETTLING)
             if stack != "chain":
                 kept.add(floor.name, stack, "up", up)
                 kept.add(floor.name, stack, "down", down)
             for engine in measured:
                 print(f"round {turn}/{options.repeat}: {stack} with {engine.name}", file=sys.stderr)
                 measure(engine, stack, kept)
+                time.sleep(SETTLING)
     names = [engine.name for engine in measured[1:]]
     lines = [*table(results, stacks, names), "", f"Medians of {options.repeat}; {machine()}."]
     promised = bounds(results, "docker compose")
