@@ -58,6 +58,11 @@ class Container:
         return self.definition.service
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """By which others find it in its networks. What only prepares a container does not answer for the service."""
+        return (self.name,) if self.definition.parent else (self.name, self.service)
+
+    @property
     def phase(self) -> Phase:
         return Phase(self.state.phase)
 
@@ -79,6 +84,8 @@ class Container:
     def short_name(self) -> str:
         """``web-1``: the name without the project, as log prefixes show it; an explicit container_name as it is."""
         generated = f"{self.service}-{self.definition.number}"
+        if self.definition.parent:
+            generated += f"-pre_start-{self.definition.step + 1}"
         return generated if self.name.endswith(f"-{generated}") else self.name
 
     def starting(self, host_ports: tuple[PortRecord, ...], attachments: tuple[dict[str, Any], ...]) -> None:
@@ -191,6 +198,9 @@ class Container:
             restart_at_ns=0,
             finished_ns=self.state.finished_ns or now_ns(),
         )
+
+    def step_done(self, step: int) -> None:
+        self._set("prepared", prepared=step + 1)
 
     def post_start_done(self, incarnation: int) -> None:
         if self.state.incarnation == incarnation and self.state.post_start_due:

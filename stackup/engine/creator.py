@@ -22,6 +22,7 @@ from stackup.engine.grants import write_grants
 from stackup.engine.labels import labels_of
 from stackup.engine.naming import etc_files, hostname_of, naming_of
 from stackup.engine.observe import service_image
+from stackup.engine.prestart import step_service
 from stackup.engine.records import Definition, EndpointRecord, PortRecord, State
 from stackup.engine.sharing import shared_namespaces
 from stackup.engine.storage import (
@@ -37,6 +38,7 @@ from stackup.images.image import Image
 from stackup.images.lookup import resolve_user
 from stackup.linux import capabilities
 from stackup.linux.overlay import Overlay
+from stackup.model.build import Hook
 from stackup.model.observed import Phase
 from stackup.model.stack import Service, Stack, Volume
 from stackup.oci.runtime import Spec
@@ -60,8 +62,10 @@ class Creator:
         name: str,
         inherit: Container | None,
         created: Mapping[str, Container],
+        step_of: tuple[str, int, bool] = ("", 0, False),
     ) -> Container:
         """``inherit``: the container whose anonymous volumes are taken over; ``created``: what this plan made already.
+        ``step_of``: the container that it prepares, in which step, and whether each replica needs it.
 
         Raises StackupError; nothing of the container is left then.
         """
@@ -71,7 +75,10 @@ class Creator:
         volumes = plan_volumes(stack, service, image.config, inherit.definition if inherit else None)
         async with world.creations:  # one a round of the loop, which has others to serve, too
             definition = self._define(stack, service, image, number, name, volumes, created)
-            definition = replace(definition, inherits=inherit is not None)
+            parent, step, per_replica = step_of
+            definition = replace(
+                definition, inherits=inherit is not None, parent=parent, step=step, per_replica=per_replica
+            )
             container = Container(definition, State(Phase.CREATED.value), world.records, world.publish)
             world.records.add_container(definition, container.state)
             world.containers[container.id] = container
@@ -83,6 +90,12 @@ class Creator:
                 async with world.creations:
                     self._make(stack, service, image, definition, volumes)
                     await asyncio.sleep(0)
+        except BaseException:
+            await self._undo(container, volumes=inherit is None)
+            raise
+        try:
+            for step, hook in enumerate(service.pre_start):
+                await self._create_step(stack, service, hook, step, container, created)
         except BaseException:
             await self._undo(container, volumes=inherit is None)
             raise

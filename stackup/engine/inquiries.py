@@ -30,10 +30,7 @@ class Inquiries:
         self._runner = runner
 
     async def ps(self, asked: Asked, session: Session) -> int:
-        rows = [
-            row(ContainerRecord(item.definition, item.state), _blocked(item))
-            for item in self._world.containers.values()
-        ]
+        rows = [row(ContainerRecord(item.definition, item.state), _blocked(item)) for item in self._world.replicas()]
         notice = self._world.host_notice()
         if notice:
             session.emit({"event": "notice", "text": notice})

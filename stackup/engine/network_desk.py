@@ -116,7 +116,7 @@ class NetworkDesk:
             (self._state(item.network), Wanted(**dict(item.wanted, aliases=tuple(item.wanted.get("aliases", ())))))
             for item in endpoints
         ]
-        known = (container.name, container.service)
+        known = container.names
         found = self._manager.attach_all(container.id, incarnation, places, known)
         self._attachments[container.id] = found
         self._register(container, found)
@@ -129,7 +129,7 @@ class NetworkDesk:
 
     def _register(self, container: Container, attachments: tuple[Attachment, ...]) -> None:
         for item in attachments:
-            names = dict.fromkeys((container.name, container.service, *item.aliases, container.id[:12]))
+            names = dict.fromkeys((*container.names, *item.aliases, container.id[:12]))
             addresses = tuple(map(_bare, item.addresses))
             self._dns.register(Endpoint(container.id, item.network_id, tuple(names), addresses))
 
@@ -306,3 +306,12 @@ def _port_name(container_id: str, number: int, host_port: int, family: int) -> s
 def _bare(address: str) -> str:
     """Without its prefix length."""
     return address.partition("/")[0]
+def _place(port: PortRecord) -> tuple[str, str, str, int]:
+    """Two ports of one place can have the same reservation."""
+    return port.protocol, port.host_ip, port.host_port, 0 if port.host_port else port.container_port
+
+
+def _stored_name(container_id: str, number: int, item: Reservation, family: int) -> str:
+    return _port_name(container_id, number, item.host_port, family)
+
+

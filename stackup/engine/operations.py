@@ -110,7 +110,7 @@ class Operations:
     async def observe(self, stack: Stack | None) -> Observed:
         world = self._world
         volumes = await asyncio.to_thread(world.volumes.list, world.project)
-        records = [ContainerRecord(item.definition, item.state) for item in world.containers.values()]
+        records = [ContainerRecord(item.definition, item.state) for item in world.replicas()]
         return observe(
             world.project,
             records,

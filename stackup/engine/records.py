@@ -96,6 +96,9 @@ class Definition:
     stdin_open: bool = False
     init: bool = False
     inherits: bool = False  # its anonymous volumes were another container's before
+    parent: str = ""  # id of the container that this one prepares (pre_start) ...
+    step: int = 0  # ... in which place, from 0
+    per_replica: bool = False  # that step is run for each container of the service, not once for all
     naming: Naming = field(default_factory=Naming)
 
     def to_json(self) -> str:

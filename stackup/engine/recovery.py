@@ -22,6 +22,7 @@ from stackup.base.errors import StackupError
 from stackup.base.names import project_cgroup
 from stackup.engine.bundles import has_spec
 from stackup.engine.container import Container
+from stackup.engine.prestart import end_steps
 from stackup.engine.runner import Runner
 from stackup.engine.tasks import spawn
 from stackup.engine.world import World
@@ -49,6 +50,7 @@ async def recover(world: World, runner: Runner) -> None:
             if isinstance(error, LauncherLost):
                 raise
             log.note(f"cannot take over {container.name}: {error}")  # the others are not to suffer
+    await end_steps(world, runner)
     await world.desk.publish()
     await _remove_unrecorded(world, list(running))
 

@@ -21,6 +21,7 @@ from stackup.engine.deafness import is_deaf
 from stackup.engine.hooks import after_start, before_stop, resume_after_start
 from stackup.engine.logreader import STREAMS
 from stackup.engine.logwriter import LogWriter
+from stackup.engine.prestart import prepare
 from stackup.engine.prober import watch_health
 from stackup.engine.supervision import RestartDecision, RestartState, decide_restart, restart_at_once
 from stackup.engine.tasks import done, spawn, to_the_end
@@ -50,6 +51,7 @@ class Runner:
             if container.alive or container.phase is Phase.REMOVING or (only and container.phase is not only):
                 return
             await done(container.tidying)
+            await prepare(self._world, self, container)
             async with self._world.starts:
                 await to_the_end(self._start(container, again=only is Phase.RESTARTING))
         await after_start(self._world, container)
@@ -340,6 +342,8 @@ class Runner:
     async def _cleanup(self, container: Container, *, volumes: bool) -> None:
         world = self._world
         await done(container.tidying)
+        for step in self._world.steps_of(container):
+            await self.remove(step, volumes=True)
         for writer in container.writers:
             writer.close()
         container.writers.clear()
@@ -348,7 +352,9 @@ class Runner:
         await asyncio.to_thread(_remove_files, [paths.run, paths.state])
         remove_cgroups(container.definition.cgroup)
         if volumes:
-            for name in container.definition.anonymous_volumes:
+            parent = world.containers.get(container.definition.parent)
+            shared = parent.definition.anonymous_volumes if parent else ()
+            for name in set(container.definition.anonymous_volumes).difference(shared):
                 await asyncio.to_thread(world.volumes.remove, name)
         world.containers.pop(container.id, None)
         container.removed()

@@ -1,9 +1,18 @@
-"""A wake-up for coroutines that wait until something about a service is true."""
+"""How coroutines wait for each other: until something about a service is true, or for their turn."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Turn:
+    """One does it, the others wait and then know how it went: ``failures`` has grown when it failed meanwhile."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    failures: int = 0
 
 
 class Changes:

@@ -63,7 +63,8 @@ def read_ps(layout: Layout, project: str) -> list[dict[str, Any]]:
         raise _unreadable(layout, project, error) from error
     paths = layout.project(project)
     try:
-        return [_offline_row(item, paths.container(item.definition.id).exit_file) for item in records.containers()]
+        found = [item for item in records.containers() if not item.definition.parent]
+        return [_offline_row(item, paths.container(item.definition.id).exit_file) for item in found]
     except (sqlite3.DatabaseError, ValueError, KeyError, TypeError) as error:
         raise _unreadable(layout, project, error) from error
     finally:

@@ -15,7 +15,7 @@ async def wait_for_ends(world: World, asked: Asked, session: Session) -> int:
     """Answers name and exit code of the containers that have ended, the last one last. With ``first``, one is enough.
     Containers that come to be meanwhile are not waited for."""
     names = set(asked.args.get("services") or ())
-    chosen = [item for item in world.containers.values() if item.service in names]
+    chosen = [item for item in world.replicas() if item.service in names]
     enough = any if asked.args.get("first") else all
 
     def over() -> bool:

@@ -15,7 +15,7 @@ from stackup.engine.container import Container
 from stackup.engine.execs import Execs
 from stackup.engine.follow import Follower
 from stackup.engine.records import Records
-from stackup.engine.signals import Changes
+from stackup.engine.signals import Changes, Turn
 from stackup.images.host import STATE_LABEL
 from stackup.model.observed import Phase
 from stackup.runtime.seccomp import compiled_filter
@@ -50,6 +50,7 @@ class World:
     execs: Execs = field(default_factory=Execs)
     settling: bool = False
     leaving: bool = False  # this process ends, and another one will take over
+    preparing: dict[tuple[str, str, int], Turn] = field(default_factory=dict)  # by service, its hash, and step
     creations: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
     starts: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(STARTS_IN_FLIGHT))
 
@@ -110,8 +111,17 @@ class World:
         found = (self.images.host.changed_since(stamp) for stamp in stamps - {""})
         return next(filter(None, found), "")
 
+    def replicas(self) -> list[Container]:
+        """The services' own containers, without those that prepare them."""
+        return [item for item in self.containers.values() if not item.definition.parent]
+
+    def steps_of(self, container: Container) -> list[Container]:
+        """Containers that are still to be run, in order, before ``container`` may start."""
+        found = [item for item in self.containers.values() if item.definition.parent == container.id]
+        return sorted(found, key=lambda item: item.definition.step)
+
     def of_service(self, service: str) -> list[Container]:
-        found = [item for item in self.containers.values() if item.service == service]
+        found = [item for item in self.replicas() if item.service == service]
         return sorted(found, key=lambda item: item.definition.number)
 
     def by_name(self, name: str) -> Container | None:

@@ -86,9 +86,7 @@ _GUARDS = frozenset(
 _SERVICE = (
     Entry("userns_mode", REFUSED, f"{_UNSAFE} weaken isolation", _is("host", ""), "host"),
     Entry("security_opt.*", REFUSED, f"{_UNSAFE} weaken isolation", _no_label, "all but label=..."),
-    Entry("pre_start", REFUSED, f"{_UNSAFE} start the service unprepared"),
     Entry("x-stackup.schedule", REFUSED, f"{_UNSAFE} run the service all the time"),
-    Entry("x-stackup.ready", NOT_YET, "only healthcheck tells whether the service is healthy"),
     Entry("provider", NOT_YET, "its program is not run, and nothing is started in its place"),
     Entry("platform", NOT_YET, "images of this machine's platform are used", _here, "this machine's"),
     Entry(

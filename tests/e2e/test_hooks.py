@@ -131,3 +131,74 @@ def _sleeping(scenario: Scenario, seconds: str) -> int:
     """Processes of the service that sleep so long."""
     commands = [read(f"/proc/{pid}/cmdline") for pid in scenario.pids("web") if os.path.exists(f"/proc/{pid}")]
     return sum(command.split("\0")[:2] == ["sleep", seconds] for command in commands)
+
+
+PREPARED = """
+    services:
+      web:
+        image: busybox
+        command: ["sh", "-c", "cat /data/steps; exec sleep 1000"]
+        stop_signal: SIGKILL
+        scale: 2
+        volumes: ["data:/data"]
+        environment: {NAME: web}
+        pre_start:
+          - command: ["sh", "-c", "echo once $$NAME $$COLOUR $$(id -u) >> /data/steps; sleep 0.2"]
+            environment: {COLOUR: blue}
+            user: "7"
+          - command: ["sh", "-c", "echo each >> /data/steps"]
+            per_replica: true
+    volumes: {data: {}}
+    """
+
+
+def test_pre_start_runs_in_containers_of_its_own_once_or_for_each(scenario: Scenario) -> None:
+    scenario.compose(PREPARED)
+    scenario.replace('user: "7"', 'user: "0"')
+    scenario.stackup("up", "-d").ok()
+    assert sorted(scenario.exec("web", "cat", "/data/steps").ok().out.splitlines()) == [
+        "each", "each", "once web blue 0",
+    ]  # fmt: skip
+    assert sorted(row["Name"] for row in scenario.ps("-a")) == ["shop-web-1", "shop-web-2"]
+    scenario.stackup("restart").ok()
+    assert len(scenario.exec("web", "cat", "/data/steps").ok().out.splitlines()) == 3
+    scenario.replace("scale: 2", "scale: 3")
+    scenario.stackup("up", "-d").ok()
+    assert len(scenario.exec("web", "cat", "/data/steps").ok().out.splitlines()) == 4
+
+
+def test_a_failing_pre_start_keeps_the_service_from_starting(scenario: Scenario) -> None:
+    scenario.compose("""
+        services:
+          web:
+            image: busybox
+            command: sleep 1000
+            pre_start: [{command: ["sh", "-c", "echo bad schema; exit 9"]}, {command: ["touch", "/never"]}]
+          other: {image: busybox, command: sleep 1000, stop_signal: SIGKILL}
+        """)
+    done = scenario.stackup("up", "-d").refused("cannot start container shop-web-1", "pre_start command 1", "code 9")
+    assert "bad schema" in done.err
+    assert [row["Service"] for row in scenario.ps()] == ["other"]
+
+
+def test_a_supervisor_killed_within_a_pre_start_leaves_no_container_and_runs_it_anew(scenario: Scenario) -> None:
+    scenario.compose("""
+        services:
+          web:
+            image: busybox
+            command: sleep 1000
+            stop_signal: SIGKILL
+            volumes: ["./shared:/shared"]
+            pre_start:
+              - command: ["sh", "-c", "echo first >> /shared/runs"]
+              - command: ["sh", "-c", "echo run >> /shared/runs; test -e /shared/go || exec sleep 1004"]
+        """)
+    runs = scenario.file("shared/runs", "")
+    up = scenario.start("up", "-d")
+    eventually(lambda: runs.read_text().split() == ["first", "run"], "the second step runs")
+    scenario.kill_daemon("supervisor")
+    up.ends()
+    (scenario.directory / "shared/go").touch()
+    scenario.stackup("up", "-d").ok()
+    assert scenario.state("web") == "running"
+    assert runs.read_text().split() == ["first", "run", "run"]
