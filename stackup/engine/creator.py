@@ -102,6 +102,27 @@ class Creator:
         world.publish(container, "created")
         return container
 
+    async def _create_step(
+        self,
+        stack: Stack,
+        service: Service,
+        hook: Hook,
+        step: int,
+        container: Container,
+        created: Mapping[str, Container],
+    ) -> None:
+        """A container of its own for one command of ``pre_start``, with the networks and volumes of ``container``."""
+        altered = step_service(service, hook, service_image(stack, service.name))
+        await self.create(
+            stack.model_copy(update={"services": {**stack.services, service.name: altered}}),
+            altered,
+            number=container.definition.number,
+            name=f"{container.name}-pre_start-{step + 1}",
+            inherit=container,
+            created=created,
+            step_of=(container.id, step, hook.per_replica),
+        )
+
     async def _undo(self, container: Container, *, volumes: bool) -> None:
         """``volumes`` False: some of its anonymous volumes are those of the container that it was to replace."""
         from stackup.engine.runner import Runner  # a failed creation is removed as any container is

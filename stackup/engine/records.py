@@ -151,6 +151,8 @@ class State:
     host_ports: tuple[PortRecord, ...] = ()
     attachments: tuple[dict[str, Any], ...] = ()  # network.types.Attachment as dictionaries
     error: str = ""
+    updating: bool = False  # an update in place was begun and not finished
+    prepared: int = 0  # steps of pre_start that have been done
     post_start_due: bool = False  # the hooks of the incarnation that runs have not been run to their end
 
     def to_json(self) -> str:
