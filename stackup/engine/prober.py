@@ -27,15 +27,22 @@ async def watch_health(world: World, runner: Runner, container: Container) -> No
     state = (
         first_state(check) if known == "starting" and container.age < 1 else resumed_state(check, known, container.age)
     )
+    outside = None
+    if check.outside:
+        from stackup.engine.readiness import Readiness
+
+        outside = Readiness(world, container, check.outside)
     while True:
         await asyncio.sleep(max(0.0, state.next_probe - container.age))
         early = is_early(state, container.age)
-        ok, output = await probe(world, container, check)
+        ok, output = await (outside.look(check.timeout) if outside else probe(world, container, check))
         if not container.alive:
             return
         state = after_probe(check, state, ok=ok, age=container.age, early=early)
         if ok or not early:
             container.health_changed(state.status, output)
+        if ok and outside and outside.lasting:
+            return
         if state.status == "unhealthy" and container.definition.supervision.restart_unhealthy:
             # a task of its own: this one is cancelled as soon as the container has ended
             spawn(runner.restart_unhealthy(container))

@@ -6,6 +6,7 @@ Numbers are Docker's (moby restartmanager, daemon/health.go, daemon/config); all
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import field
 from typing import Any
 
 from stackup.base.values import as_mapping, frozen
@@ -27,8 +28,22 @@ class RestartPolicy:
 
 
 @frozen
+class OutsideProbe:
+    """A look from outside of the image. ``kind``: tcp, http, log or file; the rest as ``model.extras`` has it."""
+
+    kind: str
+    port: int = 0
+    path: str = ""
+    scheme: str = "http"
+    status: tuple[int, ...] = ()
+    headers: dict[str, str] = field(default_factory=dict)
+    pattern: str = ""
+    times: int = 1
+
+
+@frozen
 class HealthCheck:
-    """``command`` is what a probe runs inside the container."""
+    """``command`` is what a probe runs inside the container; with ``outside`` nothing is run there."""
 
     command: tuple[str, ...]
     interval: float = 30.0
@@ -36,6 +51,7 @@ class HealthCheck:
     retries: int = 3
     start_period: float = 0.0
     start_interval: float = 5.0
+    outside: OutsideProbe | None = None
 
 
 @frozen
@@ -63,7 +79,7 @@ class Supervision:
     def to_dict(self) -> dict[str, Any]:
         data = as_mapping(self)
         data["restart"] = as_mapping(self.restart)
-        data["health"] = as_mapping(self.health) if self.health else None
+        data["health"] = _health_data(self.health) if self.health else None
         for kind in ("post_start", "pre_stop"):
             data[kind] = [as_mapping(hook) for hook in data[kind]]
         return data
@@ -71,10 +87,9 @@ class Supervision:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Supervision:
         restart = dict(data["restart"], success_codes=tuple(data["restart"]["success_codes"]))
-        health = data["health"]
         return cls(
             restart=RestartPolicy(**restart),
-            health=HealthCheck(**dict(health, command=tuple(health["command"]))) if health else None,
+            health=_health(data["health"]) if data["health"] else None,
             post_start=_hooks(data.get("post_start", ())),
             pre_stop=_hooks(data.get("pre_stop", ())),
             stop_signal=data["stop_signal"],
@@ -82,6 +97,16 @@ class Supervision:
             grace_given=data["grace_given"],
             restart_unhealthy=data["restart_unhealthy"],
         )
+
+
+def _health_data(check: HealthCheck) -> dict[str, Any]:
+    return {**as_mapping(check), "outside": as_mapping(check.outside) if check.outside else None}
+
+
+def _health(data: dict[str, Any]) -> HealthCheck:
+    outside = data.get("outside")
+    probe = OutsideProbe(**{**outside, "status": tuple(outside["status"])}) if outside else None
+    return HealthCheck(**{**data, "command": tuple(data["command"]), "outside": probe})
 
 
 def _hooks(items: Iterable[dict[str, Any]]) -> tuple[Hook, ...]:

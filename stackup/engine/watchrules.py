@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from stackup.engine.supervision import DEFAULT_STOP_GRACE, HealthCheck, Hook, RestartPolicy, Supervision
+from stackup.engine.supervision import (
+    DEFAULT_STOP_GRACE,
+    HealthCheck,
+    Hook,
+    OutsideProbe,
+    RestartPolicy,
+    Supervision,
+)
 from stackup.model.build import Hook as HookModel
+from stackup.model.extras import Ready
 from stackup.model.stack import Service
 from stackup.oci.image import ImageConfig
 from stackup.spec import health_settings, probe_command
@@ -64,6 +72,9 @@ def restart_policy(service: Service) -> RestartPolicy:
 
 
 def health_check(service: Service, image: ImageConfig) -> HealthCheck | None:
+    """``x-stackup.ready`` takes the place of ``healthcheck``, the image's included."""
+    if service.stackup.ready is not None:
+        return ready_check(service.stackup.ready)
     settings = health_settings(service, image)
     if settings is None:
         return None
@@ -76,3 +87,28 @@ def health_check(service: Service, image: ImageConfig) -> HealthCheck | None:
         settings.start_period,
         settings.start_interval,
     )
+
+
+def ready_check(ready: Ready) -> HealthCheck:
+    return HealthCheck(
+        ready.exec or (),
+        ready.interval,
+        ready.timeout,
+        ready.retries,
+        ready.start_period,
+        ready.interval,
+        outside=_outside(ready),
+    )
+
+
+def _outside(ready: Ready) -> OutsideProbe | None:
+    """None for ``exec``, which runs inside."""
+    if ready.tcp is not None:
+        return OutsideProbe("tcp", port=ready.tcp.port)
+    if ready.http is not None:
+        http = ready.http
+        headers = dict(http.headers)
+        return OutsideProbe("http", http.port, http.path, http.scheme, tuple(http.status), headers)
+    if ready.log is not None:
+        return OutsideProbe("log", pattern=ready.log.pattern, times=ready.log.times)
+    return OutsideProbe("file", path=ready.file.path) if ready.file is not None else None

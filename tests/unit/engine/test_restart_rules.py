@@ -6,7 +6,15 @@ import json
 
 import pytest
 
-from stackup.engine.supervision import Hook, RestartPolicy, RestartState, Supervision, decide_restart
+from stackup.engine.supervision import (
+    HealthCheck,
+    Hook,
+    OutsideProbe,
+    RestartPolicy,
+    RestartState,
+    Supervision,
+    decide_restart,
+)
 
 
 def decide(
@@ -58,7 +66,8 @@ def test_on_failure_gives_up_after_its_attempts() -> None:
 def test_supervision_survives_its_record() -> None:
     hook = Hook(("sh", "-c", "x"), "root", "/tmp", ("A=1",), privileged=True)
     restart = RestartPolicy("on-failure", 3, success_codes=(0, 7))
-    supervision = Supervision(restart=restart, stop_signal="SIGQUIT", post_start=(hook,))
+    health = HealthCheck((), outside=OutsideProbe("http", 80, "/", status=(200, 204), headers={"A": "b"}))
+    supervision = Supervision(restart=restart, stop_signal="SIGQUIT", post_start=(hook,), health=health)
     assert Supervision.from_dict(json.loads(json.dumps(supervision.to_dict()))) == supervision
 
 

@@ -61,3 +61,25 @@ def test_hooks_leave_out_what_the_environment_does_not_have() -> None:
     item = {"command": ("true",), "environment": {"A": "1", "B": None}, "user": "root"}
     (hook,) = supervision_of(service(post_start=(item,)), ImageConfig()).post_start
     assert (hook.command, hook.environment, hook.user) == (("true",), ("A=1",), "root")
+
+
+@pytest.mark.parametrize(
+    ("ready", "kind"),
+    [
+        ({"tcp": {"port": 80}}, "tcp"),
+        ({"http": {"port": 80}}, "http"),
+        ({"log": {"pattern": "up"}}, "log"),
+        ({"file": {"path": "/x"}}, "file"),
+    ],
+)
+def test_readiness_takes_the_place_of_the_health_check(ready: dict[str, Any], kind: str) -> None:
+    extras = {"ready": {**ready, "interval": 2.0, "retries": 4}}
+    check = health_check(service(healthcheck={"test": ("CMD", "false")}, stackup=extras), ImageConfig())
+    assert check is not None and check.outside is not None
+    assert (check.command, check.outside.kind, check.interval, check.retries) == ((), kind, 2.0, 4)
+
+
+def test_a_command_for_readiness_is_run_inside() -> None:
+    check = health_check(service(stackup={"ready": {"exec": ("pg_isready",)}}), ImageConfig())
+    assert check is not None and check.outside is None
+    assert check.command == ("pg_isready",)
