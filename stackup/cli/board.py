@@ -15,6 +15,7 @@ WORDS = {
     "build": ("building", "built"),
     "find": ("looking up", "found"),  # an image in the local store: there is no registry to pull from
     "create": ("creating", "created"),
+    "update": ("updating", "updated"),
     "start": ("starting", "started"),
     "stop": ("stopping", "stopped"),
     "kill": ("killing", "killed"),

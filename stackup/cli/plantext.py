@@ -13,6 +13,7 @@ COLOURS = {
     "find": "cyan",
     "create": "green",
     "start": "green",
+    "update": "yellow",
     "stop": "yellow",
     "kill": "red",
     "remove": "red",

@@ -206,6 +206,19 @@ class Container:
         if self.state.incarnation == incarnation and self.state.post_start_due:
             self._set("prepared", post_start_due=False)
 
+    def updating(self) -> None:
+        """Something of it is about to be changed in place."""
+        self._set("updating", must_be_recorded=True, updating=True)
+
+    def updated(self, definition: Definition, **changes: Any) -> None:
+        """It is what ``definition`` says from now on; ``changes`` of its state go with it. Raises HostUnfit."""
+        state = changed(self.state, updating=False, **changes)
+        faults.instant(f"before record {self.name} updated")
+        self._records.redefine(definition, state)
+        faults.instant(f"after record {self.name} updated")
+        self.definition, self.state = definition, state
+        self._publish(self, "updated")
+
     def health_changed(self, status: str, output: str) -> None:
         if (status, output) != (self.state.health, self.state.health_output):
             what = "health" if status != self.state.health else "probe"

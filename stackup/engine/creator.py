@@ -14,7 +14,7 @@ from dataclasses import replace
 from stackup.base import names
 from stackup.base.clock import now_ns
 from stackup.base.errors import HostUnfit, ImageError
-from stackup.base.values import as_mapping
+from stackup.base.values import as_mapping, changed
 from stackup.engine.bundles import write_spec
 from stackup.engine.container import Container
 from stackup.engine.devices import host_devices
@@ -143,6 +143,23 @@ class Creator:
             if network.external and not self._world.desk.knows(key):
                 record = await self._world.desk.create_network(key, network)
                 self._world.records.put_network(key, record)
+
+    def redefine(self, stack: Stack, service: Service, old: Definition) -> Definition:
+        """What ``old`` is to be, with all that can be changed in place as the stack has it now. Nothing is touched."""
+        image = self._world.image(service_image(stack, service.name))
+        config = service_config(stack, service)
+        digest = config_hash(config)
+        same = changed(
+            old,
+            config=config,
+            config_hash=digest,
+            endpoints=self._endpoints(stack, service),
+            ports=tuple(_ports(service)),
+        )
+        if image is None or image.id != old.image_id:  # what comes from the image stays as it was
+            return same
+        labels = labels_of(stack, service, image, old.number, digest)
+        return changed(same, labels=labels, supervision=supervision_of(service, image.config))
 
     def _define(
         self,

@@ -30,6 +30,7 @@ from stackup.model.plan import (
     RemoveVolume,
     StartContainer,
     StopContainer,
+    UpdateContainer,
     WaitFor,
 )
 from stackup.model.stack import Stack
@@ -95,6 +96,8 @@ class StackEffects:
                 await asyncio.to_thread(self._world.volumes.remove, action.name)
             case CreateContainer():
                 await self._create_container(action)
+            case UpdateContainer():
+                await self._update(action)
             case StartContainer():
                 await self._runner.start(self._container(action))
             case StopContainer():
@@ -153,6 +156,19 @@ class StackEffects:
             created=self._created,
         )
         self._created[action.name] = container
+
+    async def _update(self, action: UpdateContainer) -> None:
+        from stackup.engine.updating import update  # seldom needed
+
+        service = self.stack.services[action.service]
+        container = self._container(action)
+        await update(
+            self._world,
+            self._runner,
+            container,
+            service,
+            self._creator.redefine(self.stack, service, container.definition),
+        )
 
     async def _wait(self, action: WaitFor) -> None:
         """Fails as soon as the condition cannot come true any more."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -17,6 +17,7 @@ from stackup.base import log
 from stackup.base.errors import Bug, StackupError
 from stackup.base.names import LINK_PREFIX
 from stackup.base.paths import Layout
+from stackup.base.values import changed
 from stackup.engine.container import Container
 from stackup.engine.records import Definition, PortRecord
 from stackup.model.stack import Network
@@ -48,6 +49,7 @@ class NetworkDesk:
         self._states: dict[str, NetworkState] = {}
         self._attachments: dict[str, tuple[Attachment, ...]] = {}
         self._reservations: dict[str, list[Reservation]] = {}
+        self._coming: dict[str, list[Reservation]] = {}  # of containers whose ports are being changed
         self._published: dict[str, list[PublishedPort]] = {}
         self._shown: set[PublishedPort] = set()
         self._publishing = asyncio.Lock()
@@ -180,7 +182,8 @@ class NetworkDesk:
                 await asyncio.to_thread(self._manager.publish, wanted)
                 self._shown = set(wanted)
 
-    def _note_ports(self, container: Container) -> None:
+    def _note_ports(self, container: Container, known: Collection[PublishedPort] = ()) -> None:
+        """``known`` are served already."""
         found = self._attachments.get(container.id, ())
         address = next((item.address for item in found if item.address), "")
         address6 = next((item.address6 for item in found if item.address6), "")
@@ -192,8 +195,81 @@ class NetworkDesk:
         ]
         self._published[container.id] = ports
         for port, reservation in zip(ports, self._reservations.get(container.id, ()), strict=False):
-            if reservation.relayed:  # with IPv6 in the container, only ::1 still comes this way
+            if reservation.relayed and port not in known:  # with IPv6 in the container, only ::1 still comes this way
                 self._relay.serve(port, reservation.relayed)
+
+    # a change in place
+
+    async def take_ports(self, container: Container, ports: Sequence[PortRecord]) -> tuple[PortRecord, ...]:
+        """Takes what is new of ``ports`` beside what the running container has; answers all of them with their numbers.
+        Settled by ``settle_ports``, once that is recorded. Raises PlanRefused, and nothing has changed."""
+        held = dict(
+            zip(map(_place, container.definition.ports), self._reservations.get(container.id, ()), strict=False)
+        )
+        found: list[Reservation] = []
+        fresh: list[Reservation] = []
+        try:
+            for number, port in enumerate(ports):
+                item = held.get(_place(port))
+                if item is None:
+                    item = reserve(_binding(port))
+                    fresh.append(item)
+                found.append(item)
+                for family, sock in enumerate(item.sockets):
+                    name = _port_name(container.id, number, item.host_port, family)
+                    await self._launcher.store(name, sock.fileno())
+        except BaseException:
+            for number, item in enumerate(found):
+                for family in range(len(item.sockets) if item in fresh else 0):
+                    await self._launcher.unstore(_stored_name(container.id, number, item, family))
+            for item in fresh:
+                item.close()
+            raise
+        self._coming[container.id] = found
+        return tuple(_bound(port, item.host_port) for port, item in zip(ports, found, strict=True))
+
+    async def settle_ports(self, container: Container) -> None:
+        """What ``take_ports`` took is what the container has; the rest is given back."""
+        before, now = self._reservations.get(container.id, []), self._coming.pop(container.id, [])
+        self._reservations[container.id] = now
+        shown = self._published.pop(container.id, [])
+        self._note_ports(container, shown)
+        published = self._published.get(container.id, [])
+        for port in shown:
+            if all(
+                (item.protocol, item.host_ip, item.host_port) != (port.protocol, port.host_ip, port.host_port)
+                for item in published
+            ):
+                self._relay.stop(port)
+        await self.publish()
+        kept = {
+            _stored_name(container.id, number, item, family) for number, item in enumerate(now) for family in range(2)
+        }
+        for number, item in enumerate(before):
+            for family in range(len(item.sockets)):
+                name = _stored_name(container.id, number, item, family)
+                if name not in kept:
+                    await self._launcher.unstore(name)
+            if not any(item is other for other in now):
+                item.close()
+
+    def renamed(self, container: Container, definition: Definition) -> tuple[Record, ...]:
+        """Its places in networks, with the aliases that ``definition`` gives it there."""
+        aliases = {item.network: tuple(item.wanted.get("aliases", ())) for item in definition.endpoints}
+        found = self._attachments.get(container.id, ())
+        return tuple(changed(item, aliases=aliases.get(item.network, ())).to_dict() for item in found)
+
+    async def rename(self, container: Container) -> None:
+        """It is found by the names that its state has now."""
+        found = tuple(Attachment.from_dict(item) for item in container.state.attachments)
+        if container.id not in self._attachments or found == self._attachments[container.id]:
+            return
+        self._attachments[container.id] = found
+        self._register(container, found)
+        known = (container.name, container.service)
+        await asyncio.to_thread(
+            self._manager.rename, container.id, {item.bridge: (*known, *item.aliases) for item in found}
+        )
 
     # a container's end
 
@@ -243,12 +319,12 @@ class NetworkDesk:
             return {}  # and nothing that a predecessor made without having had the time to record it
         current = await asyncio.to_thread(self._manager.recover, states, living, ports)
         self._shown = set(ports)
-        changed: dict[str, Record] = {}
+        anew: dict[str, Record] = {}
         for before, now in zip(states, current, strict=True):
             self._know(now)
             if before != now:
-                changed[now.key] = {**networks[now.key], "state": now.to_dict()}
-        return changed
+                anew[now.key] = {**networks[now.key], "state": now.to_dict()}
+        return anew
 
     async def purge(self) -> None:
         """There are no records: what the kernel still has of this project goes away."""
@@ -295,6 +371,11 @@ def _binding(port: PortRecord) -> PortBinding:
     return PortBinding(port.container_port, port.host_port, port.protocol, port.host_ip)
 
 
+def _place(port: PortRecord) -> tuple[str, str, str, int]:
+    """Two ports of one place can have the same reservation."""
+    return port.protocol, port.host_ip, port.host_port, 0 if port.host_port else port.container_port
+
+
 def _bound(port: PortRecord, number: int) -> PortRecord:
     return PortRecord(**{**asdict(port), "host_port": str(number)})
 
@@ -303,15 +384,10 @@ def _port_name(container_id: str, number: int, host_port: int, family: int) -> s
     return f"{PORT_PREFIX}/{container_id}/{number}/{host_port}/{family}"
 
 
-def _bare(address: str) -> str:
-    """Without its prefix length."""
-    return address.partition("/")[0]
-def _place(port: PortRecord) -> tuple[str, str, str, int]:
-    """Two ports of one place can have the same reservation."""
-    return port.protocol, port.host_ip, port.host_port, 0 if port.host_port else port.container_port
-
-
 def _stored_name(container_id: str, number: int, item: Reservation, family: int) -> str:
     return _port_name(container_id, number, item.host_port, family)
 
 
+def _bare(address: str) -> str:
+    """Without its prefix length."""
+    return address.partition("/")[0]

@@ -66,6 +66,7 @@ def _container(record: ContainerRecord, known: Mapping[str, ContainerRecord]) ->
         volumes=definition.volumes,
         namespaces_of=tuple(sorted(set(definition.namespaces_of.values()))),
         anonymous_volumes=definition.anonymous_volumes,
+        updating=state.updating,
         files=_files(definition.labels.get(FILES_LABEL, "")),
         stale_namespaces=any(_is_stale(record, known.get(owner)) for owner in definition.namespaces_of.values()),
     )

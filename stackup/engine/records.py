@@ -237,6 +237,12 @@ class Records:
         self._write("UPDATE containers SET state = ? WHERE id = ?", (state.to_json(), container_id))
         self.owed.pop(container_id, None)
 
+    def redefine(self, definition: Definition, state: State) -> None:
+        """Another definition and the state that goes with it, together or not at all. Raises HostUnfit."""
+        values = (definition.to_json(), state.to_json(), definition.id)
+        self._write("UPDATE containers SET definition = ?, state = ? WHERE id = ?", values)
+        self.owed.pop(definition.id, None)
+
     def note_state(self, container_id: str, state: State) -> None:
         """For what has happened, whether it can be written or not."""
         self.owed[container_id] = state

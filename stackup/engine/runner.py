@@ -136,6 +136,14 @@ class Runner:
         if container.definition.supervision.health:
             container.watching = spawn(watch_health(self._world, self, container))
 
+    def watch_again(self, container: Container) -> None:
+        """By the rules of its definition, which have changed."""
+        if container.watching:
+            container.watching.cancel()
+            container.watching = None
+        if container.alive:
+            self._watch(container)
+
     def _close_output(self, container: Container) -> None:
         """All of it is taken first. What a full disk does not take yet stays in the FIFO, with its writer."""
         empty = lambda: self._output_taken(container)  # noqa: E731 - one object for all writers

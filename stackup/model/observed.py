@@ -59,6 +59,7 @@ class ObservedContainer:
     stale_namespaces: bool = False  # a container of ``namespaces_of`` has ended or started again since this one started
     anonymous_volumes: tuple[str, ...] = ()  # names; also in ``volumes``
     oneoff: bool = False
+    updating: bool = False  # an update in place was begun, and nobody knows how far it came
     files: tuple[str, ...] = ()  # the stack files that it was made from, those that still exist
 
     @property

@@ -157,6 +157,14 @@ class CreateContainer(ContainerAction):
 
 
 @frozen(kw_only=True)
+class UpdateContainer(ContainerAction):
+    """What has changed of it in the stack file, or in its networks, is changed in place: it stays the same container,
+    and keeps running where it runs."""
+
+    verb: ClassVar[str] = "update"
+
+
+@frozen(kw_only=True)
 class StartContainer(ContainerAction):
     verb: ClassVar[str] = "start"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from ipaddress import ip_address, ip_network
 
 from stackup.base import names
@@ -99,6 +99,13 @@ class Places:
             for state, wanted in ordered
         ]
         return tuple(sorted(found, key=lambda item: not item.gateways))
+
+    def rename(self, container_id: str, names_known: Mapping[str, Sequence[str]]) -> None:
+        for bridge, known in names_known.items():
+            book = self._books.read(bridge)
+            address = book.of(container_id) if book else ""
+            if address:
+                self._books.lease(bridge, address, Lease(self._project, container_id, tuple(known)), asked=True)
 
     def release(self, container_id: str) -> tuple[str, ...]:
         """The IPv4 addresses that became free."""

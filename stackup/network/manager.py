@@ -10,7 +10,7 @@ import errno
 import os
 import socket
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -133,6 +133,11 @@ class NetworkManager:
             addresses = self._places.release(container_id)
             if self._table.publishes_udp(addresses):
                 conntrack.forget(addresses)
+
+    def rename(self, container_id: str, names_known: Mapping[str, Sequence[str]]) -> None:
+        """What the container is called from now on, by bridge, for other stacks in the same networks."""
+        with self._locked("rename a container"):
+            self._places.rename(container_id, names_known)
 
     # ports
 

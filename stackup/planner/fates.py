@@ -11,6 +11,7 @@ from stackup.planner.desired import Desired, Verb
 from stackup.planner.difference import differences, summary
 from stackup.planner.hashing import config_hash, hashed, service_config
 from stackup.planner.images import Images
+from stackup.planner.live import needs_new_container, ports_in_the_way
 from stackup.planner.order import COMPLETED, namespace_parents, volume_parents
 from stackup.planner.replicas import Fate, Replica, replicas
 from stackup.planner.storage import Resource
@@ -79,6 +80,35 @@ class Fates:
         )
         if work.visiting:  # it is here for what it shares only: what was stopped stays stopped
             work.replicas = [_left_alone(item) for item in work.replicas]
+        work.replicas = [self._updated(work, service, item, config, digest) for item in work.replicas]
+
+    def _updated(
+        self, work: Work, service: Service, replica: Replica, config: dict[str, object], digest: str
+    ) -> Replica:
+        """A container that lives on, with what is changed in place. Another network takes a restart."""
+        container = replica.container
+        if container is None or replica.fate not in (Fate.KEEP, Fate.START, Fate.RESTART):
+            return replica
+        reasons = []
+        if container.config_hash != digest and not (work.visiting or self._desired.no_recreate):
+            changes = summary(differences(hashed(container.config), hashed(config)))
+            reasons.append(f"changed in place: {changes}" if changes else "changed in place")
+            replica = replace(replica, unproven=container.config.get("healthcheck") != config.get("healthcheck"))
+        elif container.updating and container.config_hash == digest:
+            reasons.append("an update of it was cut short")
+        moved = self._moved(service, container)
+        if moved:
+            reasons.append(moved)
+            if replica.fate is Fate.KEEP and container.live:
+                replica = replace(replica, fate=Fate.RESTART, reason=moved)
+        return replace(replica, update="; ".join(reasons)) if reasons else replica
+
+    def _in_place(self, service: Service, container: ObservedContainer, config: dict[str, object]) -> bool:
+        """Whether what differs between the container's configuration and ``config`` can be changed in place."""
+        if self._images.known_id(service) is None or needs_new_container(hashed(container.config), hashed(config)):
+            return False
+        others = (item for items in self._containers.values() for item in items)
+        return not ports_in_the_way(container, config, others)
 
     def _wanted(self, work: Work, service: Service, containers: list[ObservedContainer]) -> int:
         if service.provider is not None:
@@ -93,13 +123,13 @@ class Fates:
         """Why ``container`` must be replaced; "" when it need not be."""
         shared = self._shared(service, container)
         if work.visiting or self._desired.no_recreate:
-            return shared
+            return shared or (self._moved(service, container) if container.config_hash != digest else "")
         if self._desired.force_recreate and (work.targeted or self._desired.always_recreate_deps):
             return "--force-recreate"
         if self._desired.always_recreate_deps and not work.targeted:
             return "--always-recreate-deps"
         reasons = []
-        if container.config_hash != digest:
+        if container.config_hash != digest and not self._in_place(service, container, config):
             changes = summary(differences(hashed(container.config), hashed(config)))
             reasons.append(f"config changed: {changes}" if changes else "config changed")
         image = self._images.known_id(service)
@@ -111,7 +141,9 @@ class Fates:
 
     def _shared(self, service: Service, container: ObservedContainer) -> str:
         """Something that it uses is made anew by this plan, whatever the options say."""
-        remade = [self._networks[key].name for key in container.networks if _is_remade(self._networks, key)]
+        left = [key for key in container.networks if key not in service.networks]
+        gone = left if self._desired.verb is Verb.UP else container.networks
+        remade = [self._networks[key].name for key in gone if _is_remade(self._networks, key)]
         if remade:
             return f"network {listed(remade)} is made anew"
         mounted = [name for name in container.volumes.values() if name in self._given_up]
@@ -138,17 +170,27 @@ class Fates:
         return ""
 
     def _attachments(self, service: Service, container: ObservedContainer) -> str:
-        """Networks and volumes whose identity is not that which the container was made with."""
+        """Volumes whose identity is not that which the container was made with, and networks that it was not in."""
         for key in service.networks:
-            network = self._networks.get(key)
-            if network is not None and container.networks.get(key) != network.id:
-                return f"network {network.name} is another one than it was made with"
+            if key in self._networks and (key not in container.networks or self._desired.verb is not Verb.UP):
+                moved = self._moved(service, container)
+                if moved:
+                    return moved
         for mount in service.volumes:
             volume = self._volumes.get(mount.source or "") if mount.type == "volume" else None
             found = container.volumes.get(mount.target or "")
             if volume is not None and found is not None and found != volume.name:
                 return f"volume at {mount.target} changed: {found} -> {volume.name}"
         return ""
+
+    def _moved(self, service: Service, container: ObservedContainer) -> str:
+        """Its networks are not those that it was made with: it has to be connected anew."""
+        found = [self._networks[key] for key in service.networks if key in self._networks]
+        remade = [network.name for network in found if network.remade]
+        if remade:
+            return f"network {listed(remade)} is made anew"
+        others = [network.name for network in found if container.networks.get(network.key) != network.id]
+        return f"network {listed(others)} is another one than it was made with" if others else ""
 
     def _removed_first(self, work: Work) -> bool:
         """Usually a replacement is made before the old container is stopped, so that a failure leaves the old one

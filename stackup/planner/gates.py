@@ -84,7 +84,7 @@ class Gates:
         action = WaitFor(
             _id(work.name, condition, required),
             reason,
-            tuple(work.starts),
+            (*work.updates, *work.starts),
             service=work.name,
             condition=condition,
             required=required,

@@ -7,11 +7,12 @@ new ones start, dependants after what they need. A replaced container is stopped
 from __future__ import annotations
 
 from stackup.model.observed import Observed, ObservedContainer
-from stackup.model.plan import CreateContainer, RemoveContainer, StartContainer, StopContainer
+from stackup.model.plan import CreateContainer, RemoveContainer, StartContainer, StopContainer, UpdateContainer
 from stackup.planner.desired import Desired
 from stackup.planner.draft import Draft
 from stackup.planner.gates import Gates
 from stackup.planner.images import Images
+from stackup.planner.live import given_up
 from stackup.planner.order import ServiceGraph, namespace_parents, volume_parents
 from stackup.planner.replicas import ENDING, Fate, Replica
 from stackup.planner.storage import Resource
@@ -67,6 +68,7 @@ class Layout:
             stop = self._stop(work, replica, old)
             if replica.fate is not Fate.RESTART:
                 remove = self._remove(work, replica, old, stop)
+        update = self._update(work, replica, stop) if replica.update else ""
         if create and remove:
             if work.remove_first:
                 self._draft.after(create, [remove])
@@ -74,7 +76,27 @@ class Layout:
             else:
                 self._draft.after(stop or remove, [create])
         if start and replica.begins:
-            self._start(work, replica, [item for item in (create, stop, remove) if item])
+            self._start(work, replica, [item for item in (create, stop, remove, update) if item])
+
+    def _update(self, work: Work, replica: Replica, stop: str) -> str:
+        """After the networks that it is connected to anew; while it is stopped, where it is to be."""
+        old, service = replica.container, work.service
+        assert old is not None and service is not None
+        networks = [self._networks[key].create for key in service.networks if key in self._networks]
+        action = UpdateContainer(
+            f"update {self._name(old)}",
+            replica.update,
+            tuple(item for item in (stop, *networks) if item),
+            service=work.name,
+            number=old.number,
+            name=old.name,
+            container_id=old.id,
+        )
+        ports = {"ports": [port.model_dump() for port in service.ports]}
+        for key in given_up(old.config, ports):
+            self._ports.setdefault(key, []).append(action.id)
+        work.updates.append(self._draft.add(action))
+        return action.id
 
     def _create(self, work: Work, replica: Replica) -> str:
         old = replica.container
@@ -189,7 +211,8 @@ class Layout:
             self._draft.after(start, self._removed.get(replica.name, ()))
 
     def _order_resources(self) -> None:
-        """A network or volume goes once all containers that use it have gone."""
+        """A network or volume goes once all containers that use it have gone; a network also when they are stopped, to
+        be connected to the next one."""
         for resources, by_network in ((self._networks, True), (self._volumes, False)):
             for resource in resources.values():
                 if not resource.remade:
@@ -198,11 +221,15 @@ class Layout:
                 for work in self._works.values():
                     for replica in work.replicas:
                         old = replica.container
-                        if old is None or replica.fate not in (Fate.REPLACE, Fate.REMOVE):
+                        if old is None or replica.fate not in ENDING:
                             continue
                         if resource.key in old.networks if by_network else resource.name in old.volumes.values():
-                            users.append(f"remove {self._name(old)}")
+                            users += self._leaving(replica, old)
                 self._draft.after(resource.remove, users)
+
+    def _leaving(self, replica: Replica, old: ObservedContainer) -> list[str]:
+        verb = "stop" if replica.fate is Fate.RESTART else "remove"
+        return [f"{verb} {self._name(old)}"]
 
 
 def _preparation(work: Work) -> list[str]:

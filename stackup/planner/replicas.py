@@ -25,7 +25,8 @@ ENDING = frozenset({Fate.RESTART, Fate.REPLACE, Fate.REMOVE})
 @frozen
 class Replica:
     """``container`` is None for CREATE. ``number`` and ``name`` are those that it has afterwards. ``idle``: replaced,
-    but not started."""
+    but not started. ``update``: why it is changed in place, "" when it is not; ``unproven``: with
+    another health check, of which nobody knows the result."""
 
     fate: Fate
     service: str
@@ -34,6 +35,8 @@ class Replica:
     container: ObservedContainer | None = None
     reason: str = ""
     idle: bool = False
+    update: str = ""
+    unproven: bool = False
 
     @property
     def begins(self) -> bool:

@@ -29,6 +29,7 @@ class Work:
     stops: list[str] = field(default_factory=list)
     removes: list[str] = field(default_factory=list)
     starts: list[str] = field(default_factory=list)
+    updates: list[str] = field(default_factory=list)
 
     def has(self, *fates: Fate) -> bool:
         return any(replica.fate in fates for replica in self.replicas)
@@ -53,6 +54,8 @@ class Work:
         if self.begins:
             return False
         kept = [item.container for item in self.replicas if item.container and item.fate is Fate.KEEP]
+        if condition != COMPLETED and any(item.unproven for item in self.replicas):
+            return False
         if condition == COMPLETED:
             return all(container.completed for container in kept)
         if condition == HEALTHY:

@@ -8,6 +8,7 @@ from stackup.spec.context import Grant, HostDevice, InheritedMount, RenderContex
 from stackup.spec.health import HealthSettings, health_settings, probe_command
 from stackup.spec.process import command_of, environment, render_exec
 from stackup.spec.render import render
+from stackup.spec.resources import render_limits
 from stackup.spec.security import SecurityOptions, capability_names, security_options
 
 __all__ = [
@@ -25,5 +26,6 @@ __all__ = [
     "probe_command",
     "render",
     "render_exec",
+    "render_limits",
     "security_options",
 ]

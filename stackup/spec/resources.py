@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from stackup.base.errors import StackFileError
 from stackup.model.stack import Limits, Reservations, Service
 from stackup.model.stack import ThrottleDevice as WantedRate
@@ -22,15 +24,16 @@ from stackup.spec.defaults import CPU_PERIOD, DEVICE_RULES
 
 def render_resources(service: Service, context: RenderContext) -> Resources:
     """``deploy.resources`` beats the older attributes, as in docker compose (create.go, getDeployResources)."""
+    return replace(render_limits(service), devices=_rules(service, context), block_io=_block_io(service, context))
+
+
+def render_limits(service: Service) -> Resources:
+    """Memory, processors and number of tasks: what can be changed while a container runs."""
     deploy = service.deploy.resources if service.deploy else None
     limits = (deploy.limits if deploy else None) or Limits()
     reservations = (deploy.reservations if deploy else None) or Reservations()
     return Resources(
-        devices=_rules(service, context),
-        memory=_memory(service, limits, reservations),
-        cpu=_cpu(service, limits),
-        pids=_pids(service, limits),
-        block_io=_block_io(service, context),
+        memory=_memory(service, limits, reservations), cpu=_cpu(service, limits), pids=_pids(service, limits)
     )
 
 

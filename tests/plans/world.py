@@ -25,6 +25,7 @@ from stackup.model.plan import (
     RemoveVolume,
     StartContainer,
     StopContainer,
+    UpdateContainer,
     WaitFor,
 )
 from stackup.model.stack import Service, Stack
@@ -113,6 +114,8 @@ class World:
             digest = config_hash(service_config(stack, service))
             assert all(item.config_hash == digest for item in found)
             for item in found:
+                assert item.networks == {key: self.networks[key].id for key in service.networks if key in self.networks}
+            for item in found:
                 for owner, start in self.joined[item.id].items() if item.live else ():
                     assert self.starts[owner] == start, f"{item.name} is in a namespace that is gone"
 
@@ -167,7 +170,7 @@ class World:
                     action.key, action.name, network_id, config_hash(config), config
                 )
             case RemoveNetwork():
-                users = [item.name for item in self.containers.values() if action.key in item.networks]
+                users = [item.name for item in self.containers.values() if action.key in item.networks and item.live]
                 assert not users, f"{action.name} is used by {users}"
                 del self.networks[action.key]
             case CreateVolume():
@@ -184,6 +187,9 @@ class World:
                 assert not action.replaces or action.replaces in self.containers or action.after
                 services = {**stack.services, **stack.disabled}
                 made[action.name] = self._create(action, stack, services[action.service])
+            case UpdateContainer():
+                assert stack is not None
+                self._update(self.containers[action.container_id], stack)
             case StartContainer():
                 self._start(action.container_id or made[action.name], stack)
             case StopContainer() | KillContainer():
@@ -237,6 +243,16 @@ class World:
             anonymous_volumes=tuple(anonymous),
         )
         return container_id
+
+    def _update(self, item: ObservedContainer, stack: Stack) -> None:
+        service = {**stack.services, **stack.disabled}[item.service]
+        config = service_config(stack, service)
+        assert set(item.networks) == {key for key in service.networks if key in self.networks}
+        networks = {key: self.networks[key].id for key in item.networks}
+        assert not (item.live and networks != item.networks), f"{item.name} changes its network while it runs"
+        self.containers[item.id] = replace(
+            item, config=config, config_hash=config_hash(config), networks=networks, updating=False
+        )
 
     def _newest(self, service: str) -> ObservedContainer | None:
         found = [item for item in self.containers.values() if item.service == service]
