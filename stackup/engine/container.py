@@ -109,6 +109,8 @@ class Container:
             health="starting" if self.definition.supervision.health else "none",
             health_output="",
             error="",
+            attempts=self.state.attempts if self.phase is Phase.RESTARTING else 0,
+            restart_delay=self.state.restart_delay if self.phase is Phase.RESTARTING else 0.0,
             post_start_due=bool(self.definition.supervision.post_start),
         )
 
@@ -171,6 +173,10 @@ class Container:
             health="none",
             error=error,
         )
+
+    def crashes(self, text: str) -> None:
+        """It ends again and again, or nobody starts it any more; ``text`` says so."""
+        self._set("crash loop" if self.phase is Phase.RESTARTING else "gave up", error=text)
 
     def found_running(self, incarnation: int, pid: int, start_time: int) -> None:
         """The launcher has a process of it that the record does not know: the disk was full when it was started."""

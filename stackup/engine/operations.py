@@ -6,7 +6,7 @@ One change at a time: a second one waits, and says for whom.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -17,17 +17,27 @@ from stackup.engine.apply import Report, apply
 from stackup.engine.container import Container
 from stackup.engine.effects import StackEffects, missing_image
 from stackup.engine.follow import Follower
+from stackup.engine.foresight import saved_form
 from stackup.engine.loading import LoadedStack, Loader
 from stackup.engine.observe import observe
 from stackup.engine.preflight import check
 from stackup.engine.records import ContainerRecord
 from stackup.engine.runner import Runner
 from stackup.engine.session import Session
+from stackup.engine.wishes import (
+    check_shown,
+    desired_of,
+    needs_stack,
+    refuse_open_questions,
+    with_build_options,
+    with_named_services,
+)
 from stackup.engine.world import World
 from stackup.model.observed import Observed, Phase
 from stackup.model.plan import Plan, PullImage
 from stackup.model.stack import Stack
 from stackup.planner import Desired, Verb, decide
+from stackup.planner.fingerprint import fingerprint, what_moved
 
 FAILED = 1
 INTERRUPTED = 130  # 128 + SIGINT, as docker compose ends
@@ -44,6 +54,23 @@ class Asked:
     cwd: str
     env: Mapping[str, str]
     who: str = ""  # the command and its process, for others who have to wait for it
+
+
+@frozen
+class Expected:
+    """A plan that was saved under ``name``, and what it was made for (``planner.fingerprint``)."""
+
+    plan: Plan
+    marks: Args
+    name: str
+
+    def check(self, desired: Desired, observed: Observed, plan: Plan) -> None:
+        """Raises PlanRefused when ``plan``, what would be decided now, is another one."""
+        moved = what_moved(self.plan, dict(self.marks), plan, fingerprint(desired, observed, plan))
+        if moved:
+            raise PlanRefused(
+                f"cannot apply {self.name}: {moved}", hint=f"look at a new one: stackup plan --out {self.name}"
+            )
 
 
 class GivenUp(StackupError):
@@ -70,7 +97,7 @@ class Operations:
         loaded = replace(loaded, stack=with_named_services(loaded.stack, asked.args.get("services") or ()))
         check(self._world, loaded, confirmed=bool(asked.args.get("yes")))
         desired = desired_of(Verb(asked.verb), loaded.stack, asked.args)
-        _check_shown(loaded.stack, asked.args)
+        check_shown(loaded.stack, asked.args)
         if asked.args.get("detach") or desired.verb is Verb.CREATE:
             return FAILED if await self._change(desired, loaded, session, asked.who) else 0
         return await self._attached(desired, loaded, session, asked)
@@ -91,11 +118,25 @@ class Operations:
     async def plan(self, asked: Asked, session: Session) -> int:
         """What another verb would do."""
         verb = Verb(asked.args.get("verb", "up"))
-        loaded = await self._load(asked, session) if verb in (Verb.UP, Verb.CREATE) else None
-        desired = desired_of(verb, loaded.stack if loaded else None, asked.args)
-        plan = await self._decide(desired, loaded)
-        session.emit(plan_event(plan))
+        loaded = await self._load(asked, session) if needs_stack(verb) else None
+        stack = with_named_services(loaded.stack, asked.args.get("services") or ()) if loaded else None
+        desired = desired_of(verb, stack, asked.args)
+        observed = await self.observe(stack)
+        plan = self._decided(desired, observed, loaded)
+        session.emit({"event": "plan", **saved_form(desired, observed, plan, asked.args.get("request") or {})})
         return 0
+
+    async def apply(self, asked: Asked, session: Session) -> int:
+        """Carries out a saved plan: exactly that one, or nothing."""
+        saved, request = Plan.from_dict(asked.args["plan"]), asked.args["plan"]["request"]
+        verb, args = Verb(request["verb"]), request["args"]
+        loaded = await self._load(asked, session) if needs_stack(verb) else None
+        if loaded is not None:
+            loaded = replace(loaded, stack=with_named_services(loaded.stack, args.get("services") or ()))
+            check(self._world, loaded, confirmed=bool(args.get("yes")))
+        desired = desired_of(verb, loaded.stack if loaded else None, args)
+        expected = Expected(saved, asked.args["plan"]["fingerprint"], str(asked.args.get("name") or "the plan"))
+        return FAILED if await self._change(desired, loaded, session, asked.who, expected) else 0
 
     async def _load(self, asked: Asked, session: Session) -> LoadedStack:
         loaded = await self._loader.load(asked.files, asked.cwd, asked.env)
@@ -150,12 +191,19 @@ class Operations:
             self._world.audience.remove(session.emit)
             self._turn.release()
 
-    async def _change(self, desired: Desired, loaded: LoadedStack | None, session: Session, who: str) -> bool:
+    async def _change(
+        self,
+        desired: Desired,
+        loaded: LoadedStack | None,
+        session: Session,
+        who: str,
+        expected: Expected | None = None,
+    ) -> bool:
         """Plans and applies; True when something failed. A cancelled change stops where it is."""
         if not await self._turn_comes(session):
             raise GivenUp(f"cannot {desired.verb.value}: given up while waiting for {self._busy_with}")
         async with self._my_turn(who, session):
-            work = asyncio.get_running_loop().create_task(self._reconcile(desired, loaded, session))
+            work = asyncio.get_running_loop().create_task(self._reconcile(desired, loaded, session, expected))
             cancel = asyncio.get_running_loop().create_task(session.cancelled.wait())
             await asyncio.wait([work, cancel], return_when=asyncio.FIRST_COMPLETED)
             cancel.cancel()
@@ -165,10 +213,15 @@ class Operations:
             await asyncio.wait([work])
             return True
 
-    async def _reconcile(self, desired: Desired, loaded: LoadedStack | None, session: Session) -> Report:
+    async def _reconcile(
+        self, desired: Desired, loaded: LoadedStack | None, session: Session, expected: Expected | None = None
+    ) -> Report:
         """Look, decide, act. Where the outcome of a build decides what else is to be done, twice."""
-        plan = await self._decide(desired, loaded)
-        session.emit(plan_event(plan))
+        observed = await self.observe(desired.stack)
+        plan = self._decided(desired, observed, loaded)
+        if expected is not None:
+            expected.check(desired, observed, plan)
+        session.emit({"event": "plan", **plan.to_dict()})
         refuse_open_questions(plan, desired)
         if plan.image_stage():  # all of it before anything else: a build that fails leaves nothing half-made
             self._refuse_missing_images(plan, loaded)
@@ -177,13 +230,16 @@ class Operations:
                 return report
             desired = desired.after_images()
             plan = await self._decide(desired, loaded)
-            session.emit(plan_event(plan))
+            session.emit({"event": "plan", **plan.to_dict()})
             refuse_open_questions(plan, desired)
         return await self._apply(plan, desired, loaded, session)
 
     async def _decide(self, desired: Desired, loaded: LoadedStack | None) -> Plan:
+        return self._decided(desired, await self.observe(desired.stack), loaded)
+
+    def _decided(self, desired: Desired, observed: Observed, loaded: LoadedStack | None) -> Plan:
         try:
-            return decide(desired, await self.observe(desired.stack))
+            return decide(desired, observed)
         except StackupError as error:
             if loaded and error.about and error.where is None:
                 loaded.point(error, error.about)
@@ -248,9 +304,11 @@ class Operations:
             asyncio.get_running_loop().create_task(waiting)
             for waiting in (session.cancelled.wait(), session.closed.wait(), self._world.any_change.until(ended))
         ]
+        self._world.audience.append(session.emit)
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            self._world.audience.remove(session.emit)
             for wait in waits:
                 wait.cancel()
         if session.cancelled.is_set():
@@ -273,86 +331,3 @@ class Operations:
                 stopping.cancel()
                 await asyncio.wait([stopping])
                 await self._reconcile(replace(stop, timeout=0), None, session)
-
-
-def _check_shown(stack: Stack, args: Args) -> None:
-    """Raises UsageError for a service that is to be shown, or to give the exit code, and is none."""
-    for option in ("attach", "no_attach", "exit_code_from"):
-        given = args.get(option) or ()
-        for name in (given,) if isinstance(given, str) else given:
-            if name not in stack.services:
-                flag = option.replace("_", "-")
-                hint = f"services: {', '.join(sorted(stack.services)) or 'none'}"
-                raise UsageError(f"cannot use --{flag} {name}: there is no such service", hint=hint)
-
-
-def with_named_services(stack: Stack, names: Iterable[str]) -> Stack:
-    """Naming a service on the command line enables it, whatever its profiles (as in docker compose)."""
-    enabled = {name: stack.disabled[name] for name in names if name in stack.disabled}
-    if not enabled:
-        return stack
-    disabled = {name: service for name, service in stack.disabled.items() if name not in enabled}
-    return stack.model_copy(update={"services": {**stack.services, **enabled}, "disabled": disabled})
-
-
-def with_build_options(stack: Stack, options: Args) -> Stack:
-    """The command line's ``--build-arg``, ``--no-cache`` and ``--pull`` over what the file says."""
-    if not options:
-        return stack
-    args = dict(item.partition("=")[::2] for item in options.get("build_arg", ()))
-    services = {}
-    for name, service in stack.services.items():
-        if service.build is not None:
-            update: dict[str, Any] = {"args": {**service.build.args, **args}}
-            update |= {key: True for key in ("no_cache", "pull") if options.get(key)}
-            service = service.model_copy(update={"build": service.build.model_copy(update=update)})
-        services[name] = service
-    return stack.model_copy(update={"services": services})
-
-
-def refuse_open_questions(plan: Plan, desired: Desired) -> None:
-    """A destructive step needs a yes; without one the whole plan is refused before anything happens."""
-    open_questions = [item for item in plan.questions if not desired.answers.get(item.id, item.default)]
-    if open_questions:
-        raise PlanRefused(
-            f"cannot carry out the plan: {open_questions[0].text}",
-            hint="answer with --yes, or change the stack file back",
-        )
-
-
-def plan_event(plan: Plan) -> dict[str, Any]:
-    return {"event": "plan", **plan.to_dict()}
-
-
-class _Yes(dict[str, bool]):
-    """The answers of somebody who said --yes to everything."""
-
-    def get(self, key: str, default: Any = None) -> Any:
-        return True
-
-
-def desired_of(verb: Verb, stack: Stack | None, args: Args) -> Desired:
-    """The wish behind a request's arguments; each has the name of the command line's option."""
-    timeout = args.get("timeout")
-    return Desired(
-        verb=verb,
-        stack=stack,
-        services=tuple(args.get("services") or ()),
-        no_deps=bool(args.get("no_deps")),
-        force_recreate=bool(args.get("force_recreate")),
-        always_recreate_deps=bool(args.get("always_recreate_deps")),
-        no_recreate=bool(args.get("no_recreate")),
-        renew_anonymous_volumes=bool(args.get("renew_anon_volumes")),
-        build=bool(args.get("build")),
-        no_build=bool(args.get("no_build")),
-        pull=args.get("pull") or "",
-        scale={name: int(number) for name, number in (args.get("scale") or {}).items()},
-        wait=bool(args.get("wait")),
-        wait_timeout=args.get("wait_timeout"),
-        timeout=None if timeout is None else float(timeout),
-        stop_first=bool(args.get("stop")),
-        remove_volumes=bool(args.get("volumes")),
-        remove_orphans=bool(args.get("remove_orphans")),
-        signal=args.get("signal") or "SIGKILL",
-        answers=_Yes() if args.get("yes") else {},
-    )

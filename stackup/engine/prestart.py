@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from stackup.base.errors import ContainerFault, StackupError
 from stackup.engine.container import Container, exit_text
+from stackup.engine.lastwords import last_lines
 from stackup.engine.signals import Turn
 from stackup.engine.tasks import spawn
 from stackup.engine.world import World
@@ -127,10 +128,8 @@ def _empty_layers(step: Container) -> None:
 
 
 def _last_words(world: World, step: Container) -> str:
-    from stackup.engine.logreader import read_merged
-
-    lines = [line.text for line in read_merged([(step.short_name, world.log_directory(step.id))], tail=LAST_LINES)]
-    return "its last output:\n" + "\n".join(lines[-LAST_LINES:]) if lines else ""
+    lines = [line.text for line in last_lines(world, [step], LAST_LINES)]
+    return "its last output:\n" + "\n".join(lines) if lines else ""
 
 
 async def end_steps(world: World, runner: Runner) -> None:

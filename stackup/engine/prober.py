@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from stackup.engine.runner import Runner
 
 
+EARLY_SILENCE = 1.0  # seconds in which a service that is not ready yet is nothing to write down
+
+
 async def watch_health(world: World, runner: Runner, container: Container) -> None:
     """Probes until cancelled (when the container ends). Early probes fail silently; see ``health``."""
     check = container.definition.supervision.health
@@ -39,7 +42,7 @@ async def watch_health(world: World, runner: Runner, container: Container) -> No
         if not container.alive:
             return
         state = after_probe(check, state, ok=ok, age=container.age, early=early)
-        if ok or not early:
+        if ok or not early or container.age > EARLY_SILENCE:
             container.health_changed(state.status, output)
         if ok and outside and outside.lasting:
             return

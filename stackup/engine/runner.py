@@ -16,14 +16,22 @@ from contextlib import suppress
 from stackup.base.clock import now_ns
 from stackup.base.errors import ContainerFault, StackupError
 from stackup.engine.bundles import write_incarnation
-from stackup.engine.container import Container
+from stackup.engine.container import Container, exit_text
 from stackup.engine.deafness import is_deaf
 from stackup.engine.hooks import after_start, before_stop, resume_after_start
+from stackup.engine.lastwords import last_lines
 from stackup.engine.logreader import STREAMS
 from stackup.engine.logwriter import LogWriter
 from stackup.engine.prestart import prepare
 from stackup.engine.prober import watch_health
-from stackup.engine.supervision import RestartDecision, RestartState, decide_restart, restart_at_once
+from stackup.engine.supervision import (
+    CRASH_LOOP,
+    RestartDecision,
+    RestartState,
+    crash_text,
+    decide_restart,
+    restart_at_once,
+)
 from stackup.engine.tasks import done, spawn, to_the_end
 from stackup.engine.world import World
 from stackup.model.observed import Phase
@@ -206,7 +214,7 @@ class Runner:
         decision = self._decide(container, status, ran_for=ran_for, by_user=by_user)
         container.ended(exit_code=status, oom_killed=oom_killed, at_ns=at_ns, decision=decision, by_user=by_user)
         container.tidying = spawn(self._tidy(container))
-        container.aftermath = spawn(self._after_exit(container))
+        container.aftermath = spawn(self._after_exit(container, decision))
 
     def _decide(self, container: Container, status: int | None, *, ran_for: float, by_user: bool) -> RestartDecision:
         state = container.state
@@ -231,9 +239,22 @@ class Runner:
         except StackupError as error:
             self._world.tell(f"{container.name}: {error.message}")
 
-    async def _after_exit(self, container: Container) -> None:
+    async def _after_exit(self, container: Container, decision: RestartDecision) -> None:
         await done(container.tidying)
+        if decision.state.attempts >= CRASH_LOOP or (decision.state.attempts and not decision.restart):
+            spawn(self._tell_crashes(container, decision, exit_text(container.state)))
         await self.restart_when_due(container)
+
+    async def _tell_crashes(self, container: Container, decision: RestartDecision, ended: str) -> None:
+        """Said once; ``ps`` shows it as long as it lasts. Nobody waits for it: the restart may be due at once."""
+        lines = await asyncio.to_thread(last_lines, self._world, [container], 1)
+        text = crash_text(decision, ended, lines[-1].text.strip() if lines else "")
+        if not text or container.state.stopped_by_user:
+            return
+        if container.phase in (Phase.RESTARTING, Phase.EXITED):
+            container.crashes(text)
+        if not decision.restart or decision.state.attempts == CRASH_LOOP:
+            self._world.tell(f"{container.name}: {text}")
 
     async def restart_when_due(self, container: Container) -> None:
         """Waits for the time that the restart policy chose, then starts; a failed start counts as an exit."""
@@ -342,6 +363,8 @@ class Runner:
 
     async def remove(self, container: Container, *, volumes: bool = False) -> None:
         """Removes a container and everything that only it used. It is stopped first where it still runs."""
+        for step in self._world.steps_of(container):
+            await self.remove(step, volumes=True)
         await self.stop(container, 0 if container.alive else None)
         async with container.lock:
             container.removing()
@@ -350,8 +373,6 @@ class Runner:
     async def _cleanup(self, container: Container, *, volumes: bool) -> None:
         world = self._world
         await done(container.tidying)
-        for step in self._world.steps_of(container):
-            await self.remove(step, volumes=True)
         for writer in container.writers:
             writer.close()
         container.writers.clear()

@@ -12,6 +12,9 @@ from typing import Any
 from stackup.base.values import as_mapping, frozen
 
 DEFAULT_STOP_GRACE = 10.0
+CRASH_LOOP = 3  # restarts one after the other, none of which ran as long as the policy's window
+LAST_LINE_WIDTH = 160
+GAVE_UP = "gave up"
 
 
 @frozen
@@ -66,6 +69,17 @@ class Hook:
 
 
 @frozen
+class Schedule:
+    """One of ``cron`` and ``every`` (seconds). ``overlap``: skip, wait or kill; ``history``: runs that are kept."""
+
+    cron: str = ""
+    every: float = 0.0
+    timezone: str = "UTC"
+    overlap: str = "skip"
+    history: int = 10
+
+
+@frozen
 class Supervision:
     restart: RestartPolicy = RestartPolicy()
     health: HealthCheck | None = None
@@ -75,11 +89,13 @@ class Supervision:
     stop_grace: float = DEFAULT_STOP_GRACE
     grace_given: bool = False  # the stack file names the grace period
     restart_unhealthy: bool = False
+    schedule: Schedule | None = None
 
     def to_dict(self) -> dict[str, Any]:
         data = as_mapping(self)
         data["restart"] = as_mapping(self.restart)
         data["health"] = _health_data(self.health) if self.health else None
+        data["schedule"] = as_mapping(self.schedule) if self.schedule else None
         for kind in ("post_start", "pre_stop"):
             data[kind] = [as_mapping(hook) for hook in data[kind]]
         return data
@@ -96,6 +112,7 @@ class Supervision:
             stop_grace=data["stop_grace"],
             grace_given=data["grace_given"],
             restart_unhealthy=data["restart_unhealthy"],
+            schedule=Schedule(**data["schedule"]) if data.get("schedule") else None,
         )
 
 
@@ -151,9 +168,28 @@ def decide_restart(
     fresh = ran_for >= policy.window
     attempts = 1 if fresh else state.attempts + 1
     if policy.max_attempts and attempts > policy.max_attempts:
-        return RestartDecision(False, state=state, reason=f"gave up after {policy.max_attempts} restarts")
+        return RestartDecision(False, state=state, reason=f"{GAVE_UP} after {policy.max_attempts} restarts")
     delay = policy.delay if fresh or not state.delay else min(state.delay * policy.factor, policy.max_delay)
     return RestartDecision(True, delay, RestartState(attempts, delay), reason=f"restart policy {policy.condition}")
+
+
+def crash_text(decision: RestartDecision, ended: str, last_line: str) -> str:
+    """What to say of a container that ends again and again, in one line; "" while there is nothing unusual.
+
+    ``ended``: how, in words; ``last_line``: of its output.
+    """
+    attempts = decision.state.attempts
+    if not decision.restart:
+        if not decision.reason.startswith(GAVE_UP):
+            return ""
+        what = f"{decision.reason}: it {ended}"
+    elif attempts >= CRASH_LOOP:
+        what = f"crash loop: it {ended}, restart {attempts} in {decision.delay:g} s"
+    else:
+        return ""
+    if len(last_line) > LAST_LINE_WIDTH:
+        last_line = f"{last_line[: LAST_LINE_WIDTH - 3]}..."
+    return f"{what}; last output: {last_line}" if last_line else what
 
 
 def restart_at_once(state: RestartState) -> RestartDecision:

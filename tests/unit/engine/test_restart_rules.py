@@ -13,6 +13,7 @@ from stackup.engine.supervision import (
     RestartPolicy,
     RestartState,
     Supervision,
+    crash_text,
     decide_restart,
 )
 
@@ -74,3 +75,24 @@ def test_supervision_survives_its_record() -> None:
 def test_a_record_from_before_there_were_hooks() -> None:
     old = {key: value for key, value in Supervision().to_dict().items() if key not in ("post_start", "pre_stop")}
     assert Supervision.from_dict(old) == Supervision()
+
+
+def test_a_crash_loop_is_said_from_the_third_restart_on() -> None:
+    policy, state, texts = RestartPolicy("on-failure", max_attempts=4), RestartState(), []
+    for _ in range(5):
+        decision = decide(policy, 1, state=state)
+        state = decision.state
+        texts.append(crash_text(decision, "exited with code 1", "no such table"))
+    assert texts == [
+        "",
+        "",
+        "crash loop: it exited with code 1, restart 3 in 0.4 s; last output: no such table",
+        "crash loop: it exited with code 1, restart 4 in 0.8 s; last output: no such table",
+        "gave up after 4 restarts: it exited with code 1; last output: no such table",
+    ]
+
+
+def test_what_ends_as_it_should_is_no_crash() -> None:
+    assert not crash_text(decide(RestartPolicy("no"), 1), "exited with code 1", "x")
+    assert not crash_text(decide(RestartPolicy("on-failure"), 0, state=RestartState(7, 1.0)), "exited", "x")
+    assert len(crash_text(decide(RestartPolicy("always"), 1, state=RestartState(7, 1.0)), "exited", "x" * 999)) < 300
