@@ -19,6 +19,7 @@ VERBS = {
     "exec": "exec_",
     "build": "build",
     "plan": "plan",
+    "apply": "apply",
     "start": "start",
     "stop": "stop",
     "restart": "restart",

@@ -21,7 +21,7 @@ from stackup.cli import peek
 
 if TYPE_CHECKING:
     from stackup.cli.session import Session
-    from stackup.stackfile import Loaded, Notice
+    from stackup.stackfile import Loaded, LoadRequest, Notice
 
 NOTE_VERSION = 1
 
@@ -78,12 +78,11 @@ def _words(warning: Notice) -> str:
     return f"{text} ({warning.hint})" if warning.hint else text
 
 
-def _load(session: Session, **switches: bool) -> Loaded:
+def load_request(session: Session, **switches: bool) -> LoadRequest:
     from stackup.stackfile import LoadRequest
-    from stackup.stackfile import load as load_stack
 
     options = session.options
-    request = LoadRequest(
+    return LoadRequest(
         cwd=Path(session.cwd),
         files=options.file,
         project_directory=options.project_directory,
@@ -94,8 +93,13 @@ def _load(session: Session, **switches: bool) -> Loaded:
         stdin=session.stdin,
         **switches,
     )
-    loaded = load_stack(request)
-    if session.stdin is None:
+
+
+def _load(session: Session, **switches: bool) -> Loaded:
+    from stackup.stackfile import load as load_stack
+
+    loaded = load_stack(load_request(session, **switches))
+    if session.stdin is None and not session.looks_only:
         _write_note(session, loaded)
     return loaded
 

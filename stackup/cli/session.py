@@ -33,6 +33,7 @@ class Session:
         self.console = console
         self.environment = environment
         self.cwd = cwd
+        self.looks_only = False  # nothing at all may be written, not even what only saves time
         self._connector = connector
 
     @cached_property

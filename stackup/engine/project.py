@@ -56,6 +56,7 @@ class Project:
             "create": operations.up,
             "wait": partial(wait_for_ends, world),
             "plan": operations.plan,
+            "apply": operations.apply,
             "build": operations.build,
             **dict.fromkeys(("down", "stop", "start", "restart", "kill", "rm"), operations.change),
             "ps": inquiries.ps,

@@ -7,6 +7,7 @@ the records itself when no supervisor runs.
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -184,7 +185,9 @@ class Records:
         self.path = path
         self.owed: dict[str, State | None] = {}  # by container id; None: its removal
         if readonly:
-            self.connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+            # With a journal it is read beside its writer; without one nobody writes, and SQLite is to make no files.
+            mode = "mode=ro" if os.path.lexists(f"{path}-wal") else "mode=ro&immutable=1"
+            self.connection = sqlite3.connect(f"file:{path}?{mode}", uri=True)
         else:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o711)
             self.connection = sqlite3.connect(path, isolation_level=None)

@@ -60,22 +60,22 @@ def read_ps(layout: Layout, project: str) -> list[dict[str, Any]]:
     except sqlite3.OperationalError:
         return []
     except sqlite3.DatabaseError as error:
-        raise _unreadable(layout, project, error) from error
+        raise unreadable(layout, project, error) from error
     paths = layout.project(project)
     try:
         found = [item for item in records.containers() if not item.definition.parent]
-        return [_offline_row(item, paths.container(item.definition.id).exit_file) for item in found]
+        return [offline_row(item, paths.container(item.definition.id).exit_file) for item in found]
     except (sqlite3.DatabaseError, ValueError, KeyError, TypeError) as error:
-        raise _unreadable(layout, project, error) from error
+        raise unreadable(layout, project, error) from error
     finally:
         records.close()
 
 
-def _unreadable(layout: Layout, project: str, error: Exception) -> HostUnfit:
+def unreadable(layout: Layout, project: str, error: Exception) -> HostUnfit:
     return HostUnfit(f"cannot list project {project}: cannot read {layout.project(project).records}: {error!r}")
 
 
-def _offline_row(record: ContainerRecord, exit_file: Path) -> dict[str, Any]:
+def offline_row(record: ContainerRecord, exit_file: Path) -> dict[str, Any]:
     """Nobody keeps the record true just now, so a process counts only when it is there, and is the recorded one."""
     data = row(record)
     state = record.state

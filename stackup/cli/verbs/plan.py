@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from typing import Any
 
-from stackup.base.errors import Bug, StackupError
+from stackup.base.errors import Bug, HostUnfit, StackupError
+from stackup.cli import resolve
 from stackup.cli.asking import grouped
-from stackup.cli.client import Client, Event
+from stackup.cli.client import Event
 from stackup.cli.options import switch, value, values
-from stackup.cli.progress import opening, progress
+from stackup.cli.progress import progress
 from stackup.cli.session import Session
 from stackup.cli.verbs.common import POLICIES, services, timeout
 from stackup.cli.verbs.up import scale_of
@@ -35,13 +37,28 @@ class Request:
     remove_orphans: bool = switch("--remove-orphans", help="As for up.")
     timeout: int | None = timeout()
     scale: tuple[str, ...] = values("--scale", help="As for up.", metavar="SERVICE=NUM", check=scale_of)
+    wait: bool = switch("--wait", help="As for up.")
+    out: str = value("--out", help="Save it too, for `stackup apply`.", default="", metavar="FILE")
+    yes: bool = switch("-y", "--yes", help="As if every question were answered with yes.")
 
 
 def run(session: Session, request: Request) -> int:
     args = {**vars(request), "scale": dict(scale_of(item) for item in request.scale)}
-    plan = fetch(session, "up", args)
+    plan = fetch(session, "up", {key: item for key, item in args.items() if key not in ("format", "out")})
+    if request.out:
+        _save(plan, request.out)
     _print(session, plan, as_json=request.format == "json")
     return CHANGES if plan["actions"] else 0
+
+
+def _save(plan: Event, path: str) -> None:
+    """Readable for its owner only: it tells what was changed in the stack file."""
+    from stackup.base.files import write_atomic
+
+    try:
+        write_atomic(os.path.abspath(path), _json(plan) + "\n", mode=0o600)
+    except OSError as error:
+        raise HostUnfit(f"cannot save the plan to {path}: {error.strerror}") from error
 
 
 def show(session: Session, verb: str, args: dict[str, Any]) -> int:
@@ -51,14 +68,21 @@ def show(session: Session, verb: str, args: dict[str, Any]) -> int:
 
 
 def fetch(session: Session, verb: str, args: dict[str, Any]) -> Event:
-    """The plan that ``verb`` would carry out. Raises the error that came instead."""
+    """The plan that ``verb`` would carry out. Raises the error that came instead.
+
+    Where no supervisor runs none is started: the plan is made here, and nothing is touched.
+    """
+    session.looks_only = True
+    where = {"verb": verb, "args": args, "files": session.files(), "cwd": session.cwd}
+    client = session.connect()
+    if client is None:
+        return _made_here(session, verb, args, where)
     shown = progress(session.console, "plan")
-    client: Client | None = None
     plan: Event | None = None
     errors: list[StackupError] = []
     try:
-        client = opening(shown, session)
-        for event in client.request("plan", {**args, "verb": verb}, files=session.files()):
+        shown.begin(f"project {session.project}  working", at_once=False)
+        for event in client.request("plan", {**args, "verb": verb, "request": where}, files=session.files()):
             match event["event"]:
                 case "plan":
                     plan = event
@@ -69,8 +93,7 @@ def fetch(session: Session, verb: str, args: dict[str, Any]) -> Event:
                     errors.append(StackupError.from_dict(event["error"]))
     finally:
         shown.finish()
-        if client is not None:
-            client.close()
+        client.close()
     for error in grouped(errors):
         raise error
     if plan is None:
@@ -78,10 +101,21 @@ def fetch(session: Session, verb: str, args: dict[str, Any]) -> Event:
     return plan
 
 
+def _made_here(session: Session, verb: str, args: dict[str, Any], where: dict[str, Any]) -> Event:
+    from stackup.engine.foresight import plan_offline  # the whole of it: YAML, models, rules
+    from stackup.planner import Verb
+
+    return plan_offline(session.layout, session.project, Verb(verb), args, resolve.load_request(session), where)
+
+
+def _json(plan: Event) -> str:
+    return json.dumps({key: item for key, item in plan.items() if key != "event"}, indent=2)
+
+
 def _print(session: Session, plan: Event, *, as_json: bool) -> None:
     console = session.console
     if as_json:
-        console.print(json.dumps({key: item for key, item in plan.items() if key != "event"}, indent=2))
+        console.print(_json(plan))
         return
     from stackup.cli.plantext import text
 

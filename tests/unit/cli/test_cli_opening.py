@@ -88,7 +88,6 @@ def test_the_line_makes_way_for_a_plan_and_for_an_error(layout: Layout) -> None:
     with terminal_console() as (leader, console), supervisor(layout, answering(plan())):
         of = session(layout)
         of.console = console
-        of._connector = Cold(lambda: None)
         assert run("plan", of) == 0
         text = shown(leader)
     assert text.rpartition(ERASED)[2] == "shop: nothing to do\n"

@@ -1,0 +1,111 @@
+"""The plan as an event: made where the project's supervisor runs, or from what is on disk where none does.
+
+Nothing is written, started or made here: not a file, not a process, not a link.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from stackup.base.errors import StackupError, UsageError
+from stackup.base.paths import Layout
+from stackup.base.values import changed
+from stackup.engine.loading import LoadedStack
+from stackup.engine.observe import observe
+from stackup.engine.records import ContainerRecord, Records
+from stackup.engine.status import offline_row, unreadable
+from stackup.engine.wishes import desired_of, needs_stack, with_named_services
+from stackup.images.store import ImageStore
+from stackup.model.observed import Observed
+from stackup.model.plan import Plan
+from stackup.model.stack import Stack
+from stackup.network.leases import Books
+from stackup.planner import Desired, Verb, decide
+from stackup.planner.fingerprint import fingerprint
+from stackup.stackfile import LoadRequest, load
+from stackup.volumes.store import VolumeStore
+
+Args = Mapping[str, Any]
+
+
+def saved_form(desired: Desired, observed: Observed, plan: Plan, request: Args) -> dict[str, Any]:
+    """The plan with all that ``apply`` needs to know that it still holds, and to carry it out."""
+    return {**plan.to_dict(), "fingerprint": fingerprint(desired, observed, plan), "request": dict(request)}
+
+
+def plan_offline(
+    layout: Layout, project: str, verb: Verb, args: Args, request: LoadRequest, where: Args
+) -> dict[str, Any]:
+    """The plan of a project whose supervisor does not run. ``where``: what the stack file was asked for with.
+
+    Raises StackupError.
+    """
+    loaded = _load(project, request) if needs_stack(verb) else None
+    stack = with_named_services(loaded.stack, args.get("services") or ()) if loaded else None
+    desired = desired_of(verb, stack, args)
+    observed = look_offline(layout, project, stack)
+    try:
+        plan = decide(desired, observed)
+    except StackupError as error:
+        if loaded and error.about and error.where is None:
+            loaded.point(error, error.about)
+        raise
+    event = saved_form(desired, observed, plan, where)
+    event["notices"] = [*(loaded.warnings if loaded else ()), *event["notices"]]
+    return event
+
+
+def _load(project: str, request: LoadRequest) -> LoadedStack:
+    loaded = load(request)
+    if loaded.stack.name != project:
+        raise UsageError(f"cannot use this stack file for project {project}: it names {loaded.stack.name}")
+    return LoadedStack(loaded.stack, tuple(str(item) for item in loaded.warnings), loaded.environment, loaded)
+
+
+def look_offline(layout: Layout, project: str, stack: Stack | None) -> Observed:
+    """What is, from the records alone; a process counts as running only when it is there."""
+    images, volumes, books = ImageStore(layout), VolumeStore(layout), Books(layout.leases)
+    records, networks = _recorded(layout, project)
+
+    def image_id(reference: str) -> str | None:
+        image = images.resolve(reference)
+        return image.id if image else None
+
+    def external_network(name: str) -> str | None:
+        found = books.find(name)
+        return found.id if found else None
+
+    return observe(
+        project,
+        records,
+        networks,
+        volumes.list(project),
+        stack=stack,
+        image_id=image_id,
+        external_network=external_network,
+        any_volume=volumes.get,
+    )
+
+
+def _recorded(layout: Layout, project: str) -> tuple[Iterable[ContainerRecord], dict[str, dict[str, Any]]]:
+    paths = layout.project(project)
+    try:
+        records = Records(paths.records, readonly=True)
+    except sqlite3.OperationalError:  # there are none
+        return (), {}
+    try:
+        settle: Callable[[ContainerRecord], ContainerRecord] = lambda item: _as_it_is(  # noqa: E731
+            item, offline_row(item, paths.container(item.definition.id).exit_file)
+        )
+        return [settle(item) for item in records.containers()], records.networks()
+    except (sqlite3.DatabaseError, ValueError, KeyError, TypeError) as error:
+        raise unreadable(layout, project, error) from error
+    finally:
+        records.close()
+
+
+def _as_it_is(record: ContainerRecord, row: dict[str, Any]) -> ContainerRecord:
+    names = ("phase", "exit_code", "exit_unknown", "oom_killed", "health")
+    return ContainerRecord(record.definition, changed(record.state, **{name: row[name] for name in names}))

@@ -1,0 +1,97 @@
+"""From a request's arguments to the planner's input: names, options, answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from stackup.base.errors import PlanRefused, UsageError
+from stackup.model.plan import Plan
+from stackup.model.stack import Stack
+from stackup.planner import Desired, Verb
+
+Args = Mapping[str, Any]
+
+
+def needs_stack(verb: Verb) -> bool:
+    """Others work from the records alone."""
+    return verb in (Verb.UP, Verb.CREATE, Verb.BUILD, Verb.PULL)
+
+
+def check_shown(stack: Stack, args: Args) -> None:
+    """Raises UsageError for a service that is to be shown, or to give the exit code, and is none."""
+    for option in ("attach", "no_attach", "exit_code_from"):
+        given = args.get(option) or ()
+        for name in (given,) if isinstance(given, str) else given:
+            if name not in stack.services:
+                flag = option.replace("_", "-")
+                hint = f"services: {', '.join(sorted(stack.services)) or 'none'}"
+                raise UsageError(f"cannot use --{flag} {name}: there is no such service", hint=hint)
+
+
+def with_named_services(stack: Stack, names: Iterable[str]) -> Stack:
+    """Naming a service on the command line enables it, whatever its profiles (as in docker compose)."""
+    enabled = {name: stack.disabled[name] for name in names if name in stack.disabled}
+    if not enabled:
+        return stack
+    disabled = {name: service for name, service in stack.disabled.items() if name not in enabled}
+    return stack.model_copy(update={"services": {**stack.services, **enabled}, "disabled": disabled})
+
+
+def with_build_options(stack: Stack, options: Args) -> Stack:
+    """The command line's ``--build-arg``, ``--no-cache`` and ``--pull`` over what the file says."""
+    if not options:
+        return stack
+    args = dict(item.partition("=")[::2] for item in options.get("build_arg", ()))
+    services = {}
+    for name, service in stack.services.items():
+        if service.build is not None:
+            update: dict[str, Any] = {"args": {**service.build.args, **args}}
+            update |= {key: True for key in ("no_cache", "pull") if options.get(key)}
+            service = service.model_copy(update={"build": service.build.model_copy(update=update)})
+        services[name] = service
+    return stack.model_copy(update={"services": services})
+
+
+def refuse_open_questions(plan: Plan, desired: Desired) -> None:
+    """A destructive step needs a yes; without one the whole plan is refused before anything happens."""
+    open_questions = [item for item in plan.questions if not desired.answers.get(item.id, item.default)]
+    if open_questions:
+        raise PlanRefused(
+            f"cannot carry out the plan: {open_questions[0].text}",
+            hint="answer with --yes, or change the stack file back",
+        )
+
+
+class _Yes(dict[str, bool]):
+    """The answers of somebody who said --yes to everything."""
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return True
+
+
+def desired_of(verb: Verb, stack: Stack | None, args: Args) -> Desired:
+    """The wish behind a request's arguments; each has the name of the command line's option."""
+    timeout = args.get("timeout")
+    return Desired(
+        verb=verb,
+        stack=stack,
+        services=tuple(args.get("services") or ()),
+        no_deps=bool(args.get("no_deps")),
+        force_recreate=bool(args.get("force_recreate")),
+        always_recreate_deps=bool(args.get("always_recreate_deps")),
+        no_recreate=bool(args.get("no_recreate")),
+        renew_anonymous_volumes=bool(args.get("renew_anon_volumes")),
+        build=bool(args.get("build")),
+        no_build=bool(args.get("no_build")),
+        pull=args.get("pull") or "",
+        scale={name: int(number) for name, number in (args.get("scale") or {}).items()},
+        wait=bool(args.get("wait")),
+        wait_timeout=args.get("wait_timeout"),
+        timeout=None if timeout is None else float(timeout),
+        stop_first=bool(args.get("stop")),
+        remove_volumes=bool(args.get("volumes")),
+        remove_orphans=bool(args.get("remove_orphans")),
+        signal=args.get("signal") or "SIGKILL",
+        answers=_Yes() if args.get("yes") else {},
+    )
