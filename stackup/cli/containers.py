@@ -86,6 +86,7 @@ class Row(NamedTuple):
     networks: tuple[str, ...]
     labels: dict[str, str]
     notice: str
+    next_run_ns: int = 0  # of a schedule that waits; 0: none
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Row:
@@ -110,6 +111,7 @@ class Row(NamedTuple):
             networks=tuple(data.get("networks", ())),
             labels=data.get("labels", {}),
             notice=data.get("notice", ""),
+            next_run_ns=data.get("next_run_ns", 0),
         )
 
     @property
@@ -118,6 +120,8 @@ class Row(NamedTuple):
 
     @property
     def docker_state(self) -> str:
+        if self.next_run_ns:
+            return "exited" if self.started_ns else "created"
         return DOCKER_STATES.get(self.phase, self.phase)
 
     def status(self) -> str:
@@ -127,12 +131,20 @@ class Row(NamedTuple):
         match self.phase:
             case "running" | "stopping":
                 return f"Up {_since(self.started_ns)}{HEALTH_TEXT.get(self.health, '')}"
+            case "restarting" if self.next_run_ns:
+                return self._waiting(code)
             case "restarting":
                 return f"Restarting ({code}) {_since(self.finished_ns)} ago{why}"
             case "exited":
                 return f"Exited ({code}) {_since(self.finished_ns)} ago{why}"
             case other:
                 return other.capitalize()
+
+    def _waiting(self, code: str) -> str:
+        """``Next run in 5 minutes; exited (0) 2 hours ago``."""
+        left = self.next_run_ns - now_ns()
+        text = f"Next run in {ago(left / 1e9)}" if left > 0 else "Next run is due"
+        return f"{text}; exited ({code}) {_since(self.finished_ns)} ago" if self.started_ns else text
 
 
 def read(session: Session) -> list[Row]:

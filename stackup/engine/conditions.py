@@ -65,6 +65,8 @@ def _healthy(container: Container) -> tuple[bool, str]:
 
 
 def _completed(container: Container) -> tuple[bool, str]:
+    if container.waits_for_its_time:  # a run that fails is followed by another one
+        return container.state.exit_code == 0, ""
     if container.phase is not Phase.EXITED:
         return False, ""
     done = container.state.exit_code == 0
@@ -73,6 +75,8 @@ def _completed(container: Container) -> tuple[bool, str]:
 
 def _running_or_healthy(container: Container) -> tuple[bool, str]:
     if container.phase is Phase.EXITED and container.state.exit_code == 0:
+        return True, ""
+    if container.waits_for_its_time:
         return True, ""
     if container.phase is Phase.RESTARTING:
         return False, f"{exit_text(container.state)} and is being restarted"

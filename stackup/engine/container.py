@@ -37,6 +37,7 @@ class Container:
         self.writers: list[LogWriter] = []
         self.pidfd = -1
         self.watching: asyncio.Task[None] | None = None  # probes its health
+        self.overlap: asyncio.Task[None] | None = None  # ends a run that lasts into the next one
         self.tidying: asyncio.Task[None] | None = None  # takes back what only a running container needs
         self.aftermath: asyncio.Task[None] | None = None  # after an exit: restarts where that is due
         self.spec: tuple[int, Spec] | None = None  # incarnation and what it was started from, once somebody asked
@@ -71,6 +72,11 @@ class Container:
         return self.phase in ALIVE
 
     @property
+    def waits_for_its_time(self) -> bool:
+        """It has a schedule, and does not run now."""
+        return self.phase is Phase.RESTARTING and self.definition.supervision.schedule is not None
+
+    @property
     def may_run(self) -> bool:
         """Its process was started under this boot, as far as the record knows, and its end was not seen."""
         return self.phase in ALIVE | {Phase.STARTING} and self.state.boot_id == boot_id()
@@ -87,6 +93,21 @@ class Container:
         if self.definition.parent:
             generated += f"-pre_start-{self.definition.step + 1}"
         return generated if self.name.endswith(f"-{generated}") else self.name
+
+    def scheduled(self, due_ns: int) -> None:
+        """It is to run, but at its time. Raises HostUnfit when that cannot be recorded."""
+        self._set(
+            "scheduled",
+            must_be_recorded=True,
+            phase=Phase.RESTARTING.value,
+            restart_at_ns=due_ns,
+            due_ns=due_ns,
+            boot_id=boot_id(),
+            stopped_by_user=False,
+            attempts=0,
+            restart_delay=0.0,
+            error="",
+        )
 
     def starting(self, host_ports: tuple[PortRecord, ...], attachments: tuple[dict[str, Any], ...]) -> None:
         """``attachments`` are made for the incarnation that begins here. Raises HostUnfit when it cannot be recorded:
@@ -155,6 +176,12 @@ class Container:
         ``exit_code`` None: nobody could observe it.
         """
         restart = decision.restart
+        schedule = self.definition.supervision.schedule
+        runs = self.state.runs
+        if schedule and schedule.history and self.alive:
+            seconds = round(max(0, at_ns - self.state.started_ns) / 1e9, 3)
+            run = {"at_ns": self.state.started_ns, "seconds": seconds, "code": exit_code}
+            runs = (*runs, run)[-schedule.history :]
         self._set(
             "exited",
             phase=(Phase.RESTARTING if restart else Phase.EXITED).value,
@@ -167,8 +194,10 @@ class Container:
             stopped_by_user=by_user,
             attempts=decision.state.attempts,
             restart_delay=decision.state.delay,
-            restarts=self.state.restarts + (1 if restart else 0),
-            restart_at_ns=at_ns + int(decision.delay * 1e9) if restart else 0,
+            restarts=self.state.restarts + (1 if restart and not decision.due_ns else 0),
+            restart_at_ns=(decision.due_ns or at_ns + int(decision.delay * 1e9)) if restart else 0,
+            runs=runs,
+            due_ns=decision.due_ns or self.state.due_ns,
             host_ports=(),
             health="none",
             error=error,

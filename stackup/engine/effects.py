@@ -114,7 +114,11 @@ class StackEffects:
     async def undo(self) -> None:
         """After a failure: what this plan made and never came to run is taken away, with what only it needed."""
         for container in self._created.values():
-            if container.id in self._world.containers and not container.state.started_ns:
+            if (
+                container.id in self._world.containers
+                and not container.state.started_ns
+                and not container.waits_for_its_time
+            ):
                 await self._runner.remove(container, volumes=not container.definition.inherits)
         used = {item.network for other in self._world.containers.values() for item in other.definition.endpoints}
         for key in self._networks - used:

@@ -9,7 +9,7 @@ from pathlib import Path
 from stackup.base.errors import ContainerFault, HostUnfit, ImageError, PlanRefused, StackFileError, StackupError
 from stackup.engine.loading import LoadedStack
 from stackup.engine.observe import service_image
-from stackup.engine.runner import signal_number
+from stackup.engine.stopping import signal_number
 from stackup.engine.world import World
 from stackup.images.fitness import check_storage
 from stackup.images.image import check_fit

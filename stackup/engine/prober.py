@@ -48,7 +48,7 @@ async def watch_health(world: World, runner: Runner, container: Container) -> No
             return
         if state.status == "unhealthy" and container.definition.supervision.restart_unhealthy:
             # a task of its own: this one is cancelled as soon as the container has ended
-            spawn(runner.restart_unhealthy(container))
+            spawn(runner.renew(container))
             return
 
 

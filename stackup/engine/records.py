@@ -153,6 +153,8 @@ class State:
     attachments: tuple[dict[str, Any], ...] = ()  # network.types.Attachment as dictionaries
     error: str = ""
     updating: bool = False  # an update in place was begun and not finished
+    due_ns: int = 0  # for which its schedule started it, or will start it next
+    runs: tuple[dict[str, Any], ...] = ()  # of a schedule, the last ones: at_ns (start), seconds, code (None: unknown)
     prepared: int = 0  # steps of pre_start that have been done
     post_start_due: bool = False  # the hooks of the incarnation that runs have not been run to their end
 
@@ -166,6 +168,7 @@ class State:
         data = json.loads(text)
         data["host_ports"] = tuple(PortRecord(**item) for item in data["host_ports"])
         data["attachments"] = tuple(data["attachments"])
+        data["runs"] = tuple(data.get("runs", ()))
         return cls(**data)
 
 

@@ -94,7 +94,7 @@ async def _take_over(world: World, runner: Runner, container: Container, running
         runner.exited(running.exit)
     elif was is Phase.STOPPING:
         # the predecessor died between the stop signal and its grace's end; the signal is sent once more
-        again = runner.stop if container.state.stopped_by_user else runner.restart_unhealthy
+        again = runner.stop if container.state.stopped_by_user else runner.renew
         spawn(_stop_again(world, again(container)))
 
 

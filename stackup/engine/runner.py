@@ -1,4 +1,4 @@
-"""Effects on one container: start, stop, kill, remove, and what follows when its process ends.
+"""Effects on one container: start, remove, and what follows when its process ends; ``stopping`` has the rest.
 
 Each effect is recorded as an intent before it happens and settled after it, so that whoever comes after a kill -9 can
 tell what was under way.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import signal
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -17,38 +16,34 @@ from stackup.base.clock import now_ns
 from stackup.base.errors import ContainerFault, StackupError
 from stackup.engine.bundles import write_incarnation
 from stackup.engine.container import Container, exit_text
-from stackup.engine.deafness import is_deaf
-from stackup.engine.hooks import after_start, before_stop, resume_after_start
+from stackup.engine.hooks import after_start, resume_after_start
 from stackup.engine.lastwords import last_lines
 from stackup.engine.logreader import STREAMS
 from stackup.engine.logwriter import LogWriter
 from stackup.engine.prestart import prepare
 from stackup.engine.prober import watch_health
+from stackup.engine.stopping import Stopper
 from stackup.engine.supervision import (
     CRASH_LOOP,
     RestartDecision,
     RestartState,
+    Schedule,
     crash_text,
     decide_restart,
     restart_at_once,
 )
 from stackup.engine.tasks import done, spawn, to_the_end
-from stackup.engine.world import World
 from stackup.model.observed import Phase
 from stackup.runtime.cgroups import remove_cgroups
 from stackup.runtime.client import Exit, LauncherLost, Running
 
-DEAF_PATIENCE = 0.3  # seconds for a process that has just started to install its signal handler
-KILL_PATIENCE = 10.0  # seconds that a SIGKILLed container may take to be gone before we say so
+LONGEST_SLEEP = 60.0  # seconds until a schedule looks at the wall clock again, which may have been set
 COMMAND_NOT_FOUND = 127
 CANNOT_EXECUTE = 126
 
 
-class Runner:
+class Runner(Stopper):
     """Carries out what somebody decided about single containers."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
 
     async def start(self, container: Container, *, only: Phase | None = None) -> None:
         """Starts a container that is not running. Raises ContainerFault; the container is then EXITED.
@@ -59,10 +54,25 @@ class Runner:
             if container.alive or container.phase is Phase.REMOVING or (only and container.phase is not only):
                 return
             await done(container.tidying)
+            if container.definition.supervision.schedule and only is None:
+                self._schedule(container)
+                return
             await prepare(self._world, self, container)
             async with self._world.starts:
                 await to_the_end(self._start(container, again=only is Phase.RESTARTING))
         await after_start(self._world, container)
+
+    def _schedule(self, container: Container) -> None:
+        """Instead of a start: a scheduled service runs when it is due."""
+        from stackup.engine.schedule import next_due
+
+        schedule = container.definition.supervision.schedule
+        assert schedule is not None
+        due_ns = next_due(schedule, now_ns())
+        if not due_ns:
+            raise ContainerFault(f"cannot start container {container.name}: its schedule {schedule.cron} has no time")
+        container.scheduled(due_ns)
+        container.aftermath = spawn(self.restart_when_due(container))
 
     async def _start(self, container: Container, *, again: bool) -> None:
         """Never cancelled but by the end of this process: then, or when the launcher is lost, the record says what may
@@ -141,8 +151,22 @@ class Runner:
         )
 
     def _watch(self, container: Container) -> None:
-        if container.definition.supervision.health:
+        supervision = container.definition.supervision
+        if supervision.health:
             container.watching = spawn(watch_health(self._world, self, container))
+        if supervision.schedule and supervision.schedule.overlap == "kill":
+            container.overlap = spawn(self._end_when_due(container, supervision.schedule))
+
+    async def _end_when_due(self, container: Container, schedule: Schedule) -> None:
+        """A run that is not over when the next one is due makes way for it."""
+        from stackup.engine.schedule import next_due
+
+        due_ns = next_due(schedule, now_ns(), anchor_ns=container.state.due_ns)
+        while due_ns and (left := (due_ns - now_ns()) / 1e9) > 0:
+            await asyncio.sleep(min(left, LONGEST_SLEEP))
+        if due_ns:
+            self._world.tell(f"{container.name}: its last run is ended, since the next one is due")
+            spawn(self.renew(container))
 
     def watch_again(self, container: Container) -> None:
         """By the rules of its definition, which have changed."""
@@ -205,6 +229,9 @@ class Runner:
         if container.watching:
             container.watching.cancel()
             container.watching = None
+        if container.overlap:
+            container.overlap.cancel()
+            container.overlap = None
         ran_for = container.age
         self._close_output(container)
         if container.pidfd >= 0:
@@ -218,15 +245,23 @@ class Runner:
 
     def _decide(self, container: Container, status: int | None, *, ran_for: float, by_user: bool) -> RestartDecision:
         state = container.state
+        supervision = container.definition.supervision
         if container.phase is Phase.STOPPING and not by_user:
             return restart_at_once(RestartState(state.attempts, state.restart_delay))
-        return decide_restart(
-            container.definition.supervision.restart,
-            RestartState(state.attempts, state.restart_delay),
-            exit_code=status,
-            ran_for=ran_for,
-            stopped_by_user=by_user,
-        )
+        before = RestartState(state.attempts, state.restart_delay)
+        if supervision.schedule and not by_user:
+            from stackup.engine.schedule import after_run
+
+            return after_run(
+                supervision.schedule,
+                supervision.restart,
+                before,
+                exit_code=status,
+                ran_for=ran_for,
+                due_ns=state.due_ns,
+                now_ns=now_ns(),
+            )
+        return decide_restart(supervision.restart, before, exit_code=status, ran_for=ran_for, stopped_by_user=by_user)
 
     async def _tidy(self, container: Container) -> None:
         """What only a running container needs. Another start waits for this, or it would lose what it has just got."""
@@ -262,104 +297,18 @@ class Runner:
         while container.phase is Phase.RESTARTING:
             # The wall clock may have been set: the delay that was decided is the longest that is waited.
             left = (container.state.restart_at_ns - now_ns()) / 1e9
-            delay = min(max(0.0, left), container.state.restart_delay)
+            scheduled = container.waits_for_its_time
+            delay = min(max(0.0, left), LONGEST_SLEEP if scheduled else container.state.restart_delay)
             if await changes.until(lambda: container.phase is not Phase.RESTARTING, timeout=delay):
                 return
+            if scheduled and container.state.restart_at_ns > now_ns():
+                continue
             try:
                 await self.start(container, only=Phase.RESTARTING)
             except LauncherLost:
                 return
             except StackupError as error:
                 self._world.tell(f"{container.name}: {error.message}")
-
-    async def stop(self, container: Container, timeout: float | None = None) -> None:
-        """``pre_stop``, stop signal, SIGKILL after ``timeout`` seconds (None: the container's own; negative: never).
-
-        A second try with no patience at all (two Ctrl-C) does not run ``pre_stop`` again.
-        """
-        async with container.lock:
-            if not container.alive:
-                container.stop_wanted()
-                return
-            definition = container.definition
-            grace = definition.supervision.stop_grace if timeout is None else timeout
-            number = signal_number(definition.supervision.stop_signal)
-            impatient = timeout == 0 and container.stop_tried == container.state.incarnation
-            container.stop_tried = container.state.incarnation
-            container.stopping()
-            try:
-                if not impatient:
-                    await before_stop(self._world, container)
-                # Asked before the signal: a program on its way out may have taken its handlers back (Python does).
-                deaf = self._may_cut_short(container, timeout) and is_deaf(container.state.pid, number)
-                await self._signal(container, number)
-                patience = await self._patience(container, number, grace, deaf)
-                if not await self._gone(container, None if patience < 0 else patience):
-                    await self._kill(container)
-            except asyncio.CancelledError:
-                if container.phase is Phase.STOPPING and not self._world.leaving:
-                    container.stop_abandoned()
-                raise
-
-    def _may_cut_short(self, container: Container, timeout: float | None) -> bool:
-        """A grace period that somebody asked for is kept in full: the container may be finishing its work in it."""
-        return timeout is None and not container.definition.supervision.grace_given and not container.definition.init
-
-    async def _patience(self, container: Container, number: int, grace: float, deaf: bool) -> float:
-        """Seconds until SIGKILL; negative: never. Waiting is no use when the kernel has dropped the signal, as it does
-        for a PID 1 that has no handler (signal(7)); one that has just started gets a moment to install its own."""
-        if grace <= DEAF_PATIENCE or not deaf:
-            return grace
-        if await self._gone(container, DEAF_PATIENCE):
-            return grace
-        if not is_deaf(container.state.pid, number):
-            await self._signal(container, number)  # the first one came too early and was dropped
-            return grace
-        name = signal.Signals(number).name
-        self._world.tell(
-            f"{container.name} is killed at once instead of after {grace:g} s: its PID 1 has no handler for {name} "
-            "(start the program with exec, set `init: true`, or say `stop_grace_period` to have it waited for)"
-        )
-        return 0.0
-
-    async def restart_unhealthy(self, container: Container) -> None:
-        """Asked for by ``x-stackup.restart_when: unhealthy``: stop with grace; its end brings about the new start."""
-        async with container.lock:
-            if not container.alive:
-                return
-            container.stopping(by_user=False)
-            await before_stop(self._world, container, container.definition.supervision.stop_grace)
-            await self._signal(container, signal_number(container.definition.supervision.stop_signal))
-            if not await self._gone(container, container.definition.supervision.stop_grace):
-                await self._kill(container)
-
-    async def kill(self, container: Container, signal_name: str) -> None:
-        """Any signal at once. SIGKILL counts as a stop by the user, as in docker kill."""
-        number = signal_number(signal_name)
-        if not container.alive:
-            raise ContainerFault(f"cannot kill container {container.name}: it is not running")
-        if number == signal.SIGKILL:
-            async with container.lock:
-                if container.alive:
-                    container.stopping()
-                    await self._kill(container)
-            return
-        await self._signal(container, number)
-
-    async def _kill(self, container: Container) -> None:
-        await self._signal(container, signal.SIGKILL)
-        if not await self._gone(container, KILL_PATIENCE):
-            raise ContainerFault(
-                f"cannot kill container {container.name}: process {container.state.pid} does not go away",
-                hint="it may hang in the kernel, e.g. on a dead network file system",
-            )
-
-    async def _signal(self, container: Container, number: int) -> None:
-        await self._world.launcher.signal(container.id, number)
-
-    async def _gone(self, container: Container, timeout: float | None) -> bool:
-        changes = self._world.changes[container.service]
-        return await changes.until(lambda: not container.alive, timeout=timeout)
 
     async def remove(self, container: Container, *, volumes: bool = False) -> None:
         """Removes a container and everything that only it used. It is stopped first where it still runs."""
@@ -391,20 +340,6 @@ class Runner:
     def vanished(self, container: Container) -> None:
         """A container that is recorded as alive but is not there, and whose exit nobody saw."""
         self._settle_exit(container, None, oom_killed=False, at_ns=now_ns())
-
-
-def signal_number(name: str) -> int:
-    """``SIGTERM``, ``TERM``, ``15`` or ``SIGRTMIN+3``. Raises ContainerFault for anything else."""
-    text = name.upper().removeprefix("SIG")
-    if text.isdigit() and 0 < int(text) <= signal.SIGRTMAX:
-        return int(text)
-    base, plus, offset = text.partition("+")
-    if plus and base == "RTMIN" and offset.isdigit():
-        return signal.SIGRTMIN + int(offset)
-    found = getattr(signal, f"SIG{text}", None)
-    if isinstance(found, signal.Signals):
-        return int(found)
-    raise ContainerFault(f"cannot send signal {name}: there is no such signal")
 
 
 def _remove_files(paths: Sequence[os.PathLike[str]]) -> None:

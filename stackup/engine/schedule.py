@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from stackup.engine.supervision import Schedule
+from stackup.engine.supervision import RestartDecision, RestartPolicy, RestartState, Schedule, decide_restart
 
 if TYPE_CHECKING:
     from stackup.stackfile.cron import Cron
@@ -32,6 +32,27 @@ def next_due(schedule: Schedule, after_ns: int, *, anchor_ns: int = 0) -> int:
         return anchor + max(1, (after_ns - anchor) // step + 1) * step
     moment = next_time(_parsed(schedule.cron), datetime.fromtimestamp(after_ns // NANOSECONDS, UTC), schedule.timezone)
     return int(moment.timestamp()) * NANOSECONDS if moment else 0
+
+
+def after_run(
+    schedule: Schedule,
+    policy: RestartPolicy,
+    before: RestartState,
+    *,
+    exit_code: int | None,
+    ran_for: float,
+    due_ns: int,
+    now_ns: int,
+) -> RestartDecision:
+    """What follows on a run that was due at ``due_ns`` and has ended now: another try, where the policy is on-failure,
+    or the next time; with overlap ``wait`` that may have passed already."""
+    if policy.condition == "on-failure":
+        retry = decide_restart(policy, before, exit_code=exit_code, ran_for=ran_for, stopped_by_user=False)
+        if retry.restart:
+            return retry
+    after = due_ns if schedule.overlap == "wait" and due_ns else now_ns
+    due = next_due(schedule, after, anchor_ns=due_ns)
+    return RestartDecision(bool(due), reason="schedule", due_ns=due)
 
 
 @lru_cache(maxsize=64)

@@ -38,6 +38,8 @@ def row(record: ContainerRecord, notice: str = "") -> dict[str, Any]:
         "exit_unknown": state.exit_unknown,
         "oom_killed": state.oom_killed,
         "restarts": state.restarts,
+        "next_run_ns": state.restart_at_ns if state.phase == "restarting" and definition.supervision.schedule else 0,
+        "runs": list(state.runs),
         "pid": state.pid,
         "ports": [_port(port) for port in state.host_ports or definition.ports],
         "notice": notice or state.error,

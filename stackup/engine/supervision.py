@@ -141,10 +141,13 @@ class RestartState:
 
 @frozen
 class RestartDecision:
+    """``due_ns``: the time that a schedule names (ns since the epoch), instead of a delay."""
+
     restart: bool
     delay: float = 0.0
     state: RestartState = RestartState()
     reason: str = ""
+    due_ns: int = 0
 
 
 def decide_restart(

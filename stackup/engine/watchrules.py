@@ -10,6 +10,7 @@ from stackup.engine.supervision import (
     Hook,
     OutsideProbe,
     RestartPolicy,
+    Schedule,
     Supervision,
 )
 from stackup.model.build import Hook as HookModel
@@ -32,7 +33,15 @@ def supervision_of(service: Service, image: ImageConfig) -> Supervision:
         stop_grace=DEFAULT_STOP_GRACE if grace is None else grace,
         grace_given=grace is not None,
         restart_unhealthy="unhealthy" in service.stackup.restart_when,
+        schedule=schedule_of(service),
     )
+
+
+def schedule_of(service: Service) -> Schedule | None:
+    written = service.stackup.schedule
+    if written is None:
+        return None
+    return Schedule(written.cron or "", written.every or 0.0, written.timezone, written.overlap, written.history)
 
 
 def hook(model: HookModel) -> Hook:

@@ -86,7 +86,6 @@ _GUARDS = frozenset(
 _SERVICE = (
     Entry("userns_mode", REFUSED, f"{_UNSAFE} weaken isolation", _is("host", ""), "host"),
     Entry("security_opt.*", REFUSED, f"{_UNSAFE} weaken isolation", _no_label, "all but label=..."),
-    Entry("x-stackup.schedule", REFUSED, f"{_UNSAFE} run the service all the time"),
     Entry("provider", NOT_YET, "its program is not run, and nothing is started in its place"),
     Entry("platform", NOT_YET, "images of this machine's platform are used", _here, "this machine's"),
     Entry(

@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from stackup.engine.schedule import NANOSECONDS, next_due
-from stackup.engine.supervision import Schedule
+from stackup.engine.schedule import NANOSECONDS, after_run, next_due
+from stackup.engine.supervision import RestartDecision, RestartPolicy, RestartState, Schedule
 
 
 def times(cron: str, after: str, count: int, zone: str = "UTC") -> list[str]:
@@ -93,3 +93,23 @@ def test_every_so_often_keeps_its_rhythm_and_leaves_out_what_has_passed() -> Non
     assert next_due(schedule, 70 * NANOSECONDS, anchor_ns=65 * NANOSECONDS) == 125 * NANOSECONDS
     assert next_due(schedule, 300 * NANOSECONDS, anchor_ns=65 * NANOSECONDS) == 305 * NANOSECONDS
     assert next_due(schedule, 65 * NANOSECONDS, anchor_ns=65 * NANOSECONDS) == 125 * NANOSECONDS
+
+
+def run(
+    schedule: Schedule, code: int, policy: str = "no", *, ended: float = 300.0, due: float = 65.0
+) -> RestartDecision:
+    """A run that was due at ``due`` seconds and ended at ``ended``."""
+    times = {"due_ns": int(due * NANOSECONDS), "now_ns": int(ended * NANOSECONDS)}
+    return after_run(schedule, RestartPolicy(policy), RestartState(), exit_code=code, ran_for=1.0, **times)
+
+
+def test_times_that_passed_while_it_ran_are_left_out_or_made_up_for_once() -> None:
+    assert run(Schedule(every=60.0), 0).due_ns == 305 * NANOSECONDS
+    assert run(Schedule(every=60.0, overlap="wait"), 0).due_ns == 125 * NANOSECONDS
+
+
+def test_only_on_failure_brings_a_run_back_before_its_time() -> None:
+    again = run(Schedule(every=60.0), 1, "on-failure")
+    assert (again.restart, again.due_ns, again.delay) == (True, 0, 0.1)
+    assert run(Schedule(every=60.0), 0, "on-failure").due_ns
+    assert run(Schedule(every=60.0), 1, "always").due_ns

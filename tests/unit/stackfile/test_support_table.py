@@ -56,7 +56,6 @@ def test_options_that_are_carried_out_are_told_from_the_others(tmp_path: Path) -
         ("networks: [n]", "networks: {n: {driver_opts: {com.docker.network.bridge.host_binding_ipv4: 127.0.0.1}}}"),
         ("volumes: ['vol:/v']", "volumes: {vol: {driver: nfs}}"),
         ("volumes: [{type: image, source: i, target: /x}]", ""),
-        ("x-stackup: {schedule: '@daily'}", ""),
     ],
 )
 def test_what_must_not_be_left_out_is_refused_at_run_time_only(tmp_path: Path, service: str, top: str) -> None:

@@ -1,0 +1,129 @@
+"""How containers are ended: ``pre_stop``, the stop signal, the grace period, SIGKILL.
+
+Each step is recorded as an intent before it happens. What follows on the end itself is ``runner``'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+from stackup.base.errors import ContainerFault
+from stackup.engine.container import Container
+from stackup.engine.deafness import is_deaf
+from stackup.engine.hooks import before_stop
+from stackup.engine.world import World
+from stackup.model.observed import Phase
+
+DEAF_PATIENCE = 0.3  # seconds for a process that has just started to install its signal handler
+KILL_PATIENCE = 10.0  # seconds that a SIGKILLed container may take to be gone before we say so
+
+
+class Stopper:
+    """Carries out what somebody decided about the end of single containers."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def stop(self, container: Container, timeout: float | None = None) -> None:
+        """``pre_stop``, stop signal, SIGKILL after ``timeout`` seconds (None: the container's own; negative: never).
+
+        A second try with no patience at all (two Ctrl-C) does not run ``pre_stop`` again.
+        """
+        async with container.lock:
+            if not container.alive:
+                container.stop_wanted()
+                return
+            definition = container.definition
+            grace = definition.supervision.stop_grace if timeout is None else timeout
+            number = signal_number(definition.supervision.stop_signal)
+            impatient = timeout == 0 and container.stop_tried == container.state.incarnation
+            container.stop_tried = container.state.incarnation
+            container.stopping()
+            try:
+                if not impatient:
+                    await before_stop(self._world, container)
+                # Asked before the signal: a program on its way out may have taken its handlers back (Python does).
+                deaf = self._may_cut_short(container, timeout) and is_deaf(container.state.pid, number)
+                await self._signal(container, number)
+                patience = await self._patience(container, number, grace, deaf)
+                if not await self._gone(container, None if patience < 0 else patience):
+                    await self._kill(container)
+            except asyncio.CancelledError:
+                if container.phase is Phase.STOPPING and not self._world.leaving:
+                    container.stop_abandoned()
+                raise
+
+    def _may_cut_short(self, container: Container, timeout: float | None) -> bool:
+        """A grace period that somebody asked for is kept in full: the container may be finishing its work in it."""
+        return timeout is None and not container.definition.supervision.grace_given and not container.definition.init
+
+    async def _patience(self, container: Container, number: int, grace: float, deaf: bool) -> float:
+        """Seconds until SIGKILL; negative: never. Waiting is no use when the kernel has dropped the signal, as it does
+        for a PID 1 that has no handler (signal(7)); one that has just started gets a moment to install its own."""
+        if grace <= DEAF_PATIENCE or not deaf:
+            return grace
+        if await self._gone(container, DEAF_PATIENCE):
+            return grace
+        if not is_deaf(container.state.pid, number):
+            await self._signal(container, number)  # the first one came too early and was dropped
+            return grace
+        name = signal.Signals(number).name
+        self._world.tell(
+            f"{container.name} is killed at once instead of after {grace:g} s: its PID 1 has no handler for {name} "
+            "(start the program with exec, set `init: true`, or say `stop_grace_period` to have it waited for)"
+        )
+        return 0.0
+
+    async def renew(self, container: Container) -> None:
+        """Stops with grace, and its end brings about a new start: it is unhealthy, or its next run is due."""
+        async with container.lock:
+            if not container.alive:
+                return
+            container.stopping(by_user=False)
+            await before_stop(self._world, container, container.definition.supervision.stop_grace)
+            await self._signal(container, signal_number(container.definition.supervision.stop_signal))
+            if not await self._gone(container, container.definition.supervision.stop_grace):
+                await self._kill(container)
+
+    async def kill(self, container: Container, signal_name: str) -> None:
+        """Any signal at once. SIGKILL counts as a stop by the user, as in docker kill."""
+        number = signal_number(signal_name)
+        if not container.alive:
+            raise ContainerFault(f"cannot kill container {container.name}: it is not running")
+        if number == signal.SIGKILL:
+            async with container.lock:
+                if container.alive:
+                    container.stopping()
+                    await self._kill(container)
+            return
+        await self._signal(container, number)
+
+    async def _kill(self, container: Container) -> None:
+        await self._signal(container, signal.SIGKILL)
+        if not await self._gone(container, KILL_PATIENCE):
+            raise ContainerFault(
+                f"cannot kill container {container.name}: process {container.state.pid} does not go away",
+                hint="it may hang in the kernel, e.g. on a dead network file system",
+            )
+
+    async def _signal(self, container: Container, number: int) -> None:
+        await self._world.launcher.signal(container.id, number)
+
+    async def _gone(self, container: Container, timeout: float | None) -> bool:
+        changes = self._world.changes[container.service]
+        return await changes.until(lambda: not container.alive, timeout=timeout)
+
+
+def signal_number(name: str) -> int:
+    """``SIGTERM``, ``TERM``, ``15`` or ``SIGRTMIN+3``. Raises ContainerFault for anything else."""
+    text = name.upper().removeprefix("SIG")
+    if text.isdigit() and 0 < int(text) <= signal.SIGRTMAX:
+        return int(text)
+    base, plus, offset = text.partition("+")
+    if plus and base == "RTMIN" and offset.isdigit():
+        return signal.SIGRTMIN + int(offset)
+    found = getattr(signal, f"SIG{text}", None)
+    if isinstance(found, signal.Signals):
+        return int(found)
+    raise ContainerFault(f"cannot send signal {name}: there is no such signal")
