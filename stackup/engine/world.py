@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stackup.base.clock import now_ns
 from stackup.base.paths import ContainerPaths, Layout, ProjectPaths
 from stackup.engine.bus import Bus
 from stackup.engine.container import Container
@@ -119,6 +120,16 @@ class World:
         """Containers that are still to be run, in order, before ``container`` may start."""
         found = [item for item in self.containers.values() if item.definition.parent == container.id]
         return sorted(found, key=lambda item: item.definition.step)
+
+    async def starts_over(self, patience: float = 5.0) -> None:
+        """Waits until nothing is being started: what a predecessor had begun, and restarts that are due. Whoever looks
+        then sees what came of it. Not for longer than ``patience`` seconds."""
+
+        def busy(container: Container) -> bool:
+            due = container.phase is Phase.RESTARTING and container.state.restart_at_ns <= now_ns()
+            return due or container.phase is Phase.STARTING
+
+        await self.any_change.until(lambda: not any(map(busy, self.containers.values())), timeout=patience)
 
     def of_service(self, service: str) -> list[Container]:
         found = [item for item in self.replicas() if item.service == service]
