@@ -45,7 +45,8 @@ class LogPrinter:
         text = event["line"]
         if self.timestamps:
             text = f"{rfc3339(event['time_ns'])} {text}"
-        self._write(event["stream"], f"{self._prefix(event['name'], event['stream'])}{text}\n")
+        head = self._prefix(event["name"], event["stream"])
+        self._write(event["stream"], f"{head}{text}\n", event["service"])
 
     def exited(self, event: dict[str, Any]) -> None:
         """``web-1 exited with code 0``, and why, and what comes of it."""
@@ -55,7 +56,7 @@ class LogPrinter:
         again = " (restarting)" if event.get("restarting") else ""
         colour = self._colour_of(name)
         head = paint(name, colour) if self._coloured("stdout") else name
-        self._write("stdout", f"{head} exited with {code}{again}\n")
+        self._write("stdout", f"{head} exited with {code}{again}\n", event["service"])
 
     def _shown(self, service: str) -> bool:
         return service not in self.never and (not self.only or service in self.only)
@@ -85,7 +86,10 @@ class LogPrinter:
             self.width = max(self.width, len(short) + 1)
         return self.colours[short]
 
-    def _write(self, stream: str, text: str) -> None:
+    def close(self) -> None:
+        """Nothing more comes."""
+
+    def _write(self, stream: str, text: str, service: str) -> None:
         if stream != self.last_stream:
             self.flush()  # both may end on one terminal: keep their order
             self.last_stream = stream

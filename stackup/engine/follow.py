@@ -13,7 +13,7 @@ from typing import Any
 
 from stackup.base.values import frozen
 from stackup.engine.container import Container
-from stackup.engine.logreader import STREAMS, LogLine, StreamReader
+from stackup.engine.logreader import STREAMS, Keep, LogLine, StreamReader, last_merged
 from stackup.engine.session import Session
 
 LINES_BEFORE_DRAIN = 500
@@ -68,13 +68,16 @@ class Follower:
         wants: Callable[[Container], bool],
         until_ns: int = 0,
         endings: bool = True,
+        keep: Keep | None = None,
     ) -> None:
-        """``wants`` says which containers that start from now on are shown too."""
+        """``wants`` says which containers that start from now on are shown too; ``keep``, which lines are."""
         self._session = session
         self._log_directory = log_directory
         self.wants = wants
         self._until_ns = until_ns
         self._show_endings = endings
+        self._keep = keep
+        self._tails: dict[str, int] = {}  # containers of which only so many lines of the past are shown
         self._readers: dict[str, list[StreamReader]] = {}
         self._services: dict[str, str] = {}
         self._dirty: set[str] = set()
@@ -82,15 +85,20 @@ class Follower:
         self._wake = asyncio.Event()
         self._stopped = False
 
-    def add(self, container: Container, *, tail: int | None = None) -> None:
+    def add(self, container: Container, *, tail: int | None = None, since_ns: int = 0) -> None:
         """``tail``: how many of the lines that are already there are shown; None means all of them."""
         if container.id in self._readers:
             return
         directory = self._log_directory(container.id)
         readers = [StreamReader(directory, container.short_name, stream) for stream in STREAMS]
         if tail is not None:
+            if self._keep is None or tail == 0:
+                for reader in readers:
+                    reader.skip_to_end(tail, unfinished=True)
+            self._tails[container.id] = tail
+        elif since_ns:
             for reader in readers:
-                reader.skip_to_end(tail)
+                reader.skip_to(since_ns)
         self._readers[container.id] = readers
         self._services[container.short_name] = container.service
         self._session.emit(source_event(container))
@@ -135,6 +143,7 @@ class Follower:
         final = {ending.container_id for ending in endings}
         lines = heapq.merge(*self._new_lines(dirty, final), key=lambda line: line.time_ns)
         await self.send(line for line in lines if line.time_ns >= since_ns)
+        self._tell_missed(dirty)
         for ending in endings:
             if self._show_endings:
                 self._session.emit(ending.event())
@@ -151,8 +160,24 @@ class Follower:
 
     def _new_lines(self, dirty: set[str], final: set[str]) -> Iterator[Iterator[LogLine]]:
         for container_id in dirty:
+            tail = self._tails.pop(container_id, None)
+            if tail is not None:
+                yield self._wanted(iter(last_merged(self._readers[container_id], tail, self._keep)))
             for reader in self._readers[container_id]:
-                yield self._in_time(reader.read(final=container_id in final))
+                yield self._wanted(reader.read(final=container_id in final))
 
-    def _in_time(self, lines: Iterator[LogLine]) -> Iterator[LogLine]:
-        return (line for line in lines if not self._until_ns or line.time_ns <= self._until_ns)
+    def _wanted(self, lines: Iterator[LogLine]) -> Iterator[LogLine]:
+        for line in lines:
+            if self._until_ns and line.time_ns > self._until_ns:
+                continue
+            if self._keep is None or self._keep(line.text):
+                yield line
+
+    def _tell_missed(self, dirty: set[str]) -> None:
+        """Rotation does not wait for readers, and neither does the service."""
+        for container_id in dirty:
+            for reader in self._readers[container_id]:
+                if reader.missed:
+                    text = f"{reader.name}: {reader.missed} bytes of {reader.stream} were rotated away before you came"
+                    self._session.emit({"event": "notice", "text": text + " to them"})
+                    reader.missed = 0

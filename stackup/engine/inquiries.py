@@ -9,10 +9,11 @@ import signal
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
+from stackup.base.clock import now_ns
 from stackup.base.errors import ContainerFault, UsageError
 from stackup.engine.container import Container
 from stackup.engine.follow import Follower, line_event, source_event
-from stackup.engine.logreader import LogLine, read_merged
+from stackup.engine.logreader import LogLine, matcher, read_merged
 from stackup.engine.oneshot import start_inside
 from stackup.engine.operations import Args, Asked
 from stackup.engine.records import ContainerRecord
@@ -54,41 +55,47 @@ class Inquiries:
     async def logs(self, asked: Asked, session: Session) -> int:
         """The past in order of time, then, with ``follow``, what comes."""
         args = asked.args
-        chosen = self._chosen(args.get("services") or ())
+        index = int(args.get("index") or 0)
+        chosen = [item for item in self._chosen(args.get("services") or ()) if index in (0, item.definition.number)]
         names = {item.service for item in chosen}
         wanted = set(args.get("services") or ()) or None
+        if not args.get("follow"):
+            return await self._past(chosen, args, session)
         follower = Follower(
             session,
             self._world.log_directory,
-            wants=lambda item: wanted is None or item.service in wanted,
+            wants=lambda item: (wanted is None or item.service in wanted) and index in (0, item.definition.number),
             until_ns=args.get("until_ns") or 0,
             endings=False,
+            keep=matcher(args.get("grep") or ""),
         )
-        if not args.get("follow"):
-            return await self._past(chosen, args, session)
-        await self._past(chosen, args, session, follower)
+        since_ns = args.get("since_ns") or 0
+        for container in chosen:
+            follower.add(container, tail=args.get("tail"), since_ns=since_ns)
         self._world.followers.add(follower)
         try:
-            await self._follow(follower, session, names)
+            await follower.show(since_ns=since_ns)
+            await self._follow(follower, session, names, args.get("until_ns") or 0)
         finally:
             self._world.followers.discard(follower)
         return 0
 
-    async def _past(
-        self, chosen: Sequence[Container], args: Args, session: Session, follower: Follower | None = None
-    ) -> int:
-        if follower is not None:
-            for container in chosen:
-                follower.add(container, tail=args.get("tail"))
-            await follower.show(since_ns=args.get("since_ns") or 0)
-            return 0
+    async def _past(self, chosen: Sequence[Container], args: Args, session: Session) -> int:
         sources = [(item.short_name, self._world.log_directory(item.id)) for item in chosen]
         services = {item.short_name: item.service for item in chosen}
         for item in chosen:
             session.emit(source_event(item))
-        lines = read_merged(
-            sources, tail=args.get("tail"), since_ns=args.get("since_ns") or 0, until_ns=args.get("until_ns") or 0
-        )
+
+        def read() -> Iterator[LogLine]:
+            yield from read_merged(
+                sources,
+                tail=args.get("tail"),
+                since_ns=args.get("since_ns") or 0,
+                until_ns=args.get("until_ns") or 0,
+                keep=matcher(args.get("grep") or ""),
+            )
+
+        lines = read()  # a generator: nothing is read before the first line is asked for, in a thread
         while batch := await asyncio.to_thread(_take, lines, BATCH):
             for line in batch:
                 session.emit(line_event(line, services[line.name]))
@@ -97,8 +104,8 @@ class Inquiries:
                 break
         return 0
 
-    async def _follow(self, follower: Follower, session: Session, services: set[str]) -> None:
-        """Until the user leaves, or every container that is followed has ended for good."""
+    async def _follow(self, follower: Follower, session: Session, services: set[str], until_ns: int) -> None:
+        """Until the user leaves, the time has come, or every container that is followed has ended for good."""
 
         def all_ended() -> bool:
             mine = [item for item in self._world.containers.values() if item.service in services]
@@ -106,7 +113,7 @@ class Inquiries:
 
         ends = [
             asyncio.get_running_loop().create_task(waiting)
-            for waiting in (_left(session), self._world.any_change.until(all_ended))
+            for waiting in (_left(session), self._world.any_change.until(all_ended), _moment(until_ns))
         ]
         while not any(end.done() for end in ends):
             waking = asyncio.get_running_loop().create_task(follower.wait())
@@ -202,6 +209,12 @@ async def _left(session: Session) -> None:
     finally:
         for wait in waits:
             wait.cancel()
+
+
+async def _moment(until_ns: int) -> None:
+    """Returns when that time has come; never for 0."""
+    while not until_ns or until_ns > now_ns():
+        await asyncio.sleep(min(60.0, (until_ns - now_ns()) / 1e9) if until_ns else 3600.0)
 
 
 def _take(lines: Iterator[LogLine], count: int) -> list[LogLine]:

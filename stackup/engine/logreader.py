@@ -1,20 +1,24 @@
-"""Reads what ``logwriter`` wrote. Standard library only: the CLI uses it when nobody must be asked.
+"""Reads what ``logwriter`` wrote, as lines in the order in which they were taken from the containers.
 
-A stream is two files: ``NAME.log`` holds the container's bytes untouched, ``NAME.idx`` one 16-byte entry for every
-piece that was moved (offset of its end, time in ns; little endian). A line's time is that of the piece that holds its
-first byte.
+A line's time is that of the piece that holds its first byte. Standard library only: the CLI uses it when nobody must
+be asked.
 """
 
 from __future__ import annotations
 
 import heapq
-import struct
-from collections.abc import Iterable, Iterator
+import os
+import re
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from stackup.base.values import frozen
+from stackup.engine.logfiles import ENTRY, IndexReader, bases, cuts_between, first_since, is_torn, log_path
 
-ENTRY = struct.Struct("<QQ")
+__all__ = ["ENTRY", "LINE_LIMIT", "STREAMS", "LogLine", "StreamReader", "last_merged", "matcher", "read_merged"]
+
 STREAMS = ("stdout", "stderr")
 BLOCK = 1 << 20
 LINE_LIMIT = 8 << 20  # bytes; a longer line is handed out in pieces of this size
@@ -36,87 +40,211 @@ class StreamReader:
     def __init__(self, directory: Path, name: str, stream: str) -> None:
         self.name = name
         self.stream = stream
-        self._log = directory / f"{stream}.log"
-        self._index = directory / f"{stream}.idx"
+        self.missed = 0  # bytes that rotation took away before they were read
+        self._directory = str(directory)
         self._offset = 0  # of the first byte not handed out yet
-        self._index_offset = 0
-        self._entries: list[tuple[int, int]] = []
-        self._last_time = 0
+        self._base = -1  # of the segment that holds it; -1: not looked for yet
+        self._ahead: deque[int] = deque()  # segments that the reading has come to, but no whole line yet
+        self._index = IndexReader(self._directory, stream)
 
     def read(self, *, final: bool = False) -> Iterator[LogLine]:
         """All whole lines that are new; with ``final`` also a last one that has no newline."""
-        self._read_index()
-        try:
-            file = self._log.open("rb")
-        except FileNotFoundError:
+        file = self._open_first()
+        if file is None:
             return
-        with file:
-            file.seek(self._offset)
-            rest = b""
-            while block := file.read(BLOCK):
-                *lines, rest = (rest + block).split(b"\n")
-                for line in lines:
-                    yield self._line(line, len(line) + 1)
-                while len(rest) > LINE_LIMIT:
-                    yield self._line(rest[:LINE_LIMIT], LINE_LIMIT)
-                    rest = rest[LINE_LIMIT:]
-            if final and rest:
-                yield self._line(rest, len(rest))
-
-    def skip_to_end(self, lines: int) -> None:
-        """Moves forward so that at most the last ``lines`` lines of what is there are left to read."""
-        try:
-            file = self._log.open("rb")
-        except FileNotFoundError:
-            return
-        with file:
-            position = size = file.seek(0, 2)
-            if lines <= 0:
-                self._offset = size
+        base, cursor, rest = self._base, self._offset, b""
+        self._ahead.clear()
+        while file is not None:
+            with file:
+                self._index.enter(base)
+                file.seek(cursor - base)
+                while block := file.read(BLOCK):
+                    start, cursor = cursor, cursor + len(block)
+                    self._index.reach(cursor)  # after the data: a cut is noted before what follows it is written
+                    for piece, cut in self._pieces(block, start):
+                        *lines, rest = (rest + piece).split(b"\n")
+                        for line in lines:
+                            yield self._line(line, len(line) + 1)
+                        while len(rest) > LINE_LIMIT or (cut and rest):
+                            yield self._line(rest[:LINE_LIMIT], len(rest[:LINE_LIMIT]))
+                            rest = rest[LINE_LIMIT:]
+            file = self._open(cursor) if cursor > base else None
+            if file is not None:
+                base = cursor
+                self._ahead.append(base)
+                self._move_on(0)
+        if not os.path.exists(log_path(self._directory, self.stream, base)):
+            oldest = bases(self._directory, self.stream)[:1]
+            if oldest and oldest[0] > cursor:  # rotation was quicker than whoever takes the lines
+                yield from self.read(final=final)
                 return
-            wanted = lines
-            first = True
-            while position > self._offset:
-                start = max(self._offset, position - BLOCK)
-                file.seek(start)
-                block = file.read(position - start)
-                end = len(block)
-                if first and block.endswith(b"\n"):
-                    end -= 1  # the newline that ends the last line is not a line of its own
-                first = False
-                while (cut := block.rfind(b"\n", 0, end)) >= 0:
-                    wanted -= 1
-                    if wanted == 0:
-                        self._offset = start + cut + 1
-                        return
-                    end = cut
-                position = start
+        if final and rest:
+            yield self._line(rest, len(rest))
+
+    def _pieces(self, block: bytes, start: int) -> Iterator[tuple[bytes, bool]]:
+        """``block`` in parts; True for one at whose end a line ends in any case."""
+        cuts = self._index.cuts
+        while cuts and cuts[0] <= self._offset:
+            cuts.popleft()
+        for cut in [cut for cut in cuts if start < cut <= start + len(block)]:
+            yield block[: cut - start], True
+            block, start = block[cut - start :], cut
+        if block:
+            yield block, False
+
+    def _open_first(self) -> BinaryIO | None:
+        """The segment that holds the next byte; the oldest one where that is gone."""
+        if self._base >= 0:
+            file = self._open(self._base)
+            if file is not None:
+                return file
+        elif self._offset == 0 and (file := self._open(0)) is not None:
+            self._base = 0
+            return file
+        first = self._first_line()
+        if first is None:
+            return None
+        if self._base >= 0 and first > self._offset:
+            self.missed += first - self._offset
+        if self._base < 0 or first > self._offset:
+            self._go_to(max(first, self._offset))
+        return self._open(self._base)
+
+    def _open(self, base: int) -> BinaryIO | None:
+        try:
+            return open(log_path(self._directory, self.stream, base), "rb", BLOCK)
+        except FileNotFoundError:
+            return None
+
+    def _first_line(self) -> int | None:
+        """Offset of the first line that is whole: the segment in which it began may be gone. None: nothing is there."""
+        found = bases(self._directory, self.stream)
+        if not found:
+            return None
+        if not is_torn(self._directory, self.stream, found[0]):
+            return found[0]
+        return self._line_end(found[0], found[0])
+
+    def _line_end(self, base: int, offset: int) -> int:
+        """Where the line ends that ``offset``, in the segment ``base``, is in; the end of everything if it does not."""
+        file = self._open(base)
+        while file is not None:
+            with file:
+                file.seek(offset - base)
+                while block := file.read(BLOCK):
+                    cuts = cuts_between(self._directory, self.stream, base, offset, offset + len(block))
+                    newline = block.find(b"\n")
+                    ends = [*cuts, *([offset + newline + 1] if newline >= 0 else [])]
+                    if ends:
+                        return min(ends)
+                    offset += len(block)
+            file = self._open(offset) if offset > base else None
+            base = offset
+        return offset
+
+    def _go_to(self, offset: int) -> None:
+        found = [base for base in bases(self._directory, self.stream) if base <= offset]
+        if not found:
+            return
+        self._offset, self._base = offset, found[-1]
+        self._index.seek(self._base, offset)
+
+    def skip_to_end(self, lines: int, *, unfinished: bool = False) -> None:
+        """Moves forward so that at most the last ``lines`` lines of what is there are left to read; ``unfinished``: a
+        last one that has not ended yet is left besides."""
+        first = self._first_line()
+        if first is None:
+            return
+        wanted, end = lines, -1
+        for begin in self._line_starts(max(first, self._offset)):
+            if end < 0:  # the first answer is the end of everything, negative where no line ends there
+                end = abs(begin)
+                wanted += 1 if begin < 0 and unfinished else 0
+                if wanted <= 0:
+                    self._go_to(end)
+                    return
+                continue
+            wanted -= 1
+            if wanted == 0:
+                self._go_to(begin)
+                return
+
+    def _line_starts(self, first: int) -> Iterator[int]:
+        """The end of what is there (negative when a line goes on there), then offsets of lines, last one first."""
+        told = False
+        for base in reversed(bases(self._directory, self.stream)):
+            file = self._open(base)
+            if file is None:
+                return
+            with file:
+                position = base + os.fstat(file.fileno()).st_size
+                while position > max(base, first):
+                    start = max(base, first, position - BLOCK)
+                    file.seek(start - base)
+                    block = file.read(position - start)
+                    starts = self._starts_in(block, start, base)
+                    if not told:
+                        told = True
+                        begin = next(starts, -1)
+                        yield position if begin == position else -position
+                        if 0 <= begin < position:
+                            yield begin
+                    yield from starts
+                    position = start
+
+    def _starts_in(self, block: bytes, start: int, base: int) -> Iterator[int]:
+        cuts = cuts_between(self._directory, self.stream, base, start, start + len(block))
+        end = len(block)
+        while (newline := block.rfind(b"\n", 0, end)) >= 0:
+            begin = start + newline + 1
+            while cuts and cuts[-1] > begin:
+                yield cuts.pop()
+            yield begin
+            end = newline
+        yield from reversed(cuts)
+
+    def skip_to(self, since_ns: int) -> None:
+        """Moves forward to the first piece that is not older; a line that began before it is left out."""
+        for base in bases(self._directory, self.stream):
+            begin = first_since(self._directory, self.stream, base, since_ns)
+            if begin is None:
+                continue
+            if not self._is_line_start(base, begin):
+                begin = self._line_end(base, begin)
+            if begin > self._offset:
+                self._go_to(begin)
+            return
+        self.skip_to_end(0, unfinished=True)
+
+    def _is_line_start(self, base: int, offset: int) -> bool:
+        if offset == base:
+            return not is_torn(self._directory, self.stream, base)
+        if cuts_between(self._directory, self.stream, base, offset - 1, offset):
+            return True
+        file = self._open(base)
+        if file is None:
+            return True
+        with file:
+            file.seek(offset - 1 - base)
+            return file.read(1) == b"\n"
 
     def _line(self, line: bytes, length: int) -> LogLine:
-        time_ns = self._time_of(self._offset)
+        time_ns = self._index.time_of(self._offset)
+        self._move_on(length)
+        return LogLine(time_ns, self.name, self.stream, line.decode("utf-8", "surrogateescape"))
+
+    def _move_on(self, length: int) -> None:
         self._offset += length
-        return LogLine(time_ns, self.name, self.stream, line.removesuffix(b"\r").decode("utf-8", "surrogateescape"))
+        while self._ahead and self._ahead[0] <= self._offset:
+            self._base = self._ahead.popleft()
 
-    def _read_index(self) -> None:
-        try:
-            with self._index.open("rb") as file:
-                file.seek(self._index_offset)
-                data = file.read()
-        except FileNotFoundError:
-            return
-        whole = len(data) - len(data) % ENTRY.size
-        self._entries.extend(ENTRY.iter_unpack(data[:whole]))
-        self._index_offset += whole
 
-    def _time_of(self, offset: int) -> int:
-        entries = self._entries
-        passed = 0
-        while passed < len(entries) and entries[passed][0] <= offset:
-            passed += 1
-        if passed:
-            self._last_time = entries[passed - 1][1]
-            del entries[:passed]
-        return entries[0][1] if entries else self._last_time
+Keep = Callable[[str], object]
+
+
+def matcher(pattern: str) -> Keep | None:
+    """Takes lines in which the regular expression is found; None when there is none."""
+    return re.compile(pattern).search if pattern else None
 
 
 def read_merged(
@@ -125,30 +253,36 @@ def read_merged(
     tail: int | None = None,
     since_ns: int = 0,
     until_ns: int = 0,
+    keep: Keep | None = None,
 ) -> Iterator[LogLine]:
-    """Lines of all containers (name, log directory) in the order of their times."""
-    readers: list[Iterator[LogLine]] = []
+    """Lines of all containers (name, log directory) in the order of their times. ``keep``: only lines whose text it
+    takes to be worth it; ``tail`` counts these."""
+    containers = []
     for name, directory in sources:
         pair = [StreamReader(directory, name, stream) for stream in STREAMS]
-        merged: Iterator[LogLine] = heapq.merge(*(reader.read(final=True) for reader in pair), key=_time)
-        if tail is not None:
+        if tail is not None and keep is None and not until_ns:
             for reader in pair:
                 reader.skip_to_end(tail)
-            merged = iter(_last(merged, tail))
-        readers.append(merged)
-    for line in heapq.merge(*readers, key=_time):
-        if since_ns and line.time_ns < since_ns:
+        elif since_ns:
+            for reader in pair:
+                reader.skip_to(since_ns)
+        lines = _wanted((reader.read(final=True) for reader in pair), since_ns, until_ns, keep)
+        containers.append(lines if tail is None else iter(deque(lines, maxlen=tail)))
+    return heapq.merge(*containers, key=_time)
+
+
+def last_merged(readers: Iterable[StreamReader], count: int, keep: Keep | None = None) -> list[LogLine]:
+    """The last lines of one container; its streams have been skipped that far."""
+    return list(deque(_wanted((reader.read() for reader in readers), 0, 0, keep), maxlen=count))
+
+
+def _wanted(streams: Iterable[Iterator[LogLine]], since_ns: int, until_ns: int, keep: Keep | None) -> Iterator[LogLine]:
+    for line in heapq.merge(*streams, key=_time):
+        if line.time_ns < since_ns or (until_ns and line.time_ns > until_ns):
             continue
-        if until_ns and line.time_ns > until_ns:
-            continue
-        yield line
+        if keep is None or keep(line.text):
+            yield line
 
 
 def _time(line: LogLine) -> int:
     return line.time_ns
-
-
-def _last(lines: Iterator[LogLine], count: int) -> list[LogLine]:
-    from collections import deque
-
-    return list(deque(lines, maxlen=count))

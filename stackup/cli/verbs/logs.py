@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from stackup.base.errors import UsageError
 from stackup.cli.containers import Row, read
 from stackup.cli.loglines import LogPrinter
 from stackup.cli.moments import moment_ns
@@ -21,6 +22,16 @@ def tail_of(text: str) -> int | None:
     if not text.isdecimal():
         raise ValueError(f"{text!r} is neither a number nor 'all'")
     return int(text)
+
+
+def pattern_of(text: str) -> object:
+    """Raises ValueError."""
+    import re
+
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise ValueError(f"{text!r} is no regular expression: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -40,46 +51,84 @@ class Request:
         metavar="TIME", check=moment_ns,
     )  # fmt: skip
     until: str = value("--until", help="Only lines before.", default="", metavar="TIME", check=moment_ns)
+    grep: str = value(
+        "--grep", help="Only lines in which this regular expression is found; --tail counts these.", default="",
+        metavar="REGEX", check=pattern_of,
+    )  # fmt: skip
+    index: int = value("--index", help="Only this container of each service.", kind=int, default=0, metavar="NUMBER")
+    files: str = value("--files", help="Write a file for each service into this directory.", default="", metavar="DIR")
 
 
 def run(session: Session, request: Request) -> int:
-    printer = LogPrinter(
-        session.console,
-        session.project,
-        prefix=not request.no_log_prefix,
-        colour=not request.no_color,
-        timestamps=request.timestamps,
-        eager=request.follow,
-    )
     chosen: tuple[str, ...] = ()
+    rows = read(session) if request.services or request.index else []
     if request.services:
-        having = {row.service for row in read(session)}
-        chosen = with_containers(session, "show logs of", request.services, having)
+        chosen = with_containers(session, "show logs of", request.services, {row.service for row in rows})
         if not chosen:
             return 0
-    client = session.connect()
-    rows = [] if client is not None else read(session)
-    if client is None and request.follow and any(row.alive for row in rows):
-        client = session.ensure()
-    if client is None:
-        return _offline(session, request, printer, rows)
-    args: dict[str, Any] = {
+    if request.index:
+        _check_index(request.index, [row for row in rows if not chosen or row.service in chosen])
+    printer = _printer(session, request)
+    try:
+        client = session.connect()
+        if client is None:
+            rows = read(session)
+            if request.follow and any(row.alive for row in rows):
+                client = session.ensure()
+        if client is None:
+            return _offline(session, request, printer, rows)
+        from stackup.cli.follow import Follower
+
+        follower = Follower(session, client, "logs", logs=printer, cancellable=False)
+        return follower.run("logs", _args(request, chosen)).exit_code
+    finally:
+        printer.close()
+
+
+def _args(request: Request, chosen: tuple[str, ...]) -> dict[str, Any]:
+    return {
         "services": list(chosen),
         "follow": request.follow,
         "tail": tail_of(request.tail),
         "since_ns": _moment(request.since),
         "until_ns": _moment(request.until),
+        "grep": request.grep,
+        "index": request.index,
     }
-    from stackup.cli.follow import Follower
 
-    return Follower(session, client, "logs", logs=printer, cancellable=False).run("logs", args).exit_code
+
+def _printer(session: Session, request: Request) -> LogPrinter:
+    options: dict[str, Any] = {
+        "prefix": not request.no_log_prefix,
+        "colour": not request.no_color,
+        "timestamps": request.timestamps,
+        "eager": request.follow,
+    }
+    if not request.files:
+        return LogPrinter(session.console, session.project, **options)
+    from stackup.cli.logfiles import FilePrinter
+
+    return FilePrinter.into(session.cwd, request.files, session.console, session.project, options)
+
+
+def _check_index(index: int, rows: list[Row]) -> None:
+    numbers = sorted({row.number for row in rows})
+    if numbers and index not in numbers:
+        raise UsageError(
+            f"cannot show logs of container {index}: there is none of that number",
+            hint=f"there are: {', '.join(map(str, numbers))}",
+        )
 
 
 def _offline(session: Session, request: Request, printer: LogPrinter, rows: list[Row]) -> int:
     """Nobody has to be asked: the files are read here."""
-    from stackup.engine.logreader import read_merged
+    from stackup.engine.logreader import matcher, read_merged
 
-    chosen = [row for row in rows if not request.services or row.service in request.services]
+    chosen = [
+        row
+        for row in rows
+        if (not request.services or row.service in request.services) and request.index in (0, row.number)
+    ]
     paths = session.layout.project(session.project)
     printer.announce((row.name, row.service) for row in chosen)
     services = {printer.short(row.name): row.service for row in chosen}
@@ -88,6 +137,7 @@ def _offline(session: Session, request: Request, printer: LogPrinter, rows: list
         tail=tail_of(request.tail),
         since_ns=_moment(request.since),
         until_ns=_moment(request.until),
+        keep=matcher(request.grep),
     )
     for line in lines:
         printer.line(

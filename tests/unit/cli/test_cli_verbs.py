@@ -370,8 +370,20 @@ def test_logs_sends_what_was_asked(layout: Layout) -> None:
         "tail": 5,
         "since_ns": 1_700_000_000 * 10**9,
         "until_ns": 0,
+        "grep": "",
+        "index": 0,
     }
     assert out(of) == "web-1  | hello\n"
+
+
+def test_logs_into_files(layout: Layout, tmp_path: Path) -> None:
+    of = session(layout)
+    answers = [log("web-1", "hello"), log("web-2", "there", stream="stderr"), log("db-1", "\udcff\r")]
+    with supervisor(layout, says(*answers)):
+        assert run(of, "logs", files=str(tmp_path / "new/dir")) == 0
+    assert (tmp_path / "new/dir/web.log").read_bytes() == b"web-1  | hello\nweb-2  | there\n"
+    assert (tmp_path / "new/dir/db.log").read_bytes() == b"db-1   | \xff\r\n"
+    assert out(of) == ""
 
 
 def test_build_arguments_without_a_value_are_the_callers(layout: Layout) -> None:
