@@ -1,12 +1,13 @@
 """``post_start`` and ``pre_stop``: commands beside the container's own, one after the other.
 
 What is run can be found again by its id, so that a successor of this process ends what a killed one began, and begins
-anew: a hook may run more than once, never not at all.
+anew: a hook may run more than once, never not at all. ``STACKUP_HOOK`` in its environment says which one it is.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import shlex
 import signal
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from stackup.engine.container import Container
 from stackup.engine.oneshot import run_inside
 from stackup.engine.supervision import Hook
 from stackup.engine.world import World
+from stackup.runtime.cgroups import processes
 from stackup.runtime.client import LauncherLost
 
 OUTPUT_LIMIT = 4096  # bytes kept of a hook's output, the last ones
@@ -37,9 +39,10 @@ async def run_hooks(world: World, container: Container, kind: str, hooks: Sequen
 
 
 async def end_leftovers(world: World, container: Container, kind: str, hooks: Sequence[Hook]) -> None:
-    """Kills what a predecessor of this process was running."""
+    """Kills what a predecessor of this process was running, children included."""
     for index in range(len(hooks)):
         await world.launcher.signal(_exec_id(container, kind, index), signal.SIGKILL)
+        _kill_marked(container, _marker(container, kind, index))
 
 
 async def _run(world: World, container: Container, kind: str, index: int, hook: Hook, timeout: float) -> None:
@@ -55,11 +58,15 @@ async def _run(world: World, container: Container, kind: str, index: int, hook: 
             last=True,
             exec_id=_exec_id(container, kind, index),
             user=hook.user,
-            environment=hook.environment,
+            environment=(*hook.environment, _marker(container, kind, index)),
             working_dir=hook.working_dir,
             privileged=hook.privileged,
         )
+    except asyncio.CancelledError:
+        _kill_marked(container, _marker(container, kind, index))
+        raise
     except TimeoutError:
+        _kill_marked(container, _marker(container, kind, index))
         raise ContainerFault(f"{name} did not end within {timeout:g} s") from None
     except LauncherLost:
         raise
@@ -86,6 +93,29 @@ def _told(output: str) -> str:
 def _exec_id(container: Container, kind: str, index: int) -> str:
     """Every run of an incarnation has the same, so that two can never be under way at once."""
     return f"{kind}-{index}-{container.state.incarnation}-{container.id}"
+
+
+def _marker(container: Container, kind: str, index: int) -> str:
+    """In the environment of a hook and its children, so that they can be found when both our processes were killed."""
+    return f"STACKUP_HOOK={kind}-{index}-{container.state.incarnation}"
+
+
+def _kill_marked(container: Container, marker: str) -> None:
+    """Only processes of the container's own control group; each is looked at again through its descriptor."""
+    group = container.definition.cgroup
+    for pid in processes(group):
+        with suppress(OSError):
+            fd = os.pidfd_open(pid)
+            try:
+                if _is_marked(pid, marker) and pid in processes(group):
+                    signal.pidfd_send_signal(fd, signal.SIGKILL)
+            finally:
+                os.close(fd)
+
+
+def _is_marked(pid: int, marker: str) -> bool:
+    with open(f"/proc/{pid}/environ", "rb") as file:
+        return marker.encode() in file.read().split(b"\0")
 
 
 async def before_stop(world: World, container: Container, timeout: float = 0) -> None:

@@ -35,6 +35,8 @@ async def watch_health(world: World, runner: Runner, container: Container) -> No
         from stackup.engine.readiness import Readiness
 
         outside = Readiness(world, container, check.outside)
+        if outside.lasting and known == "healthy":
+            return
     while True:
         await asyncio.sleep(max(0.0, state.next_probe - container.age))
         early = is_early(state, container.age)

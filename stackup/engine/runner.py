@@ -57,7 +57,12 @@ class Runner(Stopper):
             if container.definition.supervision.schedule and only is None:
                 self._schedule(container)
                 return
-            await prepare(self._world, self, container)
+            try:
+                await prepare(self._world, self, container)
+            except ContainerFault as error:
+                if only is Phase.RESTARTING:
+                    await self._undo_start(container, error, again=True)
+                raise
             async with self._world.starts:
                 await to_the_end(self._start(container, again=only is Phase.RESTARTING))
         await after_start(self._world, container)

@@ -30,6 +30,9 @@ class Stopper:
 
         A second try with no patience at all (two Ctrl-C) does not run ``pre_stop`` again.
         """
+        for step in self._world.steps_of(container):
+            if step.alive:  # whoever waits for it holds the lock
+                await self.stop(step, 0)
         async with container.lock:
             if not container.alive:
                 container.stop_wanted()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 
 from tests.support.residue import read
 from tests.support.scenario import Scenario
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, gone
 
 pytestmark = pytest.mark.root
 
@@ -202,3 +203,46 @@ def test_a_supervisor_killed_within_a_pre_start_leaves_no_container_and_runs_it_
     scenario.stackup("up", "-d").ok()
     assert scenario.state("web") == "running"
     assert runs.read_text().split() == ["first", "run", "run"]
+
+
+def test_both_processes_killed_within_a_hook_leave_nothing_of_it(scenario: Scenario) -> None:
+    scenario.compose("""
+        services:
+          web:
+            image: busybox
+            command: sleep 1000
+            stop_signal: SIGKILL
+            volumes: ["./shared:/shared"]
+            post_start:
+              - command: ["sh", "-c", "echo run >> /shared/runs; test -e /shared/go || { sleep 1005; sleep 1006; }"]
+        """)
+    runs = scenario.file("shared/runs", "")
+    up = scenario.start("up", "-d")
+    eventually(lambda: _sleeping(scenario, "1005") == 1, "the hook runs")
+    launcher, supervisor = scenario.daemon("launcher"), scenario.daemon("supervisor")
+    (scenario.directory / "shared/go").touch()
+    os.kill(launcher, signal.SIGKILL)
+    os.kill(supervisor, signal.SIGKILL)
+    gone(launcher)
+    gone(supervisor)
+    up.ends()
+    scenario.stackup("up", "-d").ok()
+    eventually(lambda: len(runs.read_text().split()) == 2, "the hook runs again")
+    eventually(lambda: len(scenario.pids("web")) == 1, "only the service's own process is left")
+    assert scenario.state("web") == "running"
+
+
+def test_a_scheduled_service_whose_pre_start_hangs_can_be_stopped(scenario: Scenario) -> None:
+    scenario.compose("""
+        services:
+          job:
+            image: busybox
+            command: "true"
+            pre_start: [{command: sleep 1007}]
+            x-stackup: {schedule: {every: 100ms}}
+        """)
+    scenario.stackup("up", "-d").ok()
+    eventually(lambda: any("sleep 1007" in process.command for process in scenario.processes()), "the step runs")
+    scenario.stackup("stop").ok()
+    assert not any("sleep 1007" in process.command for process in scenario.processes())
+    assert scenario.state("job") in ("created", "exited")
