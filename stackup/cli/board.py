@@ -21,6 +21,8 @@ WORDS = {
     "kill": ("killing", "killed"),
     "remove": ("removing", "removed"),
     "import": ("importing", "imported"),
+    "watch": ("watching", "steady"),
+    "pause": ("pausing", "paused"),
     "wait": ("waiting", "ready"),
 }
 # What a wait ended in, by the end of its action's text (model.plan.WaitFor.describe).

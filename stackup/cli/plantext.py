@@ -17,6 +17,8 @@ COLOURS = {
     "stop": "yellow",
     "kill": "red",
     "remove": "red",
+    "watch": "dim",
+    "pause": "dim",
     "wait": "dim",
 }
 MARKS = {"!": "yellow", "?": "magenta"}

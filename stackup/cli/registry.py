@@ -20,6 +20,7 @@ VERBS = {
     "build": "build",
     "plan": "plan",
     "apply": "apply",
+    "rollback": "rollback",
     "start": "start",
     "stop": "stop",
     "restart": "restart",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from stackup.base.errors import Bug, ContainerFault, ImageError, StackupError
 from stackup.engine.apply import Emit
@@ -14,6 +15,7 @@ from stackup.engine.creator import Creator
 from stackup.engine.images_desk import build_service
 from stackup.engine.loading import LoadedStack
 from stackup.engine.observe import service_image
+from stackup.engine.records import Definition
 from stackup.engine.runner import Runner
 from stackup.engine.world import World
 from stackup.model.plan import (
@@ -24,6 +26,7 @@ from stackup.model.plan import (
     CreateNetwork,
     CreateVolume,
     KillContainer,
+    Pause,
     PullImage,
     RemoveContainer,
     RemoveNetwork,
@@ -32,8 +35,12 @@ from stackup.model.plan import (
     StopContainer,
     UpdateContainer,
     WaitFor,
+    Watch,
 )
 from stackup.model.stack import Stack
+
+if TYPE_CHECKING:
+    from stackup.engine.rolling import Batches
 
 LAST_WORDS = 5  # lines of output that the report of a failed dependency quotes
 
@@ -54,6 +61,7 @@ class StackEffects:
         self._loaded = loaded
         self._environment: Mapping[str, str] = loaded.environment if loaded else {}
         self._creator = Creator(world, self._environment)
+        self._batches: Batches | None = None
         self._created: dict[str, Container] = {}  # containers that this plan made, by name
         self._networks: set[str] = set()  # keys of networks that it made
 
@@ -106,6 +114,10 @@ class StackEffects:
                 await self._runner.kill(self._container(action), action.signal)
             case RemoveContainer():
                 await self._runner.remove(self._container(action), volumes=action.volumes)
+            case Watch():
+                await self._watch(action)
+            case Pause():
+                await asyncio.sleep(action.seconds)
             case WaitFor():
                 await self._wait(action)
             case _:
@@ -160,19 +172,36 @@ class StackEffects:
             created=self._created,
         )
         self._created[action.name] = container
+        if replaced is not None:
+            self._remember(replaced.definition, container.definition)
+
+    def _remember(self, old: Definition, new: Definition) -> None:
+        from stackup.engine.rolling import remember  # seldom needed
+
+        remember(self._world, old, new)
 
     async def _update(self, action: UpdateContainer) -> None:
         from stackup.engine.updating import update  # seldom needed
 
         service = self.stack.services[action.service]
         container = self._container(action)
-        await update(
-            self._world,
-            self._runner,
-            container,
-            service,
-            self._creator.redefine(self.stack, service, container.definition),
-        )
+        wanted = self._creator.redefine(self.stack, service, container.definition)
+        self._remember(container.definition, wanted)
+        await update(self._world, self._runner, container, service, wanted)
+
+    async def _watch(self, action: Watch) -> None:
+        from stackup.engine.rolling import Batches  # seldom needed
+
+        if self._batches is None:
+            self._batches = Batches(
+                self._world, self._runner, lambda text: self._emit({"event": "notice", "text": text})
+            )
+        batch = [self._created[name] for name in action.names if name in self._created]
+        try:
+            await self._batches.watch(action, batch)
+        except ContainerFault as error:
+            error.hint = error.hint or await self._last_words(action.service)
+            raise
 
     async def _wait(self, action: WaitFor) -> None:
         """Fails as soon as the condition cannot come true any more."""

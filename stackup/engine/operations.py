@@ -13,7 +13,7 @@ from typing import Any
 
 from stackup.base.errors import PlanRefused, StackupError, UsageError
 from stackup.base.values import frozen
-from stackup.engine.apply import Report, apply
+from stackup.engine.apply import Outcome, Report, apply
 from stackup.engine.container import Container
 from stackup.engine.effects import StackEffects, missing_image
 from stackup.engine.follow import Follower
@@ -34,7 +34,7 @@ from stackup.engine.wishes import (
 )
 from stackup.engine.world import World
 from stackup.model.observed import Observed, Phase
-from stackup.model.plan import Plan, PullImage
+from stackup.model.plan import Plan, PullImage, Watch
 from stackup.model.stack import Stack
 from stackup.planner import Desired, Verb, decide
 from stackup.planner.fingerprint import fingerprint, what_moved
@@ -137,6 +137,19 @@ class Operations:
         desired = desired_of(verb, loaded.stack if loaded else None, args)
         expected = Expected(saved, asked.args["plan"]["fingerprint"], str(asked.args.get("name") or "the plan"))
         return FAILED if await self._change(desired, loaded, session, asked.who, expected) else 0
+
+    async def rollback(self, asked: Asked, session: Session) -> int:
+        """Services as they were before their last change, whatever the stack file says of them."""
+        loaded = await self._load(asked, session)
+        return FAILED if await self._change(self._back(loaded, asked.args), loaded, session, asked.who) else 0
+
+    def _back(self, loaded: LoadedStack, args: Args) -> Desired:
+        from stackup.engine.rolling import with_previous  # seldom needed
+
+        names = tuple(args.get("services") or ())
+        desired = desired_of(Verb.UP, with_previous(self._world, loaded.stack, names), args)
+        scale = {name: len({item.definition.number for item in self._world.of_service(name)}) for name in names}
+        return replace(desired, rollback=True, no_deps=True, images_settled=True, scale=scale)
 
     async def _load(self, asked: Asked, session: Session) -> LoadedStack:
         loaded = await self._loader.load(asked.files, asked.cwd, asked.env)
@@ -250,7 +263,22 @@ class Operations:
         report = await apply(plan, effects, session.emit)
         if not report.ok:
             await effects.undo()
+            await self._roll_back(plan, report, loaded, session)
         return report
+
+    async def _roll_back(self, plan: Plan, report: Report, loaded: LoadedStack | None, session: Session) -> None:
+        """Services whose update has failed, and whose ``failure_action`` is rollback. The failure stays one."""
+        watched = [item for item in plan if isinstance(item, Watch) and item.rollback]
+        failed = {item.service for item in watched if report.outcomes[item.id] is not Outcome.DONE}
+        if not failed or loaded is None:
+            return
+        for name in sorted(failed):
+            session.emit({"event": "notice", "text": f"service {name}: its update has failed and is rolled back"})
+        try:
+            back = await self._reconcile(self._back(loaded, {"services": sorted(failed)}), loaded, session)
+            report.errors.extend(back.errors)
+        except StackupError as error:
+            session.emit({"event": "error", "error": error.to_dict()})
 
     def _refuse_missing_images(self, plan: Plan, loaded: LoadedStack | None) -> None:
         """There is no registry client to ask, so what is not here cannot be had."""

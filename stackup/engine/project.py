@@ -57,6 +57,7 @@ class Project:
             "wait": partial(wait_for_ends, world),
             "plan": operations.plan,
             "apply": operations.apply,
+            "rollback": operations.rollback,
             "build": operations.build,
             **dict.fromkeys(("down", "stop", "start", "restart", "kill", "rm"), operations.change),
             "ps": inquiries.ps,

@@ -228,6 +228,50 @@ class WaitFor(Action):
         return f"wait until {self.target} {words[self.condition]}"
 
 
+@frozen(kw_only=True)
+class Watch(Action):
+    """Succeeds when the containers ``names``, which this plan has made, are running or healthy and stay so for
+    ``seconds``. ``tolerated`` of a service's containers may fail meanwhile, -1: any number.
+
+    ``withdraw``: what has failed is taken away again, for what it was to replace still runs. ``rollback``: a failure
+    brings the service back to its previous configuration, by a plan of its own.
+    """
+
+    service: str
+    names: tuple[str, ...]
+    seconds: float = 0.0
+    tolerated: int = 0
+    rollback: bool = False
+    withdraw: bool = False
+    verb: ClassVar[str] = "watch"
+
+    @property
+    def target(self) -> str:
+        return f"container {', '.join(self.names)}"
+
+    @property
+    def tolerant(self) -> bool:
+        return self.tolerated < 0
+
+    def describe(self) -> str:
+        back = ", roll back if it fails" if self.rollback else ""
+        return f"watch {self.target} for {self.seconds:g} s{back}"
+
+
+@frozen(kw_only=True)
+class Pause(Action):
+    service: str
+    seconds: float
+    verb: ClassVar[str] = "pause"
+
+    @property
+    def target(self) -> str:
+        return f"service {self.service}"
+
+    def describe(self) -> str:
+        return f"pause {self.target} for {self.seconds:g} s"
+
+
 @frozen
 class Notice:
     """A warning as data: printed by the CLI, never by the planner."""

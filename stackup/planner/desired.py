@@ -51,6 +51,7 @@ class Desired:
     remove_volumes: bool = False
     remove_orphans: bool = False
     stop_first: bool = False  # rm: what runs is stopped and removed, too
+    rollback: bool = False  # the stack holds the previous configuration of services
     signal: str = "SIGKILL"
     answers: Mapping[str, bool] = field(default_factory=lambda: MappingProxyType({}))  # id of a Question -> answer
 

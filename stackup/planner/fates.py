@@ -92,7 +92,8 @@ class Fates:
         reasons = []
         if container.config_hash != digest and not (work.visiting or self._desired.no_recreate):
             changes = summary(differences(hashed(container.config), hashed(config)))
-            reasons.append(f"changed in place: {changes}" if changes else "changed in place")
+            words = "rolled back in place" if self._desired.rollback else "changed in place"
+            reasons.append(f"{words}: {changes}" if changes else words)
             replica = replace(replica, unproven=container.config.get("healthcheck") != config.get("healthcheck"))
         elif container.updating and container.config_hash == digest:
             reasons.append("an update of it was cut short")
@@ -131,7 +132,8 @@ class Fates:
         reasons = []
         if container.config_hash != digest and not self._in_place(service, container, config):
             changes = summary(differences(hashed(container.config), hashed(config)))
-            reasons.append(f"config changed: {changes}" if changes else "config changed")
+            words = "rolled back" if self._desired.rollback else "config changed"
+            reasons.append(f"{words}: {changes}" if changes else words)
         image = self._images.known_id(service)
         if image is not None and image != container.image_id and not _image_changed(reasons):
             reasons.append(f"image {container.image} changed: {short_id(container.image_id)} -> {short_id(image)}")

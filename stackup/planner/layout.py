@@ -6,6 +6,8 @@ new ones start, dependants after what they need. A replaced container is stopped
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from stackup.model.observed import Observed, ObservedContainer
 from stackup.model.plan import CreateContainer, RemoveContainer, StartContainer, StopContainer, UpdateContainer
 from stackup.planner.desired import Desired
@@ -15,8 +17,9 @@ from stackup.planner.images import Images
 from stackup.planner.live import given_up
 from stackup.planner.order import ServiceGraph, namespace_parents, volume_parents
 from stackup.planner.replicas import ENDING, Fate, Replica
+from stackup.planner.rolling import Rolling, roll, rolling_of
 from stackup.planner.storage import Resource
-from stackup.planner.work import Work, ends
+from stackup.planner.work import Step, Work, ends
 
 
 class Layout:
@@ -48,8 +51,12 @@ class Layout:
         """``start`` False leaves out what begins to run."""
         gates = Gates(self._draft, self._desired, self._works) if start else None
         for work in self._works.values():
+            rolling = self._rolling(work) if start else None
+            work.rolling, work.start_first = rolling is not None, rolling is not None and rolling.start_first
             for replica in work.replicas:
                 self._replica(work, replica, start)
+            if rolling is not None:
+                roll(self._draft, work, rolling)
             if gates is not None:
                 gates.add(work)
         for work in self._works.values():
@@ -58,6 +65,28 @@ class Layout:
             if gates is not None:
                 self._order_starts(work, gates)
         self._order_resources()
+
+    def _rolling(self, work: Work) -> Rolling | None:
+        """None also where old and new containers cannot live side by side, or something lives in their namespaces."""
+        service = work.service
+        count = sum(item.fate is Fate.REPLACE and item.begins for item in work.replicas)
+        rolling = rolling_of(self._desired, service, count) if service is not None else None
+        if rolling is None or service is None:
+            return None
+        guests = [
+            name
+            for name in self._graph.dependants.get(work.name, ())
+            if any(edge.namespace and edge.service == work.name for edge in self._graph.edges[name])
+        ]
+        if work.remove_first or guests or namespace_parents(service):
+            self._draft.notice(
+                f"{work.name}: replaced at once, for its containers cannot exist beside their successors"
+            )
+            return None
+        if rolling.start_first and any(port.published for port in service.ports):
+            self._draft.notice(f"{work.name}: stopped before its successors start, for it publishes a port of its own")
+            return replace(rolling, start_first=False)
+        return rolling
 
     def _replica(self, work: Work, replica: Replica, start: bool) -> None:
         create = stop = remove = ""
@@ -76,7 +105,11 @@ class Layout:
             else:
                 self._draft.after(stop or remove, [create])
         if start and replica.begins:
-            self._start(work, replica, [item for item in (create, stop, remove, update) if item])
+            overlap = work.start_first and replica.fate is Fate.REPLACE
+            first = (create,) if overlap else (create, stop, remove, update)
+            begun = self._start(work, replica, [item for item in first if item])
+            if replica.fate is Fate.REPLACE:
+                work.steps.append(Step(replica.name, create, stop, remove, begun))
 
     def _update(self, work: Work, replica: Replica, stop: str) -> str:
         """After the networks that it is connected to anew; while it is stopped, where it is to be."""
@@ -148,7 +181,7 @@ class Layout:
         work.removes.append(self._draft.add(action))
         return action.id
 
-    def _start(self, work: Work, replica: Replica, after: list[str]) -> None:
+    def _start(self, work: Work, replica: Replica, after: list[str]) -> str:
         fresh = replica.fate in (Fate.CREATE, Fate.REPLACE)
         old = replica.container
         action = StartContainer(
@@ -161,6 +194,7 @@ class Layout:
             container_id="" if fresh or old is None else old.id,
         )
         work.starts.append(self._draft.add(action))
+        return action.id
 
     def _name(self, container: ObservedContainer) -> str:
         return container.name if self._counts[container.name] == 1 else f"{container.name} {container.id[:12]}"
@@ -205,10 +239,12 @@ class Layout:
                 first += child.stops  # never is anybody left running in a namespace whose owner has started again
         ports = work.service.ports if work.service else ()
         for port in ports:
-            first += self._ports.get((str(port.published), port.protocol), []) if port.published else []
+            freed = self._ports.get((str(port.published), port.protocol), []) if port.published else []
+            first += [stop for stop in freed if not (work.rolling and stop in work.stops)]
         for start, replica in zip(work.starts, (item for item in work.replicas if item.begins), strict=True):
             self._draft.after(start, first)
-            self._draft.after(start, self._removed.get(replica.name, ()))
+            if not (work.start_first and replica.fate is Fate.REPLACE):
+                self._draft.after(start, self._removed.get(replica.name, ()))
 
     def _order_resources(self) -> None:
         """A network or volume goes once all containers that use it have gone; a network also when they are stopped, to

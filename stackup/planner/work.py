@@ -5,17 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from stackup.base.values import frozen
 from stackup.model.observed import Health, Phase
 from stackup.model.stack import Service
 from stackup.planner.order import COMPLETED, HEALTHY, Edge
 from stackup.planner.replicas import Fate, Replica
 
 
+@frozen
+class Step:
+    """One container in place of another: ids of the actions, "" for those that are not needed."""
+
+    name: str
+    create: str
+    stop: str
+    remove: str
+    start: str
+
+
 @dataclass(slots=True)
 class Work:
     """``service`` is None for one that only records know. ``targeted``: named by the user, or nobody was named.
     ``visiting``: only here because something it shares is made anew. ``remove_first``: old containers must be gone
-    before new ones can be made. ``images``: builds and pulls that its creations wait for."""
+    before new ones can be made. ``rolling``: its containers are replaced in batches. ``images``: builds and pulls that
+    its creations wait for."""
 
     name: str
     service: Service | None
@@ -30,6 +43,9 @@ class Work:
     removes: list[str] = field(default_factory=list)
     starts: list[str] = field(default_factory=list)
     updates: list[str] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+    start_first: bool = False  # new containers run before the old ones are stopped
+    rolling: bool = False
 
     def has(self, *fates: Fate) -> bool:
         return any(replica.fate in fates for replica in self.replicas)

@@ -18,6 +18,7 @@ from stackup.model.plan import (
     CreateNetwork,
     CreateVolume,
     KillContainer,
+    Pause,
     Plan,
     PullImage,
     RemoveContainer,
@@ -27,6 +28,7 @@ from stackup.model.plan import (
     StopContainer,
     UpdateContainer,
     WaitFor,
+    Watch,
 )
 from stackup.model.stack import Service, Stack
 from stackup.planner import Desired, Verb, config_hash, decide, network_config, service_config, volume_config
@@ -204,6 +206,8 @@ class World:
                 if action.volumes:
                     for name in item.anonymous_volumes:
                         self.volumes.pop(name, None)
+            case Watch() | Pause():
+                pass
             case WaitFor():
                 assert any(item.service == action.service for item in self.containers.values())
 
@@ -265,7 +269,9 @@ class World:
         self.joined[item.id] = {owner: self.starts.get(owner, 0) for owner in item.namespaces_of}
         assert all(self.joined[item.id].values()), f"{item.name} starts before the owner of its namespaces"
         twins = [other.name for other in self.containers.values() if other.name == item.name and other.live]
-        assert not twins, f"{item.name} runs already as another container"
+        service = stack.services.get(item.service) if stack else None
+        update = service.deploy.update_config if service and service.deploy else None
+        assert not twins or (update and update.order == "start-first"), f"{item.name} runs already as another container"
         if item.service in self.ending:
             changes: dict[str, Any] = {"phase": Phase.EXITED, "exit_code": 0}
         else:

@@ -1,0 +1,96 @@
+"""Rolling updates (``deploy.update_config``, ``rollback_config``): a few containers of a service at a time, each batch
+watched before the next one begins. Defaults are Swarm's (swarmkit api/defaults/service.go).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from stackup.base.values import frozen
+from stackup.model.plan import Pause, Watch
+from stackup.model.stack import Service, UpdateConfig
+from stackup.planner.desired import Desired
+from stackup.planner.draft import Draft
+from stackup.planner.work import Step, Work
+
+MONITOR = 5.0  # seconds
+CONTINUE, ROLLBACK = "continue", "rollback"
+
+
+@frozen
+class Rolling:
+    """``parallelism`` 0: all at once. ``tolerated``: how many may fail; -1: any number. ``source`` names the section
+    of the stack file."""
+
+    source: str
+    parallelism: int
+    delay: float
+    monitor: float
+    start_first: bool
+    tolerated: int
+    rollback: bool
+
+
+def rolling_of(desired: Desired, service: Service, count: int) -> Rolling | None:
+    """How ``count`` containers of ``service`` are to be replaced; None: all at once, and nobody watches."""
+    deploy = service.deploy
+    source, wanted = "update_config", deploy.update_config if deploy else None
+    if desired.rollback and deploy and deploy.rollback_config:
+        source, wanted = "rollback_config", deploy.rollback_config
+    if wanted is None or not count:
+        return None
+    failure = wanted.failure_action or "pause"
+    return Rolling(
+        source,
+        1 if wanted.parallelism is None else wanted.parallelism,
+        wanted.delay or 0.0,
+        MONITOR if wanted.monitor is None else wanted.monitor,
+        wanted.order == "start-first",
+        _tolerated(wanted, failure, count),
+        failure == ROLLBACK and not desired.rollback,
+    )
+
+
+def _tolerated(wanted: UpdateConfig, failure: str, count: int) -> int:
+    return -1 if failure == CONTINUE else int((wanted.max_failure_ratio or 0.0) * count)
+
+
+def roll(draft: Draft, work: Work, rolling: Rolling) -> None:
+    """Puts the replacements of ``work`` into a row of batches."""
+    steps = [step for step in work.steps if step.start]
+    size = rolling.parallelism or len(steps)
+    before: list[str] = []
+    for first in range(0, len(steps), size):
+        batch = steps[first : first + size]
+        number, last = first // size + 1, first + size >= len(steps)
+        for step in batch:
+            begin = step.start if rolling.start_first else step.stop or step.remove
+            draft.after(begin, before)
+        watch = draft.add(_watch(work.name, rolling, number, batch))
+        if rolling.start_first:
+            for step in batch:
+                draft.after(step.stop or step.remove, [watch])
+        before = [watch, *(step.remove for step in batch)]
+        if rolling.delay and not last:
+            pause = Pause(
+                f"pause {work.name} {number}",
+                f"{rolling.source}.delay",
+                tuple(before),
+                service=work.name,
+                seconds=rolling.delay,
+            )
+            before = [draft.add(pause)]
+
+
+def _watch(service: str, rolling: Rolling, number: int, batch: Sequence[Step]) -> Watch:
+    return Watch(
+        f"watch {service} {number}",
+        f"{rolling.source}.monitor",
+        tuple(step.start for step in batch),
+        service=service,
+        names=tuple(step.name for step in batch),
+        seconds=rolling.monitor,
+        tolerated=rolling.tolerated,
+        rollback=rolling.rollback,
+        withdraw=rolling.start_first,
+    )
