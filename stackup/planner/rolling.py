@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from stackup.base.errors import PlanRefused
 from stackup.base.values import frozen
 from stackup.model.plan import Pause, Watch
 from stackup.model.stack import Service, UpdateConfig
@@ -15,6 +16,8 @@ from stackup.planner.work import Step, Work
 
 MONITOR = 5.0  # seconds
 CONTINUE, ROLLBACK = "continue", "rollback"
+FAILURES = (CONTINUE, "pause", ROLLBACK)
+ORDERS = ("stop-first", "start-first")
 
 
 @frozen
@@ -40,6 +43,8 @@ def rolling_of(desired: Desired, service: Service, count: int) -> Rolling | None
     if wanted is None or not count:
         return None
     failure = wanted.failure_action or "pause"
+    _check(service.name, source, "failure_action", failure, FAILURES)
+    _check(service.name, source, "order", wanted.order or "stop-first", ORDERS)
     return Rolling(
         source,
         1 if wanted.parallelism is None else wanted.parallelism,
@@ -49,6 +54,14 @@ def rolling_of(desired: Desired, service: Service, count: int) -> Rolling | None
         _tolerated(wanted, failure, count),
         failure == ROLLBACK and not desired.rollback,
     )
+
+
+def _check(service: str, source: str, key: str, given: str, known: Sequence[str]) -> None:
+    if given not in known:
+        raise PlanRefused(
+            f"cannot update service {service}: {key} {given!r} is none of {', '.join(known)}",
+            about=f"services.{service}.deploy.{source}.{key}",
+        )
 
 
 def _tolerated(wanted: UpdateConfig, failure: str, count: int) -> int:

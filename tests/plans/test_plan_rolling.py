@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from stackup.base.errors import PlanRefused
 from stackup.model.stack import Stack
 from tests.plans.texts import expect
 from tests.plans.world import World, make_stack
@@ -157,3 +158,10 @@ def test_an_update_that_was_cut_short_goes_on_where_it_stood() -> None:
         world = World().up(web("1", update))
         world.perform(type(plan)(plan.project, plan.actions[:count]), stack)
         converges(world, stack)
+
+
+@pytest.mark.parametrize("update", [{"order": "new-first"}, {"failure_action": "give-up"}])
+def test_words_that_mean_nothing(update: dict[str, Any]) -> None:
+    with pytest.raises(PlanRefused, match=r"cannot update service web: .* is none of") as caught:
+        World().up(web("1", {})).plan(web("2", update))
+    assert caught.value.about.startswith("services.web.deploy.update_config.")
