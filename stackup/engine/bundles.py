@@ -10,6 +10,7 @@ from stackup.base.errors import ContainerFault
 from stackup.base.files import write_atomic
 from stackup.engine.container import Container
 from stackup.engine.naming import write_etc_files
+from stackup.engine.outputs import keeps_output
 from stackup.engine.records import Definition
 from stackup.engine.world import World
 from stackup.images.image import prepare
@@ -48,6 +49,7 @@ def write_incarnation(world: World, container: Container, incarnation: int) -> N
     lowers = tuple(item.lowers for item in overlays)
     prepare(overlays, checked=lowers in world.fit)
     world.fit.add(lowers)
+    silent = definition.tty or not keeps_output(definition)
     launch = Launch(
         container_id=definition.id,
         incarnation=incarnation,
@@ -56,8 +58,8 @@ def write_incarnation(world: World, container: Container, incarnation: int) -> N
         overlays=overlays,
         veths=world.desk.veths(container),
         dns=bool(definition.endpoints),
-        stdout="" if definition.tty else str(paths.fifo("stdout")),
-        stderr="" if definition.tty else str(paths.fifo("stderr")),
+        stdout="" if silent else str(paths.fifo("stdout")),
+        stderr="" if silent else str(paths.fifo("stderr")),
         tty=definition.tty,
         stdin_open=definition.stdin_open,
         seccomp_filter=definition.seccomp_filter,

@@ -31,12 +31,21 @@ class Inquiries:
         self._runner = runner
 
     async def ps(self, asked: Asked, session: Session) -> int:
-        rows = [row(ContainerRecord(item.definition, item.state), _blocked(item)) for item in self._world.replicas()]
+        rows = [
+            row(ContainerRecord(item.definition, item.state), self._blocked(item)) for item in self._world.replicas()
+        ]
         notice = self._world.host_notice()
         if notice:
             session.emit({"event": "notice", "text": notice})
         session.emit({"event": "result", "data": rows})
         return 0
+
+    def _blocked(self, container: Container) -> str:
+        reasons = [f"output waits: {reason}" for reason in {item.blocked for item in container.writers} - {""}]
+        forwarder = self._world.forwarders.get(container.id)
+        if forwarder is not None and forwarder.trouble:
+            reasons.append(forwarder.trouble)
+        return ", ".join(sorted(reasons))
 
     async def events(self, asked: Asked, session: Session) -> int:
         """State changes as they happen, until the user leaves."""
@@ -230,8 +239,3 @@ def _three(fds: Sequence[int]) -> tuple[int, int, int]:
 def _close_all(fds: list[int]) -> None:
     while fds:
         os.close(fds.pop())
-
-
-def _blocked(container: Container) -> str:
-    reasons = {writer.blocked for writer in container.writers if writer.blocked}
-    return f"output waits: {', '.join(sorted(reasons))}" if reasons else ""

@@ -47,6 +47,15 @@ class StreamReader:
         self._ahead: deque[int] = deque()  # segments that the reading has come to, but no whole line yet
         self._index = IndexReader(self._directory, stream)
 
+    @property
+    def offset(self) -> int:
+        """Of the first byte that has not been handed out yet."""
+        return self._offset
+
+    def start_at(self, offset: int) -> None:
+        """A line that begins at ``offset`` is the next one."""
+        self._go_to(offset)
+
     def read(self, *, final: bool = False) -> Iterator[LogLine]:
         """All whole lines that are new; with ``final`` also a last one that has no newline."""
         file = self._open_first()

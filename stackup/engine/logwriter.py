@@ -255,6 +255,7 @@ class LogWriter:
         if self._source >= 0 and self._open_line:
             self._cut = self._offset
             self._note(stamp(), CUT)
+            self._on_data()
 
     def go_on(self) -> None:
         """The container has started again before ``finish`` was done."""

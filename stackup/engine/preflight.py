@@ -28,6 +28,7 @@ def check(world: World, loaded: LoadedStack, *, confirmed: bool) -> None:
     problems = [problem for service in stack.services.values() for problem in _mounts(loaded, service, confirmed)]
     problems += _ports(loaded)
     problems += _words(loaded)
+    problems += _logging(loaded)
     problems += _limits(stack)
     for reference, name in {service_image(stack, name): name for name in stack.services}.items():
         try:
@@ -105,6 +106,21 @@ def _words(loaded: LoadedStack) -> Iterator[StackupError]:
                 f"cannot name a container {name!r}: a name has letters, digits, - _ and . only, a letter or digit first"
             )
             yield loaded.point(StackFileError(text), f"{path}.container_name")
+
+
+def _logging(loaded: LoadedStack) -> Iterator[StackupError]:
+    for service in loaded.stack.services.values():
+        if service.logging is None:
+            continue
+        from stackup.engine.logrules import mistakes
+
+        path = f"services.{service.name}.logging"
+        for item in mistakes({"driver": service.logging.driver, "options": service.logging.options}):
+            what, where = "driver", f"{path}.driver"
+            if item.option:
+                what, where = f"option {item.option}", f"{path}.options.{item.option}"
+            error = StackFileError(f"cannot use log {what} of service {service.name}: {item.text}", hint=item.hint)
+            yield loaded.point(error, where)
 
 
 def _limits(stack: Stack) -> list[StackupError]:

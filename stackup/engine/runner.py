@@ -19,7 +19,7 @@ from stackup.engine.container import Container, exit_text
 from stackup.engine.hooks import after_start, resume_after_start
 from stackup.engine.lastwords import last_lines
 from stackup.engine.logreader import STREAMS
-from stackup.engine.logwriter import LogWriter
+from stackup.engine.outputs import keeps_output, open_writer
 from stackup.engine.prestart import prepare
 from stackup.engine.prober import watch_health
 from stackup.engine.stopping import Stopper
@@ -117,6 +117,8 @@ class Runner(Stopper):
                 self.exited(early)
 
     def _open_output(self, container: Container) -> None:
+        if not keeps_output(container.definition):
+            return
         paths = self._world.container_paths(container.id)
         os.makedirs(paths.run, exist_ok=True)
         kept = {writer.stream for writer in container.writers}  # still busy with what the incarnation before has said
@@ -128,14 +130,10 @@ class Runner(Stopper):
             fifo = f"{paths.run}/{stream}"
             with suppress(FileExistsError):
                 os.mkfifo(fifo, 0o600)
-            container.writers.append(LogWriter(fifo, paths.state, stream, lambda: self._world.output(container.id)))
+            container.writers.append(open_writer(self._world, container, stream))
 
     def _open_console(self, container: Container, console: int) -> None:
-        paths = self._world.container_paths(container.id)
-        writer = LogWriter(
-            paths.fifo("stdout"), paths.state, "stdout", lambda: self._world.output(container.id), source=console
-        )
-        container.writers.append(writer)
+        container.writers.append(open_writer(self._world, container, "stdout", source=console))
 
     async def _undo_start(self, container: Container, error: StackupError, *, again: bool) -> None:
         """``again``: it was the restart policy's attempt, and counts as an end."""

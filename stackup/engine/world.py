@@ -22,6 +22,7 @@ from stackup.model.observed import Phase
 from stackup.runtime.seccomp import compiled_filter
 
 if TYPE_CHECKING:
+    from stackup.engine.forwarder import Forwarder
     from stackup.engine.network_desk import NetworkDesk
     from stackup.images.image import Image
     from stackup.images.store import ImageStore
@@ -45,6 +46,7 @@ class World:
     bus: Bus = field(default_factory=Bus)
     containers: dict[str, Container] = field(default_factory=dict)
     followers: set[Follower] = field(default_factory=set)
+    forwarders: dict[str, Forwarder] = field(default_factory=dict)  # by container, where output is sent on
     changes: defaultdict[str, Changes] = field(default_factory=lambda: defaultdict(Changes))
     audience: list[Callable[[dict[str, Any]], None]] = field(default_factory=list)
     any_change: Changes = field(default_factory=Changes)
@@ -159,6 +161,8 @@ class World:
                     follower.add(container)
         if what == "removed":
             self._container_paths.pop(container.id, None)
+            if container.id in self.forwarders:
+                self.forwarders.pop(container.id).stop()
         if what == "exited":
             restarting = container.phase is Phase.RESTARTING
             for follower in self.followers:
@@ -202,6 +206,8 @@ class World:
     def output(self, container_id: str) -> None:
         for follower in self.followers:
             follower.touched(container_id)
+        if self.forwarders and container_id in self.forwarders:
+            self.forwarders[container_id].touched()
 
 
 def _mark(path: Path) -> tuple[int, int, int]:

@@ -123,10 +123,8 @@ _SERVICE = (
         _is("runc", "crun", "io.containerd.runc.v2"),
         "runc, crun",
     ),
-    Entry(
-        "logging.driver", NOT_YET, "output goes to stackup's own log", _is("json-file", "local", ""), "json-file, local"
-    ),
-    Entry("logging.options", NOT_YET, "logs are kept whole, without rotation"),
+    Entry("logging.driver", DONE, "json-file, local, none, journald and syslog; none is silent in `up`, too"),
+    Entry("logging.options", DONE, "see docs/logs.md"),
     Entry("networks.*.link_local_ips", NOT_YET, "the addresses are not added"),
     Entry("networks.*.driver_opts", NOT_YET, "the options are not applied"),
     Entry("volumes.*.bind.selinux", NOT_YET, "files are not relabelled"),
