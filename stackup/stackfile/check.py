@@ -10,7 +10,7 @@ from collections.abc import Container, Iterator, Mapping
 from stackup.stackfile.forms import show
 from stackup.stackfile.nodes import Node
 from stackup.stackfile.ports import is_address
-from stackup.stackfile.problems import Problems, did_you_mean
+from stackup.stackfile.problems import Problems
 
 Fields = Mapping[str, Node]
 _EMPTY: dict[str, Node] = {}
@@ -92,7 +92,7 @@ class Checker:
         if key in self.resources[section]:
             return
         noun = section.removesuffix("s")
-        hint = did_you_mean(key, self.resources[section])
+        hint = self.problems.did_you_mean(key, self.resources[section])
         if not hint:
             hint = f"define it at the top level: {section}: {{{key}: ...}}"
             if section in ("volumes", "networks"):
@@ -138,7 +138,9 @@ class Checker:
     def unknown_service(self, other: str, node: Node, path: str, *, at_key: bool) -> None:
         known = [*self.enabled, *self.disabled]
         at_key = at_key and node.key_line == node.line
-        self.refuse(node, path, f"there is no service {other!r}", did_you_mean(other, known), at_key=at_key)
+        self.refuse(
+            node, path, f"there is no service {other!r}", self.problems.did_you_mean(other, known), at_key=at_key
+        )
 
     def additional_contexts(self, path: str, service: Node) -> None:
         build = service.get("build")

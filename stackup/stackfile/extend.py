@@ -12,7 +12,6 @@ from stackup.stackfile.interpolate import interpolate
 from stackup.stackfile.links import Link
 from stackup.stackfile.mounts import clean
 from stackup.stackfile.nodes import RESET, Node
-from stackup.stackfile.problems import did_you_mean
 
 if TYPE_CHECKING:
     from stackup.stackfile.assemble import Assembler
@@ -30,6 +29,8 @@ class Extender:
         self.reader = reader
         self.circles: set[frozenset[tuple[str, str]]] = set()
         self.raw: dict[str, dict[str, Node]] = {}  # services of other files, as written but interpolated
+        self.bases: dict[tuple[str, str], tuple[Node, dict[str, Node]]] = {}  # services of other files, read
+        self.done: dict[int, tuple[Node, Node]] = {}  # by id, with the service so that the id stays its own
 
     def apply(self, services: Node) -> None:
         known = services.value
@@ -40,6 +41,11 @@ class Extender:
 
     def resolve(self, name: str, service: Node, siblings: dict[str, Node], chain: tuple[Step, ...]) -> Node:
         """``service`` merged over what it extends; itself when that cannot be found."""
+        if id(service) not in self.done:
+            self.done[id(service)] = (service, self.extended(name, service, siblings, chain))
+        return self.done[id(service)][1]
+
+    def extended(self, name: str, service: Node, siblings: dict[str, Node], chain: tuple[Step, ...]) -> Node:
         extends = service.get("extends")
         if extends is None or extends.tag == RESET or type(extends.value) is not dict:
             return service
@@ -72,20 +78,23 @@ class Extender:
         if not file:
             if target in siblings:
                 return siblings[target], siblings
-            self.refuse(extends, name, f"there is no service {target!r} in this file", did_you_mean(target, siblings))
+            self.refuse(extends, name, f"there is no service {target!r} in this file", self.nearest(target, siblings))
             return None
+        if (file, target) in self.bases:
+            return self.bases[file, target]
         others = self.services_of(file, extends, name)
         if others is None:
             return None
         if target not in others:
-            self.refuse(extends, name, f"there is no service {target!r} in {file}", did_you_mean(target, others))
+            self.refuse(extends, name, f"there is no service {target!r} in {file}", self.nearest(target, others))
             return None
         read = SERVICE.read(others[target], f"services.{target}", self.reader)
         if read is None:
             return None
         # Further links are followed in that file: only what is reached is read, as the rest of it is not ours.
         lazily = {key: child for key, child in others.items() if type(child.value) is dict}
-        return read, _Lazy(lazily, self.reader)
+        self.bases[file, target] = read, _Lazy(lazily, self.reader)
+        return self.bases[file, target]
 
     def file_of(self, extends: Node) -> str:
         file = extends.text("file")
@@ -119,11 +128,15 @@ class Extender:
         self.raw[file] = services
         return services
 
+    def nearest(self, target: str, services: dict[str, Node]) -> str:
+        return self.assembler.problems.did_you_mean(target, services)
+
     def refuse(self, extends: Node, name: str, reason: str, hint: str = "") -> None:
         at = extends.get("service") or extends
         self.assembler.problems.add(at, f"cannot extend services.{name}: {reason}", hint=hint)
 
     def cycle(self, chain: tuple[Step, ...], file: str, target: str) -> None:
+        self.assembler.links.append(Link(chain[-1][2], (chain[-1][1], target), (file,)))
         start = next(index for index, item in enumerate(chain) if (item[0], item[1]) == (file, target))
         loop = chain[start:]
         known = frozenset((item[0], item[1]) for item in loop)

@@ -5,6 +5,7 @@ compose-go calls these steps SetDefaultValues and Normalize; the order here foll
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -272,20 +273,25 @@ class Files:
             return
         source = Source(str(file), text, str(file.parent), entry)
         source.environment = self.environment
+        lines = lines_of(text)
         for name, value in dotenv.read(file, text, lookup, self.problems, raw=raw).items():
             if value is None and name in values:
                 continue  # a name alone that the caller does not have says nothing
-            line = line_of(text, name)
+            line = lines.get(name, 0)
             node = Node(value, source, line, 1, line, 1)
             node.shadow = values.get(name)
             values[name] = node
 
 
-def line_of(text: str, name: str) -> int:
-    """The last line that begins with the name: good enough to point at."""
-    found = 0
-    for number, line in enumerate(text.split("\n"), 1):
-        stripped = line.lstrip().removeprefix("export").lstrip()
-        if stripped.startswith(name) and stripped[len(name) :].lstrip()[:1] in ("=", ":", ""):
-            found = number
+_BEGINNING = re.compile(r"^[^\S\n]*(?:export[^\S\n]+)?([^\s=:]+)[^\S\n]*(?:[=:]|$)", re.MULTILINE)
+
+
+def lines_of(text: str) -> dict[str, int]:
+    """The last line that begins with each name: good enough to point at."""
+    found: dict[str, int] = {}
+    line, at = 1, 0
+    for match in _BEGINNING.finditer(text):
+        line += text.count("\n", at, match.start(1))
+        at = match.start(1)
+        found[match[1]] = line
     return found

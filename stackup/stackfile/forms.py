@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from stackup.stackfile.nodes import OVERRIDE, RESET, Node, Origin
-from stackup.stackfile.problems import Problems, did_you_mean
+from stackup.stackfile.problems import Problems
 from stackup.stackfile.units import go_text
 
 Key = Callable[[Any], str | None]  # of an item's plain value; None: the item has no identity
@@ -444,7 +444,7 @@ class Record(Form):
         return node.with_value(result)
 
     def unknown(self, key: str, child: Node, path: str, reader: Reader) -> None:
-        hint = self.hints.get(key) or did_you_mean(key, self.fields)
+        hint = self.hints.get(key) or reader.problems.did_you_mean(key, self.fields)
         if key == "x-stackup":
             hint = "x-stackup stands at the top of a file or in a service"
         place = f"{path}.{key}" if path else key

@@ -7,7 +7,6 @@ import re
 from stackup.stackfile.cron import parse_cron
 from stackup.stackfile.forms import ListOf, Pairs, Reader, Record
 from stackup.stackfile.nodes import Node
-from stackup.stackfile.problems import did_you_mean
 from stackup.stackfile.scalars import Duration, Number, Text, Whole
 from stackup.stackfile.shortforms import expand_command
 from stackup.stackfile.wrappers import OneOf, Probe, Short
@@ -101,7 +100,7 @@ class Zone(Text):
         try:
             ZoneInfo(item.value)
         except (KeyError, ValueError, OSError):
-            reader.wrong(node, path, self.expected, did_you_mean(item.value, available_timezones()))
+            reader.wrong(node, path, self.expected, reader.problems.did_you_mean(item.value, available_timezones()))
             return None
         return item
 

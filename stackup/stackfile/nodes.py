@@ -60,9 +60,13 @@ class Source:
         if not text.strip() or column < 1:
             return ""
         start = max(0, column - 61) if column > 100 else 0
-        shown = "".join(char if char.isprintable() or char == "\t" else "\N{REPLACEMENT CHARACTER}" for char in text)
-        shown = shown[start : start + 120]
-        lead = "".join("\t" if char == "\t" else " " for char in shown[: column - 1 - start])
+        text = text[start : start + 120]
+        shown, lead = text, " " * min(column - 1 - start, len(text))
+        if not text.isprintable():
+            shown = "".join(
+                char if char.isprintable() or char == "\t" else "\N{REPLACEMENT CHARACTER}" for char in text
+            )
+            lead = "".join("\t" if char == "\t" else " " for char in shown[: column - 1 - start])
         width = max(1, min(width, len(shown) - len(lead)))
         return f"{shown}\n{lead}{'^' * width}"
 

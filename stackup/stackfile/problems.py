@@ -5,12 +5,16 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable
+from itertools import islice
 
 from stackup.base.errors import Position, StackFileError
 from stackup.base.values import frozen
 from stackup.stackfile.nodes import Node, Source
 
 MAX_PROBLEMS = 100  # beyond this nobody reads; the last one says how many more there are
+MAX_KEPT = 2000  # beyond this they are only counted: a broken file of some MiB must not take long to refuse
+
+MAX_KNOWN = 1000  # words among which the closest one is looked for
 
 
 # A place in a stack file as errors name it; the group is what comes behind the section and the key in it.
@@ -42,13 +46,16 @@ class Problems:
 
     def __init__(self) -> None:
         self.errors: list[StackFileError] = []
-        self.notices: list[Notice] = []
+        self.unkept = 0  # errors that were not kept
+        self.notices: dict[Notice, None] = {}
         self._seen: set[tuple[str, Position | None]] = set()
         self._once: set[str] = set()
         self._order: dict[str, int] = {}
 
     def add(self, node: Node | None, message: str, *, hint: str = "", at_key: bool = False) -> None:
         """An error about ``node``; ``at_key`` points at its key instead of its value."""
+        if self._full():
+            return
         if node is None:
             self.append(StackFileError(message, hint=hint))
             return
@@ -58,12 +65,22 @@ class Problems:
 
     def at(self, source: Source, line: int, column: int, message: str, *, hint: str = "", width: int = 1) -> None:
         """An error at a place in a file; lines and columns count from 1."""
+        if self._full():
+            return
         where = Position(source.name, line, column)
         self.append(
             StackFileError(message, hint=hint, where=where, snippet=source.snippet(line, column, max(1, width)))
         )
 
+    def _full(self) -> bool:
+        if len(self.errors) < MAX_KEPT:
+            return False
+        self.unkept += 1
+        return True
+
     def append(self, error: StackFileError) -> None:
+        if self._full():
+            return
         error.message = _PATH.sub(_counted, error.message)
         error.args = (error.message,)
         key = (error.message, error.where)
@@ -74,6 +91,10 @@ class Problems:
             self._order.setdefault(error.where.file, len(self._order))
         self.errors.append(error)
 
+    def did_you_mean(self, word: str, known: Iterable[str]) -> str:
+        """A hint naming the closest known word; none where so much is wrong that nobody will read it."""
+        return did_you_mean(word, islice(known, MAX_KNOWN)) if len(self.errors) < MAX_PROBLEMS else ""
+
     def warn(self, node: Node | None, message: str, *, hint: str = "", at_key: bool = False) -> None:
         message = _PATH.sub(_counted, message)
         if node is None:
@@ -82,8 +103,11 @@ class Problems:
             where = node.key_position if at_key else node.position
             width = _width(node, at_key)
             notice = Notice(message, where, node.source.snippet(where.line, where.column, width), hint)
-        if notice not in self.notices:
-            self.notices.append(notice)
+        self.note(notice)
+
+    def note(self, notice: Notice) -> None:
+        """A warning that is made already; each is said once."""
+        self.notices[notice] = None
 
     def once(self, key: str) -> bool:
         """True the first time that ``key`` is asked for: for warnings that would repeat themselves."""
@@ -97,7 +121,7 @@ class Problems:
             return
         errors = sorted(self.errors, key=self._rank)
         if len(errors) > MAX_PROBLEMS:
-            left = len(errors) - MAX_PROBLEMS
+            left = len(errors) - MAX_PROBLEMS + self.unkept
             errors = [*errors[:MAX_PROBLEMS], StackFileError(f"cannot show {left} more errors: there are too many")]
         first = errors[0]
         raised = StackFileError(
@@ -120,7 +144,8 @@ class Problems:
 def _width(node: Node, at_key: bool) -> int:
     """How many characters the caret underlines: the key, or a scalar that stands on one line."""
     text = node.source.line(node.key_line if at_key else node.line)
-    rest = text[(node.key_column if at_key else node.column) - 1 :]
+    start = (node.key_column if at_key else node.column) - 1
+    rest = text[start : start + 1000]  # some lines are megabytes
     if at_key:
         return max(1, len(rest.partition(":")[0].rstrip()))
     raw = node.origin.template if node.origin else node.value

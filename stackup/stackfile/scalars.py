@@ -7,7 +7,6 @@ import re
 
 from stackup.stackfile.forms import Form, Reader
 from stackup.stackfile.nodes import Node, Timestamp
-from stackup.stackfile.problems import did_you_mean
 from stackup.stackfile.units import go_text, parse_duration, parse_size
 
 
@@ -39,7 +38,7 @@ class Text(Form):
             return None
         if (self.choices or self.pattern or not self.empty) and not reader.open_text(node):
             if self.choices and value not in self.choices:
-                reader.wrong(node, path, self.expected, did_you_mean(value, self.choices))
+                reader.wrong(node, path, self.expected, reader.problems.did_you_mean(value, self.choices))
                 return None
             if (self.pattern and not self.pattern.search(value)) or (not self.empty and not value):
                 reader.wrong(node, path, self.expected)

@@ -262,7 +262,7 @@ def outlook(tree: Node, services: Iterable[str]) -> tuple[Notice, ...]:
     items = known.value if known is not None and type(known.value) is dict else {}
     check_support({name: items[name] for name in services if name in items}, tree, problems)
     for error in problems.errors:
-        problems.notices.append(Notice(f"up refuses this: {error.message}", error.where, error.snippet, error.hint))
+        problems.note(Notice(f"up refuses this: {error.message}", error.where, error.snippet, error.hint))
     return problems.warnings()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from stackup.base.errors import Position
 from stackup.base.values import frozen
-from stackup.stackfile.finish import line_of
+from stackup.stackfile.finish import lines_of
 from stackup.stackfile.template import TemplateError, uses
 
 
@@ -79,7 +79,11 @@ def _text(file: str) -> str:
         return ""
 
 
+@lru_cache(maxsize=64)
+def _lines(file: str) -> dict[str, int]:
+    return lines_of(_text(file))
+
+
 def _line(file: str, name: str) -> tuple[int, str]:
-    text = _text(file)
-    number = line_of(text, name)
-    return number, text.split("\n")[number - 1] if number else ""
+    number = _lines(file).get(name, 0)
+    return number, _text(file).split("\n")[number - 1] if number else ""
