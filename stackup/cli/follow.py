@@ -50,6 +50,7 @@ class Follower:
     title: str
     logs: LogPrinter | None = None
     on_exited: Callable[[Event], None] | None = None
+    on_happened: Callable[[Event], None] | None = None  # hears what ``events`` shows
     interrupt_text: str = CANCELLING
     cancellable: bool = True
     outcome: Outcome = field(default_factory=Outcome)
@@ -106,6 +107,9 @@ class Follower:
                     self.logs.announce([(event["name"], event["service"])])
             case "log" | "exited":
                 self._output(event)
+            case "happened":
+                if self.on_happened is not None:
+                    self.on_happened(event)
             case "notice":
                 with self.progress.beside():
                     self.session.console.warn(event["text"])

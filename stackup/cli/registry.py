@@ -31,6 +31,8 @@ VERBS = {
     "wait": "wait",
     "top": "top",
     "port": "port",
+    "events": "events",
+    "history": "history",
     "config": "config",
     "images": "images",
     "import": "import_",

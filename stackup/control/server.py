@@ -31,6 +31,7 @@ class Connection:
         self.cancelled = asyncio.Event()
         self.killed = asyncio.Event()
         self.closed = asyncio.Event()
+        self.taps: list[Callable[[dict[str, Any]], None]] = []
         self.messages: asyncio.Queue[dict[str, Any]] = asyncio.Queue(_MESSAGES)
         self._socket = sock
         self._raw: socket.socket | None = None
@@ -96,6 +97,8 @@ class Connection:
             self.killed.set()
 
     def emit(self, event: dict[str, Any]) -> None:
+        for tap in self.taps:
+            tap(event)
         if not self.closed.is_set():
             self._writer.write(encode(event))
 

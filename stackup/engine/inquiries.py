@@ -11,6 +11,7 @@ from itertools import islice
 
 from stackup.base.clock import now_ns
 from stackup.base.errors import ContainerFault, UsageError
+from stackup.engine.chronicle import chosen, entries, events_path
 from stackup.engine.container import Container
 from stackup.engine.follow import Follower, line_event, source_event
 from stackup.engine.logreader import LogLine, matcher, read_merged
@@ -48,17 +49,31 @@ class Inquiries:
         return ", ".join(sorted(reasons))
 
     async def events(self, asked: Asked, session: Session) -> int:
-        """State changes as they happen, until the user leaves."""
+        """The past since a given time, then what happens, until the user leaves or another given time has come."""
+        services = asked.args.get("services") or ()
+        since_ns, until_ns = int(asked.args.get("since_ns") or 0), int(asked.args.get("until_ns") or 0)
+        loop = asyncio.get_running_loop()
         with self._world.bus.subscribe() as subscription:
-            leaving = asyncio.get_running_loop().create_task(_left(session))
-            while not leaving.done():
-                getting = asyncio.get_running_loop().create_task(subscription.next())
-                await asyncio.wait([getting, leaving], return_when=asyncio.FIRST_COMPLETED)
+            if since_ns:  # read in one go after subscribing: nothing is left out, nothing comes twice
+                past = entries(events_path(self._world.layout, self._world.project))
+                for event in chosen(past, services, since_ns, until_ns):
+                    session.emit({"event": "happened", **event})
+                await session.drain()
+            ends = [loop.create_task(_left(session)), loop.create_task(_moment(until_ns))]
+            while not any(end.done() for end in ends):
+                getting = loop.create_task(subscription.next())
+                await asyncio.wait([getting, *ends], return_when=asyncio.FIRST_COMPLETED)
                 if not getting.done():
                     getting.cancel()
                     break
-                session.emit(getting.result())
-                await session.drain()
+                event = getting.result()
+                if event["event"] == "happened" and any(chosen([event], services, 0, until_ns)):
+                    session.emit(event)
+                    await session.drain()
+                if subscription.overflow:
+                    raise ContainerFault("cannot show all events: they are read too slowly", hint="events --since 10m")
+            for end in ends:
+                end.cancel()
         return 0
 
     async def logs(self, asked: Asked, session: Session) -> int:

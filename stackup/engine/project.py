@@ -8,10 +8,11 @@ import socket
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
-from stackup.base.errors import UsageError
+from stackup.base.errors import Bug, StackupError, UsageError
 from stackup.base.files import try_lock
 from stackup.base.names import project_cgroup
 from stackup.base.paths import Layout
+from stackup.engine.chronicle import Command
 from stackup.engine.inquiries import Inquiries
 from stackup.engine.loading import Loader
 from stackup.engine.network_desk import NetworkDesk
@@ -31,6 +32,10 @@ from stackup.runtime.client import Exit, LauncherClient, LauncherLost
 from stackup.volumes.store import VolumeStore
 
 Handler = Callable[[Asked, Session], Awaitable[int]]
+CHANGING = frozenset(
+    {"up", "create", "apply", "rollback", "build", "down", "stop", "start", "restart", "kill", "rm"}
+)  # what ``history`` tells of
+UNKNOWN_BUG = Bug.exit_code
 IDLE_SECONDS = 2.0  # how long a supervisor with nothing to watch waits for another request
 
 
@@ -107,11 +112,29 @@ class Project:
             raise UsageError(f"cannot {asked.verb}: this supervisor does not know that command")
         self._active += 1
         try:
-            return await handler(asked, session)
+            if asked.verb not in CHANGING:
+                return await handler(asked, session)
+            return await self._noted(handler, asked, session)
         finally:
             self._active -= 1
             self._answered = True
             self.world.any_change.notify()
+
+    async def _noted(self, handler: Handler, asked: Asked, session: Session) -> int:
+        """A command that changes the project, on record from its beginning on."""
+        command = Command(self.world.chronicle, asked.verb, asked.who, asked.cwd, dict(asked.env))
+        session.taps.append(command.hear)
+        code = UNKNOWN_BUG
+        try:
+            code = await handler(asked, session)
+        except StackupError as error:
+            code = error.exit_code
+            command.hear({"event": "error", "error": error.to_dict()})
+            raise
+        finally:
+            session.taps.remove(command.hear)
+            command.ended(code)
+        return code
 
     @property
     def needed(self) -> bool:

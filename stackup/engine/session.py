@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 
@@ -15,6 +15,7 @@ class Session(Protocol):
     cancelled: asyncio.Event  # set at the first cancel message
     killed: asyncio.Event  # set when the user wants the end at once
     closed: asyncio.Event  # set when the user is gone
+    taps: list[Callable[[dict[str, Any]], None]]  # hear every event that is emitted
     messages: asyncio.Queue[dict[str, Any]]  # other messages, e.g. a new window size
 
     def emit(self, event: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from stackup.base.clock import now_ns
 from stackup.base.paths import ContainerPaths, Layout, ProjectPaths
 from stackup.engine.bus import Bus
+from stackup.engine.chronicle import Chronicle
 from stackup.engine.container import Container
 from stackup.engine.execs import Execs
 from stackup.engine.follow import Follower
@@ -47,6 +48,7 @@ class World:
     containers: dict[str, Container] = field(default_factory=dict)
     followers: set[Follower] = field(default_factory=set)
     forwarders: dict[str, Forwarder] = field(default_factory=dict)  # by container, where output is sent on
+    chronicle: Chronicle = field(init=False)
     changes: defaultdict[str, Changes] = field(default_factory=lambda: defaultdict(Changes))
     audience: list[Callable[[dict[str, Any]], None]] = field(default_factory=list)
     any_change: Changes = field(default_factory=Changes)
@@ -64,6 +66,9 @@ class World:
     _resolved: dict[str, Image | None] = field(default_factory=dict)
     _index_mark: tuple[int, int, int] = (0, 0, 0)
     _filters: dict[tuple[tuple[str, ...], str], str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.chronicle = Chronicle(self.layout, self.project, self.bus.publish)
 
     def container_paths(self, container_id: str) -> ContainerPaths:
         if container_id not in self._container_paths:
@@ -155,6 +160,7 @@ class World:
                 "code": state.exit_code,
             }
         )
+        self.chronicle.container(container, what)
         if what == "starting":
             for follower in self.followers:
                 if follower.wants(container):

@@ -19,7 +19,7 @@ from pathlib import Path
 from tests.support.isolation import namespace
 from tests.support.waiting import eventually
 
-KEPT = {"images": 2, "layers": 1, "host": 1, "build": 2, "volumes": 1, "cache": 2}  # how deep files are stackup's own
+KEPT = {"images": 2, "layers": 1, "host": 1, "build": 2, "volumes": 1, "cache": 2, "history": 1}  # how deep files are stackup's own
 HALF_MADE = re.compile(r"^\.?tmp|\.tmp$|\.partial$")
 NAMESPACES = ("net", "mnt", "pid", "uts", "ipc", "cgroup")
 VOLATILE_SYSCTLS = re.compile(r"nf_conntrack_count|netdev_rss_key|/(conf|neigh)/(?!all/|default/|lo/|eth0/)")

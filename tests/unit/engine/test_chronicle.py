@@ -1,0 +1,111 @@
+"""Events and commands on disk: bounded, whole whatever happened, told as Docker does."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from stackup.base.paths import Layout
+from stackup.engine.chronicle import Chronicle, Command, Journal, chosen, commands, entries, events_path
+
+
+def test_a_journal_is_bounded_and_keeps_the_newest(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "h/shop.events", limit=1000)
+    for number in range(500):
+        journal.append({"n": number})
+    found = [entry["n"] for entry in entries(tmp_path / "h/shop.events")]
+    assert found == list(range(500 - len(found), 500))
+    assert 80 < len(found) < 250
+    assert sum(path.stat().st_size for path in (tmp_path / "h").iterdir()) <= 2000
+
+
+def test_a_torn_line_costs_only_itself(tmp_path: Path) -> None:
+    Journal(tmp_path / "shop.events").append({"n": 1})
+    with (tmp_path / "shop.events").open("ab") as file:
+        file.write(b'{"n": 2')
+    Journal(tmp_path / "shop.events").append({"n": 3})
+    assert [entry["n"] for entry in entries(tmp_path / "shop.events")] == [1, 3]
+
+
+def test_a_journal_that_cannot_be_written_stops_nobody(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    Journal(tmp_path / "file/shop.events").append({"n": 1})
+
+
+class Life:
+    """A container's states, told to a chronicle."""
+
+    def __init__(self, directory: Path) -> None:
+        self.published: list[dict[str, Any]] = []
+        self.layout = Layout.at(directory)
+        self.chronicle = Chronicle(self.layout, "shop", self.published.append)
+        self.state = SimpleNamespace(exit_code=None, oom_killed=False, stopped_by_user=False, error="", incarnation=1)
+        labels = {"team": "blue", "com.docker.compose.service": "web"}
+        supervision = SimpleNamespace(stop_signal="SIGTERM")
+        self.definition = SimpleNamespace(
+            id="0123", name="shop-web-1", service="web", image="busybox", labels=labels, supervision=supervision
+        )
+
+    def goes(self, what: str, **changes: Any) -> None:
+        self.state.__dict__.update(changes)
+        self.chronicle.container(SimpleNamespace(state=self.state, definition=self.definition), what)  # type: ignore[arg-type]
+
+    @property
+    def actions(self) -> list[str]:
+        return [event["action"] for event in self.published]
+
+
+def test_a_life_in_docker_s_words(tmp_path: Path) -> None:
+    life = Life(tmp_path)
+    for what in ("created", "starting", "started"):
+        life.goes(what)
+    life.goes("health", health="starting")
+    life.goes("health", health="unhealthy")
+    life.goes("exited", exit_code=137, oom_killed=True)
+    life.goes("started", incarnation=2, oom_killed=False)
+    life.goes("stopping")
+    life.goes("exited", exit_code=0, stopped_by_user=True)
+    life.goes("removed")
+    assert life.actions == [
+        "create", "start", "health_status: unhealthy", "oom", "die", "start", "kill", "die", "stop", "destroy",
+    ]  # fmt: skip
+    die = life.published[4]
+    assert die["attributes"] == {"team": "blue", "image": "busybox", "name": "shop-web-1", "exitCode": "137"}
+    assert (die["type"], die["id"], die["service"]) == ("container", "0123", "web")
+    on_disk = entries(events_path(life.layout, "shop"))
+    assert [{"event": "happened", **event} for event in on_disk] == life.published
+    later = on_disk[5]["time_ns"]
+    assert list(chosen(on_disk, ["web"], later, 0)) == [event for event in on_disk if event["time_ns"] >= later]
+    assert not list(chosen(on_disk, ["db"], 0, 0))
+
+
+def test_a_command_from_its_beginning_to_its_end(tmp_path: Path) -> None:
+    life = Life(tmp_path)
+    command = Command(life.chronicle, "up", "`stackup up -d` (process 0)", "/srv/shop", {"SUDO_USER": "alice"})
+    network = {"id": "a", "type": "CreateNetwork", "name": "shop_default", "text": "create network shop_default"}
+    start = {"id": "b", "type": "StartContainer", "name": "shop-web-1", "text": "start container shop-web-1"}
+    plan = [{**network, "reason": "new"}, {**start, "reason": "not running"}]
+    command.hear({"event": "plan", "actions": plan})
+    command.hear({"event": "action", "id": "a", "state": "done"})
+    command.hear({"event": "action", "id": "b", "state": "failed", "error": {"message": "cannot start it"}})
+    assert [event["action"] for event in life.published] == ["create"]
+    assert (life.published[0]["type"], life.published[0]["id"]) == ("network", "shop_default")
+    (running,) = commands(life.layout, "shop")
+    assert (running["ended_ns"], running["exit"]) == (0, None)
+    command.ended(1)
+    (done,) = commands(life.layout, "shop")
+    assert (done["user"], done["command"], done["cwd"], done["exit"]) == ("alice", "stackup up -d", "/srv/shop", 1)
+    assert done["plans"] == [[["create network shop_default", "new"], ["start container shop-web-1", "not running"]]]
+    assert done["errors"] == [{"step": "start container shop-web-1", "text": "cannot start it"}]
+    json.dumps(done)
+
+
+def test_restart_is_told_when_somebody_asked_for_it(tmp_path: Path) -> None:
+    life = Life(tmp_path)
+    command = Command(life.chronicle, "restart", "`stackup restart` (process 0)", "/", {})
+    life.goes("started", incarnation=2)
+    command.ended(0)
+    life.goes("started", incarnation=3)
+    assert life.actions == ["start", "restart", "start"]
