@@ -2,7 +2,7 @@
 
 ``Watch(root)`` remembers what is there, ``left()`` tells what has come since and belongs to the state root ``root``
 (or, for links, nft tables and sysctls, to this network namespace, which a test has to itself). Kept on purpose and so
-no residue: images, layers, the build cache, named volumes and caches.
+no residue: images, layers, the build cache, named volumes, history and caches.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from pathlib import Path
 from tests.support.isolation import namespace
 from tests.support.waiting import eventually
 
-KEPT = {"images": 2, "layers": 1, "host": 1, "build": 2, "volumes": 1, "cache": 2, "history": 1}  # how deep files are stackup's own
+# How deep files are stackup's own.
+KEPT = {"images": 2, "layers": 1, "host": 1, "build": 2, "volumes": 1, "cache": 2, "history": 1}
 HALF_MADE = re.compile(r"^\.?tmp|\.tmp$|\.partial$")
 NAMESPACES = ("net", "mnt", "pid", "uts", "ipc", "cgroup")
 VOLATILE_SYSCTLS = re.compile(r"nf_conntrack_count|netdev_rss_key|/(conf|neigh)/(?!all/|default/|lo/|eth0/)")
