@@ -230,6 +230,8 @@ class Operations:
         self, desired: Desired, loaded: LoadedStack | None, session: Session, expected: Expected | None = None
     ) -> Report:
         """Look, decide, act. Where the outcome of a build decides what else is to be done, twice."""
+        if desired.stack is not None:
+            await self._world.starts_over()
         observed = await self.observe(desired.stack)
         plan = self._decided(desired, observed, loaded)
         if expected is not None:
