@@ -31,6 +31,7 @@ from stackup.control.server import Connection, Server
 from stackup.engine.operations import Asked
 from stackup.engine.project import NotOpened, Project
 from stackup.runtime.client import LauncherLost
+from stackup.runtime.launcher.supervision import NOT_OPENED
 
 REFUSING = 0.3  # seconds in which those who wait for a project that cannot be opened are told so
 LOCK_PATIENCE = 5.0  # seconds for a predecessor that is being killed to let go of the lock
@@ -130,7 +131,7 @@ class Supervisor:
             await asyncio.sleep(REFUSING / 10)
         if not self._ending.is_set() and not any(item.exit is None for item in await failure.launcher.list()):
             await failure.launcher.quit()
-        return 1
+        return NOT_OPENED
 
     def _records_mark(self) -> tuple[int, int, int]:
         try:

@@ -148,11 +148,19 @@ def test_a_killed_supervisor_is_back(paths: ProjectPaths, state_root: Path) -> N
 
 
 def test_one_that_cannot_start_is_tried_again(paths: ProjectPaths, state_root: Path) -> None:
-    boot(paths, state_root, "import sys; sys.exit('no')")
-    eventually(lambda: paths.launcher_log.read_text().count("ended with 1") >= 3)
-    assert "no" in paths.supervisor_log.read_text()
-    (state_root / "supervisor.py").write_text(SUPERVISOR)
+    first = f"""
+import os, sys
+try:
+    os.mkdir({str(state_root / "been")!r})
+except FileExistsError:
+    pass
+else:
+    sys.exit("no")
+"""
+    boot(paths, state_root, first + SUPERVISOR)
     assert ask(paths)["pid"]
+    assert paths.launcher_log.read_text().count("ended with 1") == 1
+    assert "no" in paths.supervisor_log.read_text()
 
 
 def container(paths: ProjectPaths, rootfs: Path, command: str) -> Path:
@@ -229,3 +237,18 @@ def _take_descriptor(pidfd: int, number: int) -> int:
     import ctypes
 
     return int(ctypes.CDLL(None).syscall(438, pidfd, number, 0))
+
+
+def test_a_supervisor_that_cannot_be_had_is_told_to_those_who_wait(paths: ProjectPaths, state_root: Path) -> None:
+    """As in a broken installation: an answer instead of waiting without end, and nothing is left."""
+    pid = boot(paths, state_root, "raise ImportError('no such thing')")
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(50)
+        sock.connect(f"/proc/self/fd/{os.open(paths.run, os.O_PATH)}/{paths.control_socket.name}")
+        sock.sendall(b"pid")
+        error, done = (json.loads(line) for line in sock.recv(65536).splitlines())
+    assert error["error"]["message"].endswith("as soon as it starts (exit code 1): ImportError: no such thing")
+    assert error["error"]["hint"] == f"see {paths.supervisor_log}"
+    assert done == {"event": "done", "exit": 1}
+    gone(pid)
+    assert not paths.run.exists()

@@ -47,7 +47,7 @@ class Launcher:
         """Serves ``channel``, and those of later supervisors, until it is time to go; then cleans up."""
         self._server.serve(channel)
         if self._supervision:
-            self._supervision.attach(self._loop.after, self._server.serve)
+            self._supervision.attach(self._loop.after, self._server.serve, self._without_supervisor)
         gc.collect()
         gc.freeze()
         gc.disable()
@@ -108,6 +108,11 @@ class Launcher:
         self._quitting = True
         if self._supervision:
             self._supervision.wanted = False
+
+    def _without_supervisor(self) -> None:
+        """None can be had. Where containers live, the next attempt may go better; where none does, nothing is left."""
+        if not self._server.living:
+            self._quit()
 
     def _client_gone(self) -> None:
         """A supervisor's death is heard of by its pid. A private launcher ends with its client, and all it started."""

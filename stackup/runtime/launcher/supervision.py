@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from _socket import AF_UNIX, SOCK_CLOEXEC, SOCK_SEQPACKET, socketpair
+from _socket import socket as Listener
 from fcntl import F_DUPFD, fcntl
 
 from stackup.base import log
@@ -21,6 +22,8 @@ LAUNCHER_FD, CONTROL_FD = 3, 4
 MAX_DELAY = 1.0
 STABLE_AFTER = 5.0
 MAX_LOG_BYTES = 1 << 20
+NOT_OPENED = 3  # the exit code of a supervisor that has told its clients itself what is wrong
+HOPELESS = 3  # failures in a row
 
 
 class Supervision:
@@ -36,15 +39,24 @@ class Supervision:
         self._delay = 0.0
         self._started = 0.0
         self._failures = 0
+        self._broken = 0
+        self._on_hopeless: Callable[[], None] | None = None
         self._home = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
         self.group = group
         self.pid = 0
         self.wanted = True
 
-    def attach(self, after: Callable[[float, Callable[[], None]], None], on_channel: Callable[[Socket], None]) -> None:
-        """``after`` is the loop's timer; ``on_channel`` is handed our end of the socket to each new supervisor."""
+    def attach(
+        self,
+        after: Callable[[float, Callable[[], None]], None],
+        on_channel: Callable[[Socket], None],
+        on_hopeless: Callable[[], None],
+    ) -> None:
+        """``after`` is the loop's timer; ``on_channel`` is handed our end of the socket to each new supervisor;
+        ``on_hopeless`` is told when one after the other fails by itself, as in a broken installation."""
         self._after = after
         self._on_channel = on_channel
+        self._on_hopeless = on_hopeless
 
     def _again(self) -> None:
         if self.wanted and not self.pid and self._on_channel:
@@ -81,6 +93,11 @@ class Supervision:
         code = os.waitstatus_to_exitcode(status)
         lived = time.monotonic() - self._started
         self._failures = 0 if lived >= STABLE_AFTER else self._failures + 1
+        self._broken = self._broken + 1 if code > 0 and code != NOT_OPENED and lived < STABLE_AFTER else 0
+        if self._broken >= HOPELESS:
+            refuse(self._control_fd, self._argv[-1], f"exit code {code}", self._log)
+            if self._on_hopeless:
+                self._on_hopeless()
         if self._failures < 10 or self._failures % 100 == 0:  # a log that does not grow for ever
             log.note(f"supervisor ended with {code} after {lived:.1f} s; starting it again")
         self._delay = 0.0 if lived >= STABLE_AFTER else min(max(self._delay * 2, 0.05), MAX_DELAY)
@@ -107,6 +124,40 @@ class Supervision:
             os.write(2, f"cannot start the supervisor {self._argv[0]}: {error}\n".encode())
         finally:
             os._exit(127)
+
+
+def refuse(control_fd: int, project: str, how: str, log_path: str) -> None:
+    """Answers the clients that wait for a supervisor which cannot be had, in the protocol's words."""
+    import json  # at hand by then: only a launcher that has come so far has to do it
+
+    message = f"cannot supervise project {project}: its supervisor ends as soon as it starts ({how}): "
+    error: dict[str, object] = {"kind": "host-unfit", "message": message + _last_line(log_path)}
+    error.update(hint=f"see {log_path}", where=None, snippet="", details=[])
+    events = ({"event": "error", "error": error}, {"event": "done", "exit": 1})
+    answer = b"".join(json.dumps(event).encode() + b"\n" for event in events)
+    listener = Listener(fileno=os.dup(control_fd))
+    listener.setblocking(False)  # the supervisor has it so, too
+    try:
+        while True:
+            fd, _ = listener._accept()  # type: ignore[attr-defined]
+            client = Listener(fileno=fd)
+            client.setblocking(False)
+            try:
+                client.recv(1 << 20)
+                client.send(answer)
+            except OSError:  # it has gone, or is about to ask: then it connects again
+                pass
+            finally:
+                client.close()
+    except OSError:  # nobody waits
+        return
+    finally:
+        listener.close()
+
+
+def _last_line(path: str) -> str:
+    lines = cgroups.read_file(path).splitlines()
+    return lines[-1] if lines else "it says nothing"
 
 
 def _high(fd: int) -> int:
