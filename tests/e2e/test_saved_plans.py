@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import stat
 import subprocess
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.scenario import Scenario
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.root
 
@@ -34,7 +34,9 @@ def traces(scenario: Scenario) -> dict[str, object]:
     for top in (scenario.root, scenario.directory):
         for path in [top, *sorted(top.rglob("*"))]:
             seen = path.lstat()
-            found[str(path)] = (seen.st_mode, seen.st_size, seen.st_ino, seen.st_mtime_ns, seen.st_ctime_ns)
+            # The copies for the image host are hard links, whose change time others move who link or unlink them.
+            changed = seen.st_ctime_ns if stat.S_ISDIR(seen.st_mode) or seen.st_nlink == 1 else 0
+            found[str(path)] = (seen.st_mode, seen.st_size, seen.st_ino, seen.st_mtime_ns, changed)
     found["processes"] = sorted(process.command for process in scenario.processes())
     for command in (["ip", "-o", "link"], ["nft", "list", "tables"], ["findmnt", "-rn", "-o", "TARGET"]):
         found[command[0]] = subprocess.run(command, capture_output=True, text=True).stdout
@@ -51,8 +53,7 @@ def test_a_plan_touches_nothing(scenario: Scenario, before: str) -> None:
         scenario.stackup("up", "-d").ok()
     if before in ("down", "stopped"):
         scenario.stackup("down" if before == "down" else "stop").ok()
-        while scenario.processes():
-            os.sched_yield()
+        eventually(lambda: not scenario.processes(), "its processes are gone")
     seen = traces(scenario)
     for command in (("plan",), ("plan", "--format", "json"), ("up", "--dry-run"), ("down", "--dry-run")):
         done = scenario.stackup(*command)
@@ -73,8 +74,7 @@ def test_the_plan_of_a_stopped_project_is_that_of_its_supervisor(scenario: Scena
     assert 'environment.COLOUR: "blue" -> "green"' in told
     assert scenario.stackup("plan").says_changes().out == told
     scenario.stackup("stop").ok()
-    while scenario.processes():
-        os.sched_yield()
+    eventually(lambda: not scenario.processes(), "its processes are gone")
     offline = scenario.stackup("plan").says_changes().out
     assert 'environment.COLOUR: "blue" -> "green"' in offline
     assert "start   container shop-machine-1" in offline
