@@ -10,13 +10,14 @@ from pathlib import Path
 from stackup.base.errors import StackFileError
 from stackup.stackfile.environment import Environment, read_env_files
 from stackup.stackfile.extend import Extender
-from stackup.stackfile.forms import Empty, Reader, check_empty, merge, show
+from stackup.stackfile.forms import merge
 from stackup.stackfile.grammar import SECTIONS, STACK
 from stackup.stackfile.interpolate import interpolate
 from stackup.stackfile.links import Link
 from stackup.stackfile.mounts import clean
 from stackup.stackfile.nodes import Node, Origin, Source, find, plain
 from stackup.stackfile.problems import Problems
+from stackup.stackfile.reader import Empty, Reader, check_empty, show
 from stackup.stackfile.request import LoadRequest
 from stackup.stackfile.required import check_required
 from stackup.stackfile.sources import Sources
@@ -155,14 +156,10 @@ class Assembler:
         if not names:
             self.problems.add(entry, f"cannot use {path}: the path of the file to include is missing")
             return None
-        if any("://" in name or name.startswith(("git@", "oci:")) for name in names):
-            self.problems.add(
-                entry,
-                f"cannot use {path}: files on other machines cannot be included yet",
-                hint="copy the file beside this one and include the copy",
-            )
+        found = [self.place(item, path, directory) for item in (paths.value if paths is not None else ()) if item.value]
+        files = tuple(file for file in found if file is not None)
+        if len(files) < len(names):
             return None
-        files = tuple(str(self.local(name, directory)) for name in names)
         if self.cyclic(entry, path, files[0], chain) or self.missing(paths or entry, path, files):
             return None
         given = entry.text("project_directory")
@@ -186,9 +183,7 @@ class Assembler:
             if not self.sources.exists(Path(file)):
                 self.problems.add(env_files, f"cannot use {path}: the env file {name} does not exist ({file})")
                 return None
-        self.links.append(
-            Link(entry, (), tuple(str(self.local(name, directory)) for name in _texts(entry.get("path"))))
-        )
+        self.links.append(Link(entry, (), files))
         child = environment.child()
         if files or not names:
             read_env_files(files, directory, where, child, self.sources, self.problems)

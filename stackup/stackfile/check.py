@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping
 
-from stackup.stackfile.forms import show
 from stackup.stackfile.nodes import Node
 from stackup.stackfile.ports import is_address
 from stackup.stackfile.problems import Problems
+from stackup.stackfile.reader import show
 
 Fields = Mapping[str, Node]
 _EMPTY: dict[str, Node] = {}

@@ -7,8 +7,9 @@ from functools import cache
 
 from stackup.base.values import frozen
 from stackup.stackfile.descriptions import TEXT
-from stackup.stackfile.forms import Form, ListOf, MapOf, Record
+from stackup.stackfile.forms import Form, MapOf, Record
 from stackup.stackfile.grammar import STACK
+from stackup.stackfile.listforms import ListOf
 from stackup.stackfile.shortforms import Names, UlimitForm
 from stackup.stackfile.wrappers import Probe, Replaced, Short, Typed
 

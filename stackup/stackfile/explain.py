@@ -14,9 +14,9 @@ from typing import Any
 from stackup.base.errors import Position, UsageError
 from stackup.base.values import frozen
 from stackup.stackfile.canonical import shown_value
-from stackup.stackfile.forms import show
 from stackup.stackfile.nodes import Node, Source, find
 from stackup.stackfile.problems import did_you_mean
+from stackup.stackfile.reader import show
 from stackup.stackfile.request import Loaded
 from stackup.stackfile.routes import Routes, reset_at, routes
 from stackup.stackfile.uses import Variable, variables_of

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stackup.stackfile.environment import Environment
-from stackup.stackfile.forms import Reader, merge
+from stackup.stackfile.forms import merge
 from stackup.stackfile.grammar import SERVICE
 from stackup.stackfile.interpolate import interpolate
 from stackup.stackfile.links import Link
 from stackup.stackfile.mounts import clean
 from stackup.stackfile.nodes import RESET, Node
+from stackup.stackfile.reader import Reader
 
 if TYPE_CHECKING:
     from stackup.stackfile.assemble import Assembler

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from stackup.stackfile.forms import Form, ListOf, MapOf, Pairs, Reader, Record, merge, show
+from stackup.stackfile.forms import Form, MapOf, Record, merge
 from stackup.stackfile.grammar_extras import STACK_EXTRAS
 from stackup.stackfile.grammar_parts import FLAG, LABELS, NAME, OPTIONS, TEXT, TEXTS
 from stackup.stackfile.grammar_service import SERVICE
+from stackup.stackfile.listforms import ListOf, Pairs
 from stackup.stackfile.mounts import HostPath
 from stackup.stackfile.nodes import Node
+from stackup.stackfile.reader import Reader, show
 from stackup.stackfile.scalars import Text, Whole
 from stackup.stackfile.wrappers import Short, Typed
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 
 from stackup.stackfile.cron import parse_cron
-from stackup.stackfile.forms import ListOf, Pairs, Reader, Record
+from stackup.stackfile.forms import Record
+from stackup.stackfile.listforms import ListOf, Pairs
 from stackup.stackfile.nodes import Node
+from stackup.stackfile.reader import Reader
 from stackup.stackfile.scalars import Duration, Number, Text, Whole
 from stackup.stackfile.shortforms import expand_command
 from stackup.stackfile.wrappers import OneOf, Probe, Short

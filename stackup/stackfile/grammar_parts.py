@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from stackup.stackfile.forms import Form, Key, ListOf, MapOf, Pairs, Reader, Record
+from stackup.stackfile.forms import Form, MapOf, Record
+from stackup.stackfile.listforms import Key, ListOf, Pairs
 from stackup.stackfile.mounts import HostPath
 from stackup.stackfile.nodes import Node
+from stackup.stackfile.reader import Reader
 from stackup.stackfile.scalars import Duration, Flag, Number, NumberText, Scalar, Size, Text, Whole
 from stackup.stackfile.shortforms import Hosts, SshKeys, UlimitForm, expand_command, expand_test
 from stackup.stackfile.wrappers import Replaced, Short

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stackup.stackfile.forms import Form, ListOf, MapOf, Pairs, Reader, Record
+from stackup.stackfile.forms import Form, MapOf, Record
 from stackup.stackfile.grammar_extras import SERVICE_EXTRAS
 from stackup.stackfile.grammar_parts import (
     BOOL,
@@ -36,9 +36,11 @@ from stackup.stackfile.grammar_parts import (
     by_value,
     grants,
 )
+from stackup.stackfile.listforms import ListOf, Pairs
 from stackup.stackfile.mounts import HostPath, expand_volume, finish_volume
 from stackup.stackfile.nodes import Node
 from stackup.stackfile.ports import PortList
+from stackup.stackfile.reader import Reader
 from stackup.stackfile.scalars import Microseconds, NumberText, Scalar, Size, Text, Whole
 from stackup.stackfile.shortforms import Hosts, Names, expand_device
 from stackup.stackfile.wrappers import Short, Typed

@@ -20,11 +20,11 @@ from stackup.stackfile.cycles import check_cycles
 from stackup.stackfile.discovery import Found, named, search, working_directory
 from stackup.stackfile.environment import Environment, env_file_names, home, read_env_files
 from stackup.stackfile.finish import Fields, Files, Finisher
-from stackup.stackfile.forms import Reader
 from stackup.stackfile.grammar_extras import SERVICE_EXTRAS, STACK_EXTRAS
 from stackup.stackfile.links import Link
 from stackup.stackfile.nodes import Node, find, plain
 from stackup.stackfile.problems import Problems
+from stackup.stackfile.reader import Reader
 from stackup.stackfile.request import Loaded, LoadRequest
 from stackup.stackfile.sources import Sources
 from stackup.stackfile.support import check_support

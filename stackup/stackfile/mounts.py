@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from stackup.stackfile.forms import Form, Reader
+from stackup.stackfile.forms import Form
 from stackup.stackfile.nodes import Node
+from stackup.stackfile.reader import Reader
 
 _PROPAGATIONS = ("rprivate", "private", "rshared", "shared", "rslave", "slave")
 _VOLUME = "[SOURCE:]TARGET[:OPTIONS], such as ./data:/data:ro, db:/var/lib/db or /cache"

@@ -6,8 +6,10 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
-from stackup.stackfile.forms import ListOf, Reader, Record
+from stackup.stackfile.forms import Record
+from stackup.stackfile.listforms import ListOf
 from stackup.stackfile.nodes import Node
+from stackup.stackfile.reader import Reader
 
 _PORT = "[[IP:]HOST:]CONTAINER[/PROTOCOL], such as 8080:80 or 127.0.0.1:8080:80/udp"
 _PROTOCOLS = ("tcp", "udp", "sctp")

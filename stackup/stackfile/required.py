@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from stackup.stackfile.forms import Form, ListOf, MapOf, Record
+from stackup.stackfile.forms import Form, MapOf, Record
 from stackup.stackfile.grammar import STACK
+from stackup.stackfile.listforms import ListOf
 from stackup.stackfile.nodes import RESET, Node
 from stackup.stackfile.problems import Problems
 from stackup.stackfile.shortforms import Names

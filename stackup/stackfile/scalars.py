@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import re
 
-from stackup.stackfile.forms import Form, Reader
+from stackup.stackfile.forms import Form
 from stackup.stackfile.nodes import Node, Timestamp
+from stackup.stackfile.reader import Reader
 from stackup.stackfile.units import go_text, parse_duration, parse_size
 
 

@@ -12,10 +12,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from stackup.stackfile.describe import About, descriptions
-from stackup.stackfile.forms import Form, ListOf, MapOf, Pairs, Record
+from stackup.stackfile.forms import Form, MapOf, Record
 from stackup.stackfile.grammar import STACK, ExternalForm
 from stackup.stackfile.grammar_parts import Count, FileMode
 from stackup.stackfile.grammar_service import ProviderValue
+from stackup.stackfile.listforms import ListOf, Pairs
 from stackup.stackfile.mounts import HostPath
 from stackup.stackfile.ports import PortList
 from stackup.stackfile.scalars import Duration, Flag, Microseconds, Number, NumberText, Scalar, Size, Text, Whole

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from stackup.stackfile import shellwords
-from stackup.stackfile.forms import Form, Reader, Record, show
+from stackup.stackfile.forms import Form, Record
 from stackup.stackfile.mounts import absolute
 from stackup.stackfile.nodes import Node
+from stackup.stackfile.reader import Reader, show
 
 
 def expand_device(node: Node, path: str, reader: Reader) -> Node | None:

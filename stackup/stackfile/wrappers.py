@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from stackup.stackfile.forms import Form, Reader, Record, replacing
+from stackup.stackfile.forms import Form, Record, replacing
 from stackup.stackfile.nodes import OVERRIDE, RESET, Node
+from stackup.stackfile.reader import Reader
 
 
 class Short(Form):
