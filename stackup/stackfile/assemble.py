@@ -10,7 +10,9 @@ from pathlib import Path
 from stackup.base.errors import StackFileError
 from stackup.stackfile.environment import Environment, read_env_files
 from stackup.stackfile.extend import Extender
+from stackup.stackfile.finish import prune
 from stackup.stackfile.forms import merge
+from stackup.stackfile.gitaddress import AddressError, is_remote
 from stackup.stackfile.grammar import SECTIONS, STACK
 from stackup.stackfile.interpolate import interpolate
 from stackup.stackfile.links import Link
@@ -18,6 +20,7 @@ from stackup.stackfile.mounts import clean
 from stackup.stackfile.nodes import Node, Origin, Source, find, plain
 from stackup.stackfile.problems import Problems
 from stackup.stackfile.reader import Empty, Reader, check_empty, show
+from stackup.stackfile.remotes import Remotes
 from stackup.stackfile.request import LoadRequest
 from stackup.stackfile.required import check_required
 from stackup.stackfile.sources import Sources
@@ -30,8 +33,9 @@ MAX_DEPTH = 40
 class Assembler:
     """One load. ``tree`` is the only entry; included files come back to it with their own directory and variables."""
 
-    def __init__(self, request: LoadRequest, sources: Sources, problems: Problems, home: str) -> None:
+    def __init__(self, request: LoadRequest, sources: Sources, problems: Problems, home: str, remotes: Remotes) -> None:
         self.request = request
+        self.remotes = remotes
         self.sources = sources
         self.problems = problems
         self.home = home
@@ -156,16 +160,17 @@ class Assembler:
         if not names:
             self.problems.add(entry, f"cannot use {path}: the path of the file to include is missing")
             return None
-        found = [self.place(item, path, directory) for item in (paths.value if paths is not None else ()) if item.value]
-        files = tuple(file for file in found if file is not None)
-        if len(files) < len(names):
+        items = [item for item in paths.value if type(item.value) is str] if paths is not None else []
+        files = tuple(file for item in items if (file := self.place(item, path, directory)) is not None)
+        if len(files) < len(items):
             return None
         if self.cyclic(entry, path, files[0], chain) or self.missing(paths or entry, path, files):
             return None
         given = entry.text("project_directory")
         where = self.local(given, directory) if given else Path(files[0]).parent
-        inner = self.included_environment(entry, path, environment, directory, where)
-        return None if inner is None else self.tree(files, where, inner, chain)
+        inner = self.included_environment(entry, path, environment, directory, where, files)
+        tree = None if inner is None else self.tree(files, where, inner, chain)
+        return None if tree is None else prune(tree)
 
     def missing(self, node: Node, path: str, files: tuple[str, ...]) -> bool:
         absent = [file for file in files if not self.sources.exists(Path(file))]
@@ -174,7 +179,7 @@ class Assembler:
         return bool(absent)
 
     def included_environment(
-        self, entry: Node, path: str, environment: Environment, directory: Path, where: Path
+        self, entry: Node, path: str, environment: Environment, directory: Path, where: Path, included: tuple[str, ...]
     ) -> Environment | None:
         env_files = entry.get("env_file")
         names = _texts(env_files)
@@ -183,7 +188,7 @@ class Assembler:
             if not self.sources.exists(Path(file)):
                 self.problems.add(env_files, f"cannot use {path}: the env file {name} does not exist ({file})")
                 return None
-        self.links.append(Link(entry, (), files))
+        self.links.append(Link(entry, (), included))
         child = environment.child()
         if files or not names:
             read_env_files(files, directory, where, child, self.sources, self.problems)
@@ -198,6 +203,16 @@ class Assembler:
             self.problems.add(entry, f"cannot use {path}: too many files are included")
             return True
         return False
+
+    def place(self, node: Node, path: str, directory: Path) -> str | None:
+        """The file that ``node`` names, here or on another machine; None where that cannot be had."""
+        if not is_remote(node.value):
+            return str(self.local(node.value, directory))
+        try:
+            return self.remotes.find(node.value).file
+        except AddressError as error:
+            self.problems.add(node, f"cannot use {path}: {error}", hint=error.hint)
+            return None
 
     def local(self, name: str, directory: Path) -> Path:
         if name.startswith("~") and self.home:

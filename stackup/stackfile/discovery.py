@@ -8,6 +8,7 @@ from pathlib import Path
 from stackup.base.errors import StackFileError
 from stackup.base.values import frozen
 from stackup.stackfile.environment import Environment
+from stackup.stackfile.gitaddress import is_remote
 from stackup.stackfile.problems import Problems
 from stackup.stackfile.request import LoadRequest
 from stackup.stackfile.sources import Sources
@@ -28,10 +29,15 @@ _THEIRS = re.compile(r"^(resolver|snapshot|packages|extra-deps)[ \t]*:", re.MULT
 
 @frozen
 class Found:
-    """``files`` are absolute paths, or ``-``. ``directory`` is the project directory."""
+    """``files`` are absolute paths, ``-`` or addresses. ``directory`` is the project directory.
+
+    The project is named after ``called``: that is the directory too, but where the file is on another machine, the
+    user's.
+    """
 
     files: tuple[str, ...]
     directory: Path
+    called: str
 
 
 def named(request: LoadRequest, environment: Environment) -> tuple[str, ...]:
@@ -40,7 +46,7 @@ def named(request: LoadRequest, environment: Environment) -> tuple[str, ...]:
     if not names:
         separator = environment.get("COMPOSE_PATH_SEPARATOR") or ":"
         names = tuple(name for name in (environment.get("COMPOSE_FILE") or "").split(separator) if name)
-    return tuple(name if name == "-" else str(_absolute(request.cwd, name)) for name in names)
+    return tuple(name if name == "-" or is_remote(name) else str(_absolute(request.cwd, name)) for name in names)
 
 
 def working_directory(request: LoadRequest, files: tuple[str, ...]) -> Path:
@@ -48,7 +54,7 @@ def working_directory(request: LoadRequest, files: tuple[str, ...]) -> Path:
     if request.project_directory:
         return _absolute(request.cwd, request.project_directory)
     first = next((name for name in files if name != "-"), None)
-    return Path(first).parent if first else request.cwd
+    return Path(first).parent if first and not is_remote(first) else request.cwd
 
 
 def _absolute(cwd: Path, name: str) -> Path:
@@ -75,7 +81,8 @@ def search(request: LoadRequest, sources: Sources, problems: Problems) -> Found:
         if len(extra) > 1:
             problems.warn(None, f"{directory} holds {' and '.join(extra)}; {extra[0]} is used")
         files = tuple(str(directory / name) for name in (found[0], *extra[:1]))
-        return Found(files, start if request.project_directory else directory)
+        where = start if request.project_directory else directory
+        return Found(files, where, where.name)
     raise StackFileError(
         f"cannot find a stack file: there is no {NAMES[0]} (or {', '.join(NAMES[1:])}) in {start} or above",
         hint="name the file with -f, or change to the directory that holds it",

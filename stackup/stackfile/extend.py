@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from stackup.stackfile.environment import Environment
 from stackup.stackfile.forms import merge
+from stackup.stackfile.gitaddress import AddressError, is_remote
 from stackup.stackfile.grammar import SERVICE
 from stackup.stackfile.interpolate import interpolate
 from stackup.stackfile.links import Link
@@ -101,16 +102,23 @@ class Extender:
         file = extends.text("file")
         if not file:
             return ""
+        if is_remote(file):
+            return file
         if file.startswith("~"):
             return clean(f"{self.assembler.home}/{file[1:].lstrip('/')}")
         return clean(str(Path(extends.source.directory) / file))
 
     def services_of(self, file: str, extends: Node, name: str) -> dict[str, Node] | None:
-        if file in self.raw:
-            return self.raw[file]
-        if "://" in extends.text("file"):
-            self.refuse(extends, name, "files on other machines cannot be extended yet")
-            return None
+        asked = file
+        if asked in self.raw:
+            return self.raw[asked]
+        if is_remote(file):
+            try:
+                file = self.assembler.remotes.find(file).file
+            except AddressError as error:
+                at = extends.get("file") or extends
+                self.assembler.problems.add(at, f"cannot extend services.{name}: {error}", hint=error.hint)
+                return None
         path = Path(file)
         if not self.assembler.sources.exists(path):
             where = extends.get("file") or extends
@@ -126,7 +134,7 @@ class Extender:
             section = document.get("services")
             if section is not None and type(section.value) is dict:
                 services.update(section.value)
-        self.raw[file] = services
+        self.raw[asked] = services
         return services
 
     def nearest(self, target: str, services: dict[str, Node]) -> str:

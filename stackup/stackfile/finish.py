@@ -37,6 +37,19 @@ def prune(node: Node) -> Node:
     return node
 
 
+def graves(node: Node, path: str = "") -> dict[str, Node]:
+    """By their paths, the stones of values that ``!reset`` took away (see ``forms.merge_children``)."""
+    value = node.value
+    found: dict[str, Node] = {}
+    for key, child in value.items() if type(value) is dict else enumerate(value) if type(value) is list else ():
+        below = f"{path}.{key}" if path else str(key)
+        if child.tag != RESET:
+            found |= graves(child, below)
+        elif child.shadow is not None:
+            found[below] = child
+    return found
+
+
 class Finisher:
     """Completes one tree. Nodes are copied before they are changed: services that extend others share theirs."""
 
@@ -48,9 +61,12 @@ class Finisher:
         self.name = name
         self.environment = environment
         self.problems = problems
+        self.removed: Fields = {}
 
     def finish(self, tree: Node) -> Node:
-        sections: Fields = dict(prune(tree).value)
+        pruned = prune(tree)
+        self.removed = graves(tree) if pruned is not tree else {}
+        sections: Fields = dict(pruned.value)
         services = sections.get("services")
         done: Fields = {}
         if services is not None and type(services.value) is dict:

@@ -20,11 +20,13 @@ from stackup.stackfile.cycles import check_cycles
 from stackup.stackfile.discovery import Found, named, search, working_directory
 from stackup.stackfile.environment import Environment, env_file_names, home, read_env_files
 from stackup.stackfile.finish import Fields, Files, Finisher
+from stackup.stackfile.gitaddress import AddressError, is_remote
 from stackup.stackfile.grammar_extras import SERVICE_EXTRAS, STACK_EXTRAS
 from stackup.stackfile.links import Link
 from stackup.stackfile.nodes import Node, find, plain
 from stackup.stackfile.problems import Problems
 from stackup.stackfile.reader import Reader
+from stackup.stackfile.remotes import Remotes
 from stackup.stackfile.request import Loaded, LoadRequest
 from stackup.stackfile.sources import Sources
 from stackup.stackfile.support import check_support
@@ -64,6 +66,8 @@ class _Load:
         self.environment = Environment(request.environment)
         self.home = home(self.environment)
         self.links: tuple[Link, ...] = ()
+        self.removed: Fields = {}
+        self.remotes = Remotes(request.environment)
         self.partial = False  # something could not be read; the rest is checked all the same
 
     def run(self) -> Loaded:
@@ -72,14 +76,16 @@ class _Load:
         self.problems.settle()
         name = self.project_name(found)
         self.environment.put("COMPOSE_PROJECT_NAME", name)
-        assembler = Assembler(self.request, self.sources, self.problems, self.home)
+        assembler = Assembler(self.request, self.sources, self.problems, self.home, self.remotes)
         tree = assembler.tree(found.files, found.directory, self.environment)
         self.links = tuple(assembler.links)
         if tree is None or not tree.value:
             self.problems.settle()
             raise StackFileError("cannot use the stack files: they are empty")
         self.partial = bool(self.problems.errors)
-        tree = Finisher(self.request, found.directory, name, self.environment, self.problems).finish(tree)
+        finisher = Finisher(self.request, found.directory, name, self.environment, self.problems)
+        tree = finisher.finish(tree)
+        self.removed = finisher.removed
         profiles = self.profiles()
         enabled, disabled = select(tree, profiles)
         tree = self.complete(tree, enabled, disabled)
@@ -98,13 +104,29 @@ class _Load:
         first = working_directory(request, named(request, environment) if request.files else ())
         read_env_files(env_files, request.cwd, first, environment, self.sources, self.problems)
         files = named(request, environment)
-        found = (
-            Found(files, working_directory(request, files)) if files else search(request, self.sources, self.problems)
-        )
+        found = self.given(files) if files else search(request, self.sources, self.problems)
         if not env_files and found.directory != first:
             read_env_files((), request.cwd, found.directory, environment, self.sources, self.problems)
         environment.add({"PWD": str(request.cwd)})  # every shell sets it; callers without one mean it all the same
-        return found
+        return self.fetched(found)
+
+    def given(self, files: tuple[str, ...]) -> Found:
+        directory = working_directory(self.request, files)
+        return Found(files, directory, directory.name)
+
+    def fetched(self, found: Found) -> Found:
+        """The same with local copies of the files that are on other machines; they bring their own directory."""
+        if not any(map(is_remote, found.files)):
+            return found
+        files = []
+        for name in found.files:
+            try:
+                files.append(self.remotes.find(name).file if is_remote(name) else name)
+            except AddressError as error:
+                self.problems.append(StackFileError(f"cannot use the stack file {name}: {error}", hint=error.hint))
+        self.problems.settle()
+        theirs = is_remote(found.files[0]) and not self.request.project_directory
+        return Found(tuple(files), Path(files[0]).parent if theirs else found.directory, found.called)
 
     def profiles(self) -> tuple[str, ...]:
         if self.request.profiles:
@@ -124,7 +146,7 @@ class _Load:
             return given
         written = self.written_name(found)
         name = normalize_project_name(written) if written else ""
-        name = name or normalize_project_name(found.directory.name)
+        name = name or normalize_project_name(found.called)
         if not name:
             raise UsageError(
                 f"cannot name the project after the directory {found.directory}",
@@ -200,7 +222,7 @@ class _Load:
         return Loaded(
             stack=stack,
             warnings=self.problems.warnings(),
-            inputs=tuple(self.sources.inputs.values()),
+            inputs=(*self.sources.inputs.values(), *self.remotes.inputs.values()),
             absent=tuple(self.sources.absent),
             variables=dict(self.environment.used),
             tree=tree,
@@ -208,6 +230,7 @@ class _Load:
             environment=self.environment.merged(),
             profiles=profiles,
             links=self.links,
+            removed=self.removed,
         )
 
     def check_extras(self, tree: Node) -> None:

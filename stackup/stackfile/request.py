@@ -56,7 +56,8 @@ class Loaded:
 
     ``absent`` are the paths whose appearance would change the answer; together with ``inputs`` and ``variables`` they
     say when loading again would give the same. ``environment`` is what the project's variables resolve to: the
-    caller's environment over the ``.env`` files. ``links`` are how files and services led to one another.
+    caller's environment over the ``.env`` files. ``links`` are how files and services led to one another; ``removed`` are
+    the values that ``!reset`` took away, by path (as ``shadow`` of the node that stands for the reset).
     """
 
     stack: Stack
@@ -69,6 +70,7 @@ class Loaded:
     environment: Mapping[str, str]
     profiles: tuple[str, ...] = ()
     links: tuple[Link, ...] = ()
+    removed: Mapping[str, Node] = field(default_factory=dict)
 
     def position(self, path: str) -> Position | None:
         """Where the value at a dotted path (``services.web.ports.0``) was written; None for what nobody wrote."""
