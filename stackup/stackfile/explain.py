@@ -1,33 +1,30 @@
 """``explain``: why a value of the finished stack is what it is, and what it replaced, newest first.
 
-The loader leaves the facts on the nodes (place, template, what was shadowed) and in ``Loaded.links``; this module joins
-them with what only rereading a file can tell (``routes``). It prints nothing.
+The loader leaves the facts on the nodes (place, template, what was shadowed); ``history`` reads what stood there
+before, ``ways`` how a value came into the stack, ``uses`` what its variables were. This module puts them together.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from stackup.base.errors import Position, UsageError
 from stackup.base.values import frozen
 from stackup.stackfile.canonical import shown_value
-from stackup.stackfile.nodes import Node, Source, find
+from stackup.stackfile.history import in_one_place, left_out, replaced_whole, trail, versions
+from stackup.stackfile.nodes import OVERRIDE, RESET, Node, Source, find
 from stackup.stackfile.problems import did_you_mean
 from stackup.stackfile.reader import show
 from stackup.stackfile.request import Loaded
-from stackup.stackfile.routes import Routes, reset_at, routes
+from stackup.stackfile.routes import reset_at
 from stackup.stackfile.uses import Variable, variables_of
+from stackup.stackfile.ways import Step, Ways
 
-
-@frozen
-class Step:
-    """One thing on the way of a value, as half a sentence (``services.web extends services.base``), and its place."""
-
-    text: str
-    where: Position | None = None
+_RESET = "(!reset takes it away)"
 
 
 @frozen
@@ -63,58 +60,64 @@ def explain(loaded: Loaded, path: str) -> list[Explanation]:
         return [explainer.project_name()]
     node = find(loaded.tree, path)
     if node is not None:
-        return [explainer.leaf(below, leaf) for below, leaf in _leaves(node, path)]
-    removed = explainer.removed(path)
-    if removed is not None:
-        return [removed]
-    known = _default(path, loaded)
-    if known is not None:
-        return [known]
+        shown = _shown(loaded.tree, path)
+        return [*(explainer.leaf(*item) for item in _leaves(node, shown, path)), *explainer.gone_below(path)]
+    for known in (explainer.gone(path), explainer.nothing_to_reset(path), _default(path, loaded)):
+        if known is not None:
+            return [known]
     raise unknown_path(loaded, path)
 
 
-def _leaves(node: Node, path: str) -> Iterator[tuple[str, Node]]:
-    """The values that have a place of their own; what one text stands for (a short port, a command) is one value."""
+def _leaves(node: Node, shown: str, path: str) -> Iterator[tuple[str, str, Node]]:
+    """The values that have a place of their own; what one text stands for (a short port, a command) is one value.
+
+    ``shown`` is the path for people, ``path`` the one with dots only.
+    """
     value = node.value
-    if not isinstance(value, dict | list) or not value or _in_one_place(node, node):
-        yield path, node
+    if not isinstance(value, dict | list) or not value or in_one_place(node, node) or replaced_whole(node):
+        yield shown, path, node
         return
     items = value.items() if isinstance(value, dict) else enumerate(value)
     secret = path.startswith("secrets.") and path.count(".") == 1
     for key, child in items:
         if secret and key == "content":  # what config does not show is not shown here
             continue
-        below = f"{path}[{key}]" if isinstance(value, list) else f"{path}.{key}" if path else str(key)
-        yield from _leaves(child, below)
+        below = f"{shown}[{key}]" if isinstance(value, list) else f"{shown}.{key}" if shown else str(key)
+        yield from _leaves(child, below, f"{path}.{key}" if path else str(key))
 
 
-def _in_one_place(node: Node, root: Node) -> bool:
-    """True when everything below stands where ``root`` stands and nothing of it was filled in."""
-    if (node.line, node.column, node.source) != (root.line, root.column, root.source):
-        return False
-    if node is not root and node.origin is not None and node.origin.reason:
-        return False
-    value = node.value
-    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return all(_in_one_place(child, root) for child in children)
+def _shown(tree: Node, path: str) -> str:
+    """The path with its numbers in brackets where they count items of lists."""
+    steps = trail(tree, path)
+    parts: list[str] = []
+    for (node, rest), (_, below) in pairwise(steps):
+        key = rest[: len(rest) - len(below)].rstrip(".") if below else rest
+        parts.append(f"[{key}]" if type(node.value) is list else f".{key}")
+    return "".join(parts).removeprefix(".")
 
 
 class _Explainer:
     def __init__(self, loaded: Loaded) -> None:
         self.loaded = loaded
-        self.routes: dict[tuple[int, tuple[str, ...]], Routes] = {}
+        self.ways = Ways(loaded)
 
-    def leaf(self, path: str, node: Node) -> Explanation:
-        layers = []
-        current: Node | None = node
-        while current is not None:
-            layers.append(self.layer(path, current))
-            current = current.shadow
-        return Explanation(path, shown_value(node, path.rpartition(".")[2]), tuple(layers))
+    def leaf(self, shown: str, path: str, node: Node) -> Explanation:
+        value = shown_value(node, path.rpartition(".")[2])
+        return Explanation(shown, value, self.layers(self.loaded.tree, path, path))
+
+    def layers(self, start: Node, below: str, path: str) -> tuple[Layer, ...]:
+        """The versions of what stands ``below`` a node, each told once."""
+        found: dict[tuple[Any, ...], Layer] = {}
+        for node in versions(start, below):
+            layer = self.layer(path, node)
+            found.setdefault((layer.where, layer.written, str(layer.value)), layer)
+        return tuple(found.values())
 
     def layer(self, path: str, node: Node) -> Layer:
-        value = shown_value(node, path.rpartition(".")[2])
         origin, source = node.origin, node.source
+        if node.tag == RESET:
+            return Layer(None, "stack file", node.position, source.line(node.line).strip(), _RESET)
+        value = shown_value(node, path.rpartition(".")[2])
         if origin is not None and origin.reason:
             return Layer(value, "default", node.position if node.line else None, reason=origin.reason)
         if source.cause is not None:
@@ -123,7 +126,7 @@ class _Explainer:
             step = Step(f"{kind.replace(' ', '_')} names the file", source.cause.position)
             variables = variables_of(written.partition("=")[2], None, source.environment) if "$" in written else ()
             return Layer(value, kind, node.position, written, steps=(step,), variables=variables)
-        steps, text = self.steps(path, node)
+        steps, text = self.ways.of(path, node)
         written = _first_line(text or (origin.template if origin else show(node)))
         variables = variables_of(origin.template, origin.variables, source.environment) if origin else ()
         kind, reason = "stack file", ""
@@ -131,85 +134,55 @@ class _Explainer:
             reason = "(it stands without a value, so the caller's is taken)"
         return Layer(value, kind, node.position, written, reason, steps, variables)
 
-    # --- the way into the tree
-
-    def steps(self, path: str, node: Node) -> tuple[tuple[Step, ...], str]:
-        """Extends, include, anchors and merge keys between the place of the value and its path; and its text."""
-        keys = tuple(path.split("."))[:2]
-        place = (node.line, node.column)
-        steps: list[Step] = []
-        text = ""
-        for chain, target in self.origins(keys):
-            if target[0] != node.source.name:
-                continue
-            inside = self.places(node.source, target[1])
-            if place in inside:
-                file = node.source.name
-                ways = [Step(f"through {via.how}", Position(file, *via.place)) for via in inside[place].ways]
-                text = inside[place].text
-                steps = [*chain, *ways]
-                break
-        return (*self.included(node.source.name), *steps), text
-
-    def places(self, source: Source, keys: tuple[str, ...]) -> Routes:
-        key = (id(source), keys)
-        if key not in self.routes:
-            self.routes[key] = routes(source, keys)
-        return self.routes[key]
-
-    def origins(self, keys: tuple[str, ...]) -> Iterator[tuple[list[Step], tuple[str, tuple[str, ...]]]]:
-        """Where ``services.web`` may come from: its own place in any file, then what it extends, and so on."""
-        files = dict.fromkeys((*self.loaded.stack.files, "<stdin>", *self.files_of_links()))
-        for file in files:
-            yield [], (file, keys)
-        if keys[:1] != ("services",) or len(keys) < 2:
-            return
-        seen: set[tuple[str, str]] = set()
-        queue: list[tuple[list[Step], str]] = [([], keys[1])]
-        while queue:
-            chain, name = queue.pop(0)
-            for link in self.loaded.links:
-                if link.services[:1] == (name,):
-                    target = link.services[1]
-                    file = link.files[0]
-                    step = Step(f"services.{name} extends services.{target}", link.node.position)
-                    yield [*chain, step], (file, ("services", target))
-                    if (file, target) not in seen and len(seen) < 1000:
-                        seen.add((file, target))
-                        queue.append(([*chain, step], target))
-
-    def files_of_links(self) -> Iterator[str]:
-        for link in self.loaded.links:
-            if not link.services:
-                yield from link.files
-
-    def included(self, file: str) -> tuple[Step, ...]:
-        """The chain of includes that leads to a file, the outermost first."""
-        steps: list[Step] = []
-        seen = {file}
-        while True:
-            link = next((item for item in self.loaded.links if not item.services and file in item.files), None)
-            if link is None or link.node.source.name in seen:
-                return tuple(reversed(steps))
-            steps.append(Step("the file is included", link.node.position))
-            file = link.node.source.name
-            seen.add(file)
-
     # --- what is not in the tree
 
-    def removed(self, path: str) -> Explanation | None:
-        """A value that a later file took away with ``!reset``."""
+    def gone(self, path: str) -> Explanation | None:
+        """A value that ``!reset`` or ``!override`` in a later file, or in an extending service, took away."""
+        stone = next((item for item in _prefixes(path) if item in self.loaded.removed), None)
+        if stone is not None:
+            node = self.loaded.removed[stone]
+            top = self.layer(stone, node)
+            start, below = node.shadow, path[len(stone) + 1 :]
+        else:
+            steps = trail(self.loaded.tree, path)
+            replaced = [(item, rest) for item, rest in steps if item.shadow is not None]
+            if not replaced:
+                return None
+            node, below = replaced[-1]
+            start = node.shadow
+            reason = f"({'!override' if node.tag == OVERRIDE else 'this'} replaces all that stood here)"
+            at_key = type(node.value) is dict
+            where = node.key_position if at_key else node.position
+            top = Layer(None, "stack file", where, node.source.line(where.line).strip(), reason)
+        layers = self.layers(start, below, path) if start is not None else ()
+        above = path[: len(path) - len(below)].rstrip(".")
+        tail = _shown(start, below) if start is not None and below else ""
+        shown = f"{above}{'' if tail.startswith('[') or not tail else '.'}{tail}"
+        return Explanation(shown, None, (top, *layers)) if layers else None
+
+    def gone_below(self, path: str) -> Iterator[Explanation]:
+        """What a section would have beside what it has, had nobody taken it away."""
+        prefix = f"{path}." if path else ""
+        paths = [item for item in self.loaded.removed if item.startswith(prefix)]
+        node = find(self.loaded.tree, path)
+        if node is not None and not path.startswith("secrets."):
+            paths += _left_out_below(node, prefix)
+        for item in paths:
+            found = self.gone(item)
+            if found is not None:
+                yield found
+
+    def nothing_to_reset(self, path: str) -> Explanation | None:
+        """``!reset`` of what no other file has."""
         for file in reversed(self.loaded.stack.files):
             try:
                 source = Source(file, Path(file).read_text(encoding="utf-8-sig"), "")
             except (OSError, UnicodeDecodeError):
                 continue
-            keys = path.split(".")
-            for depth in range(len(keys), 0, -1):
-                place = reset_at(source, tuple(keys[:depth]))
+            for above in _prefixes(path):
+                place = reset_at(source, tuple(above.split(".")))
                 if place is not None:
-                    where = Position(file, *place)
-                    layer = Layer(None, "stack file", where, source.line(place[0]).strip(), "(!reset takes it away)")
+                    layer = Layer(None, "stack file", Position(file, *place), source.line(place[0]).strip(), _RESET)
                     return Explanation(path, None, (layer,))
         return None
 
@@ -231,6 +204,19 @@ class _Explainer:
         if layers[0].value != name and node is not None:
             layers.insert(0, Layer(name, "environment", reason="given with -p, or by COMPOSE_PROJECT_NAME in .env"))
         return Explanation("name", name, tuple(layers))
+
+
+def _prefixes(path: str) -> Iterator[str]:
+    """The path itself, then what is above it."""
+    while path:
+        yield path
+        path = path.rpartition(".")[0]
+
+
+def _left_out_below(node: Node, prefix: str) -> Iterator[str]:
+    yield from (f"{prefix}{key}" for key in left_out(node) if key != "single")  # what a lone ulimit is known by
+    for key, child in node.value.items() if type(node.value) is dict else ():
+        yield from _left_out_below(child, f"{prefix}{key}.")
 
 
 def _first_line(text: str) -> str:

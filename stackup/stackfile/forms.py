@@ -37,14 +37,21 @@ def replacing(base: Node, over: Node) -> Node:
 
 
 def merge(form: Form, base: Node, over: Node) -> Node | None:
-    """Merges by the form's rule after ``!reset``, ``!override`` and empty values have been honoured. None: removed."""
+    """Merges by the form's rule after ``!reset``, ``!override`` and empty values have been honoured. None: removed.
+
+    What was replaced as a whole stays known as the ``shadow`` of what takes its place, also through further merges.
+    """
     if over.tag == RESET:
         return None
     if over.tag == OVERRIDE or (base.value is None and over.value is not None) or base.tag == RESET:
         return replacing(base, over)
     if over.value is None and not form.null_resets:
         return base
-    return form.merge(base, over)
+    merged = form.merge(base, over)
+    if base.shadow is not None and merged.shadow is None:
+        merged = merged.with_value(merged.value) if merged is over else merged
+        merged.shadow = base.shadow
+    return merged
 
 
 class Anything(Form):
@@ -110,10 +117,8 @@ def merge_children(
             result[name] = child
             continue
         merged = merge(form_of(name), result[name], child)
-        if merged is None:
-            del result[name]
-        else:
-            result[name] = merged
+        # A value that was reset leaves its stone: ``finish`` takes it away, ``explain`` reads what is written on it.
+        result[name] = replacing(result[name], child) if merged is None else merged
     return result
 
 

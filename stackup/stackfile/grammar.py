@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stackup.stackfile.forms import Form, MapOf, Record, merge
+from stackup.stackfile.forms import Form, MapOf, Record, merge, replacing
 from stackup.stackfile.grammar_extras import STACK_EXTRAS
 from stackup.stackfile.grammar_parts import FLAG, LABELS, NAME, OPTIONS, TEXT, TEXTS
 from stackup.stackfile.grammar_service import SERVICE
@@ -57,8 +57,11 @@ class _Pools(ListOf):
 
     def merge(self, base: Node, over: Node) -> Node:
         known = {pool.text("subnet"): pool for pool in base.value}
-        pools = [merge(_POOL, known.get(pool.text("subnet"), pool), pool) or pool for pool in over.value]
-        return over.with_value(pools)
+        pools = [
+            (merge(_POOL, known[pool.text("subnet")], pool) or pool) if pool.text("subnet") in known else pool
+            for pool in over.value
+        ]
+        return replacing(base, over.with_value(pools))
 
 
 NETWORK = _Resource(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stackup.stackfile.forms import Form, MapOf, Record
+from stackup.stackfile.forms import Form, MapOf, Record, replacing
 from stackup.stackfile.grammar_extras import SERVICE_EXTRAS
 from stackup.stackfile.grammar_parts import (
     BOOL,
@@ -183,7 +183,7 @@ class _Logging(Record):
 
     def merge(self, base: Node, over: Node) -> Node:
         first, second = base.text("driver"), over.text("driver")
-        return super().merge(base, over) if first == second or not first or not second else over
+        return super().merge(base, over) if first == second or not first or not second else replacing(base, over)
 
 
 SERVICE_FIELDS: dict[str, Form] = {

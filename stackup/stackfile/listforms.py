@@ -177,8 +177,8 @@ class Pairs(Form):
     def merge(self, base: Node, over: Node) -> Node:
         pairs = dict(base.value)
         for name, child in over.value.items():
-            if child.tag == RESET:
-                pairs.pop(name, None)
-            else:
-                pairs[name] = replacing(pairs[name], child) if name in pairs else child
+            if name in pairs:
+                pairs[name] = replacing(pairs[name], child)
+            elif child.tag != RESET:
+                pairs[name] = child
         return over.with_value(pairs)

@@ -56,7 +56,7 @@ class Loaded:
 
     ``absent`` are the paths whose appearance would change the answer; together with ``inputs`` and ``variables`` they
     say when loading again would give the same. ``environment`` is what the project's variables resolve to: the
-    caller's environment over the ``.env`` files. ``links`` are how files and services led to one another; ``removed`` are
+    caller's environment over the ``.env`` files. ``links`` are how files and services led to one another, ``removed``
     the values that ``!reset`` took away, by path (as ``shadow`` of the node that stands for the reset).
     """
 

@@ -27,13 +27,18 @@ def _check(node: Node, form: Form, path: str, problems: Problems) -> None:
     form = _inner(form)
     if isinstance(form, Record) and type(node.value) is dict:
         for name in form.required:
-            if name not in node.value:
+            if name not in node.value or _removed(node.value[name]):
                 reason = f"{name} must be given for {form.noun}"
                 problems.add(node, f"cannot use {path}: {reason}", at_key=True)
     if isinstance(form, ListOf) and form.unique and form.key is None and type(node.value) is list:
         form.check_unique(node.value, path, problems)
     for name, child, below in _below(node, form):
         _check(child, below, f"{path}.{name}" if path else name, problems)
+
+
+def _removed(node: Node) -> bool:
+    """True for what another file had and ``!reset`` took away."""
+    return node.tag == RESET and node.shadow is not None
 
 
 def _below(node: Node, form: Form) -> Iterator[tuple[str, Node, Form]]:

@@ -121,4 +121,4 @@ class Probe(Form):
 
     def merge(self, base: Node, over: Node) -> Node:
         both = type(base.value) is type(over.value) is dict
-        return self.record.merge(base, over) if both else over
+        return self.record.merge(base, over) if both else replacing(base, over)

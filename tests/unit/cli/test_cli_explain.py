@@ -54,6 +54,21 @@ services:
       - type: bind
         source: ./data
         target: /data
+  heavy:
+    image: heavy
+    command: [run, slowly]
+    entrypoint: /start.sh
+    healthcheck: {test: [CMD, check], interval: 5s}
+    ulimits: {nofile: 1024, nproc: {soft: 10, hard: 20}}
+    environment: {KEPT: a, GONE: "${TAG:-b}"}
+    ports: ["81:81", "82:82"]
+    dns: 10.0.0.1
+    labels: {l: 1}
+    volumes: ["./old:/data"]
+  heavier:
+    extends: heavy
+    command: faster
+    ports: !override ["83:83"]
 include: [db/compose.yaml]
 """,
     "compose.override.yaml": """\
@@ -62,6 +77,18 @@ services:
     environment: ["DB_HOST=${DB_HOST:-x}", MODE=fast]
     stop_signal: !reset SIGINT
     mem_limit: 512m
+  heavy:
+    command:
+      - run
+      - fast
+    entrypoint:
+    healthcheck: {test: check again}
+    ulimits: {nofile: {soft: 1, hard: 2}, nproc: 30}
+    environment: !override {KEPT: b}
+    ports: !reset []
+    dns: !override [10.0.0.2]
+    labels: !reset
+    volumes: ["./new:/data"]
 """,
     "db/compose.yaml": 'services: {db: {image: pg, environment: {PW: "${PW}"}}}\n',
     "db/.env": "PW=secret\n",
@@ -92,6 +119,21 @@ PATHS = [
     "services.wob",
     "services.web.ports.7",
     "service",
+    "services.heavy.command",
+    "services.heavy.command[1]",
+    "services.heavy.entrypoint",
+    "services.heavy.healthcheck",
+    "services.heavy.healthcheck.test",
+    "services.heavy.ulimits",
+    "services.heavy.environment",
+    "services.heavy.environment.GONE",
+    "services.heavy.ports",
+    "services.heavy.ports[1]",
+    "services.heavy.dns",
+    "services.heavy.labels.l",
+    "services.heavy.volumes",
+    "services.heavier.command",
+    "services.heavier.ports",
 ]
 
 
