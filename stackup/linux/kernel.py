@@ -59,6 +59,7 @@ class Kernel:
     close = staticmethod(os.close)
     dup2 = staticmethod(os.dup2)
     chdir = staticmethod(os.chdir)
+    fchdir = staticmethod(os.fchdir)
     umask = staticmethod(os.umask)
     mkdir = staticmethod(os.mkdir)
     makedirs = staticmethod(os.makedirs)

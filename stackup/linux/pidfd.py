@@ -6,6 +6,7 @@ import fcntl
 from struct import pack, unpack_from
 
 from stackup.linux import features
+from stackup.linux.cgroups import read_bytes
 from stackup.linux.syscall import call
 
 # _IOWR(0xFF, 11, struct pidfd_info) with the structure's first published size, include/uapi/linux/pidfd.h (Linux 6.13).
@@ -48,7 +49,6 @@ def start_time(pid: int) -> int:
 def stat_fields(pid: int) -> list[str]:
     """/proc/PID/stat from the state on (field 3 of proc(5)); empty when there is no such process."""
     try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            return file.read().rpartition(")")[2].split()
+        return read_bytes(f"/proc/{pid}/stat").decode("utf-8", "replace").rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return []

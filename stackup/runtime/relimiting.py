@@ -52,6 +52,21 @@ def change_limits(cgroup: str, resources: dict[str, Any]) -> None:
             _change(f"{hierarchies.v2}/{cgroup}", unlimited, wanted)
 
 
+def limit_files(cgroup: str) -> tuple[str, ...]:
+    """The files that hold the limits of a group, in every hierarchy that has it."""
+    hierarchies = Hierarchies.of_this_host()
+    if hierarchies.v1:
+        places = [
+            (f"{hierarchies.v1[item]}/{cgroup}", names)
+            for item, names in _UNLIMITED_V1.items()
+            if item in hierarchies.v1
+        ]
+    else:
+        places = [(f"{hierarchies.v2}/{cgroup}", names) for names in _UNLIMITED_V2.values()]
+    paths = (f"{directory}/{name}" for directory, names in places for name in names)
+    return tuple(path for path in paths if os.path.exists(path))
+
+
 def _change_v1(hierarchies: Hierarchies, controller: str, cgroup: str, wanted: list[tuple[str, str]]) -> None:
     """A container is only in the groups that it had limits in: it may have to be moved into another one."""
     mount = hierarchies.v1.get(controller)

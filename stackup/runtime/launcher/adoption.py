@@ -96,8 +96,7 @@ def _find_groups(container: Container, hierarchies: Hierarchies) -> None:
             container.join.append((f"{point}/{container.cgroup}", "tasks"))
     if hierarchies.v2 and os.path.isdir(f"{hierarchies.v2}/{container.cgroup}"):
         container.v2_directory = f"{hierarchies.v2}/{container.cgroup}"
-    memory = hierarchies.v1.get("memory") or hierarchies.v2
-    container.oom_baseline = oom_kills(f"{memory}/{container.cgroup}")
+    container.oom_baseline = oom_kills(hierarchies, container.cgroup)
 
 
 def records_match(message: dict[str, Any]) -> bool:

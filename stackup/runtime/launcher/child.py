@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from stackup.runtime.launcher.operations.base import Operation
 
 
-def become(plan: Callable[[], list[Operation]], sync: Socket, host_links: Socket | None) -> None:
-    """Plans and executes; ``sync`` is the packet socket to the launcher, closed by the exec that ends it all."""
+def become(operations: list[Operation], sync: Socket, host_links: Socket | None) -> None:
+    """Carries out the plan; ``sync`` is the packet socket to the launcher, closed by the exec that ends it all."""
 
     def report(message: dict[str, object], fds: list[int]) -> None:
         packets.send(sync, message, fds, wait=True)
@@ -26,7 +26,7 @@ def become(plan: Callable[[], list[Operation]], sync: Socket, host_links: Socket
     try:
         process.default_signals()
         process.restore_open_files()
-        run(plan(), Stage(Kernel(), report, host_links))
+        run(operations, Stage(Kernel(), report, host_links))
     except Refusal as refusal:
         fault = {"step": refusal.step, "errno": refusal.errno, "path": refusal.path, "text": str(refusal)}
         _tell(report, {**fault, **refusal.more})

@@ -30,8 +30,7 @@ def decode(status: int | None) -> tuple[int | None, int]:
 def end(container: Container, status: int | None, hierarchies: Hierarchies) -> dict[str, Any]:
     """Settles a container whose first process has gone; answers the event. The file is on disk before."""
     code, number = decode(status)
-    memory = hierarchies.v1.get("memory") or hierarchies.v2
-    oom = bool(container.cgroup) and oom_kills(f"{memory}/{container.cgroup}") > container.oom_baseline
+    oom = oom_kills(hierarchies, container.cgroup) > container.oom_baseline
     if not container.own_pids:
         kill_group(hierarchies, container.cgroup)
     container.life = Life.ENDED

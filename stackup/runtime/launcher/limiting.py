@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from itertools import groupby
 
 from stackup.linux import bpf, features, limits
-from stackup.linux.cgroups import Hierarchies, copy_cpuset, read_file, write_file
+from stackup.linux.cgroups import Hierarchies, copy_cpuset, read_file
 from stackup.runtime.launcher.operations.base import Refusal
 
 TYPE_CHECKING = False
@@ -22,12 +23,11 @@ _EINVAL = 22
 class Groups:
     """``v2`` is the directory to clone into ("" when there is none), ``join`` what the child writes itself into."""
 
-    __slots__ = ("directories", "join", "memory", "v2")
+    __slots__ = ("directories", "join", "v2")
 
     def __init__(self) -> None:
         self.v2 = ""
         self.join: list[tuple[str, str]] = []
-        self.memory = ""
         self.directories: list[str] = []
 
 
@@ -66,9 +66,8 @@ class Limiter:
             copy_cpuset(places["cpuset"])
         for controller, name, text in settings:
             _write(f"{places[controller]}/{name}", text)
-        for rule in rules:
-            _write(f"{places['devices']}/devices.{'allow' if rule.allow else 'deny'}", rule.v1_line())
-        made.memory = places.get("memory", "")
+        for allow, same in groupby(rules, key=lambda rule: rule.allow):
+            _write(f"{places['devices']}/devices.{'allow' if allow else 'deny'}", *(rule.v1_line() for rule in same))
 
     def _make_v2(self, made: Groups, group: str, resources: dict[str, Any]) -> None:
         settings, rules = limits.v2_settings(resources), limits.device_rules(resources)
@@ -84,8 +83,6 @@ class Limiter:
             _write(f"{directory}/{name}", text)
         if rules:
             self._attach_devices(directory, bpf.compile_rules(rules))
-        if self._hierarchies.unified:
-            made.memory = directory
         if features.usable(features.CLONE_INTO_CGROUP):
             made.v2 = directory
         else:
@@ -117,21 +114,29 @@ class Limiter:
             raise Refusal("cgroup", error.errno or 0, directory, f"device rules: {error.strerror}") from error
 
 
-def oom_kills(directory: str) -> int:
+def oom_kills(hierarchies: Hierarchies, group: str) -> int:
     """How often the kernel killed for memory in this group, so far."""
-    if not directory:
+    if not group:
         return 0
-    for name in ("memory.events", "memory.oom_control"):
-        for line in read_file(f"{directory}/{name}").splitlines():
-            key, _, count = line.partition(" ")
-            if key == "oom_kill":
-                return int(count)
+    v1 = hierarchies.v1.get("memory")
+    path = f"{v1}/{group}/memory.oom_control" if v1 else f"{hierarchies.v2}/{group}/memory.events"
+    for line in read_file(path).splitlines():
+        key, _, count = line.partition(" ")
+        if key == "oom_kill":
+            return int(count)
     return 0
 
 
-def _write(path: str, text: str) -> None:
+def _write(path: str, *texts: str) -> None:
+    """Each text with a write of its own, as control files want it."""
+    text = texts[0]
     try:
-        write_file(path, text)
+        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            for text in texts:
+                os.write(fd, text.encode())
+        finally:
+            os.close(fd)
     except OSError as error:
         name = os.path.basename(path)
         if error.errno in (2, 95) and name in _OPTIONAL:

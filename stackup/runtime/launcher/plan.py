@@ -8,10 +8,11 @@ permits the next. The text of ``describe`` is the test (tests/unit/runtime).
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 
 from stackup.linux import capabilities, sysctls
 from stackup.linux.mountoptions import MountOptions
-from stackup.runtime.launcher.operations import devices, finish, isolation, network, rootfs, stdio
+from stackup.runtime.launcher.operations import covering, devices, finish, isolation, network, rootfs, stdio
 from stackup.runtime.launcher.operations.base import Operation, Refusal
 
 TYPE_CHECKING = False
@@ -111,8 +112,7 @@ def _settle(
     if (config.get("root") or {}).get("readonly"):
         targets = [item["target"] for item in launch["overlays"]] or ["/"]
         found += [rootfs.MakeReadonly(target) for target in targets]
-    found += [rootfs.ProtectPath(path) for path in linux.get("readonlyPaths") or ()]
-    return found + [rootfs.MaskPath(path) for path in linux.get("maskedPaths") or ()]
+    return found + _covered(tuple(linux.get("readonlyPaths") or ()), tuple(linux.get("maskedPaths") or ()))
 
 
 def _sysctl(name: str, value: str, namespaces: dict[str, str]) -> Operation:
@@ -159,6 +159,24 @@ def _begin(process: dict[str, Any], around: Surroundings) -> list[Operation]:
     return found
 
 
+# The containers of a project ask for the same few things again and again, and the launcher plans for all of them.
+@lru_cache(256)
+def _options(bind: bool, options: tuple[str, ...]) -> MountOptions:
+    found = MountOptions(options)
+    found.bind = found.bind or bind
+    return found
+
+
+@lru_cache(64)
+def _covered(protected: tuple[str, ...], masked: tuple[str, ...]) -> list[Operation]:
+    return [*(covering.ProtectPath(path) for path in protected), *(covering.MaskPath(path) for path in masked)]
+
+
+@lru_cache(64)
+def _capabilities(names: tuple[str, ...]) -> int:
+    return capabilities.mask(names)
+
+
 class _Mount:
     """One entry of ``mounts`` with its options sorted."""
 
@@ -168,10 +186,8 @@ class _Mount:
         self.index = index
         self.target: str = item["destination"]
         self.kind: str = item.get("type") or ""
-        self.options = MountOptions(item.get("options") or ())
+        self.options = _options(self.kind == "bind", tuple(item.get("options") or ()))
         self.source: str = item.get("source") or ""
-        if self.kind == "bind":
-            self.options.bind = True
         if self.options.bind:
             self.source = os.path.join(bundle, self.source)
         if not self.target.startswith("/"):
@@ -239,7 +255,7 @@ def _console(process: dict[str, Any], *, on_console: bool) -> Operation:
 def _finish(process: dict[str, Any], around: Surroundings, seccomp: bytes, *, init: bool) -> list[Operation]:
     user, sets = process.get("user") or {}, process.get("capabilities") or {}
     bounding, effective, inheritable, permitted, ambient = (
-        capabilities.mask(sets.get(name) or ())
+        _capabilities(tuple(sets.get(name) or ()))
         for name in ("bounding", "effective", "inheritable", "permitted", "ambient")
     )
     env = dict(entry.partition("=")[::2] for entry in process.get("env") or ())

@@ -13,7 +13,6 @@ from stackup.runtime import packets
 from stackup.runtime.launcher import adoption, ending
 from stackup.runtime.launcher.channel import Channel, close_all
 from stackup.runtime.launcher.container import Child, Container, Life
-from stackup.runtime.launcher.limiting import Limiter
 from stackup.runtime.launcher.operations.base import Refusal
 from stackup.runtime.launcher.starting import Starter
 
@@ -58,7 +57,7 @@ class Server:
         self._starter = Starter(
             loop,
             around,
-            Limiter(hierarchies),
+            hierarchies,
             is_alive=self._is_alive,
             register=self._register,
             on_ready=self._ready,

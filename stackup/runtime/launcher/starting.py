@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from stackup.linux.cgroups import Hierarchies
     from stackup.runtime.launcher.loop import Loop
     from stackup.runtime.launcher.operations.base import Operation
     from stackup.runtime.launcher.plan import Surroundings
@@ -56,7 +57,7 @@ class Starter:
         self,
         loop: Loop,
         around: Surroundings,
-        limiter: Limiter,
+        hierarchies: Hierarchies,
         *,
         is_alive: Callable[[str], bool],
         register: Callable[[Child], None],
@@ -65,7 +66,8 @@ class Starter:
     ) -> None:
         self._loop = loop
         self._around = around
-        self._limiter = limiter
+        self._hierarchies = hierarchies
+        self._limiter = Limiter(hierarchies)
         self._is_alive = is_alive
         self._register = register
         self._on_ready = on_ready
@@ -92,7 +94,7 @@ class Starter:
                 self._begin(request)
             except Refusal as refusal:
                 self._on_refused(request.tag, _fault(refusal))
-            except (OSError, ValueError, KeyError, TypeError) as error:
+            except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
                 self._on_refused(request.tag, _bundle_fault(request.bundle, error))
             finally:
                 close_all(request.fds)
@@ -112,8 +114,9 @@ class Starter:
         holds = [] if request.fds or launch["tty"] else hold_fifos(launch["stdout"], launch["stderr"])
         stdin = os.pipe2(os.O_CLOEXEC) if launch["stdin_open"] and not launch["tty"] and not request.fds else (-1, -1)
 
-        def plan() -> list[Operation]:
-            return container_operations(
+        host_links = netlink.open_socket() if launch["veths"] else None
+        try:
+            operations = container_operations(
                 config,
                 launch,
                 request.bundle,
@@ -124,13 +127,10 @@ class Starter:
                 stdio_fds=request.fds or None,
                 seccomp=seccomp,
             )
-
-        host_links = netlink.open_socket() if launch["veths"] else None
-        try:
-            pid, fd, sync = self._fork(flags, group.v2, namespaces.get("pid", ""), plan, host_links)
-        except OSError as error:
+            pid, fd, sync = self._fork(flags, group.v2, namespaces.get("pid", ""), operations, host_links)
+        except BaseException:
             close_all([*holds, *(end for end in stdin if end >= 0)])
-            raise Refusal("clone", error.errno or 0, "", error.strerror or "") from error
+            raise
         finally:
             if host_links:
                 host_links.close()
@@ -139,7 +139,7 @@ class Starter:
         container.join, container.v2_directory = group.join, group.v2
         container.namespaces = _ALL_BUT_PID | (process.CLONE_NEWCGROUP if namespaces.get("cgroup") == "" else 0)
         container.own_pids = namespaces.get("pid") == ""
-        container.oom_baseline = oom_kills(group.memory)
+        container.oom_baseline = oom_kills(self._hierarchies, launch["cgroup"])
         if stdin[1] >= 0:
             os.close(stdin[0])
             container.fds["stdin"] = stdin[1]
@@ -147,33 +147,30 @@ class Starter:
 
     def exec(self, tag: int, container: Container, message: dict[str, Any], fds: list[int]) -> None:
         """Forks straight into the container's pid namespace: the child is the launcher's own, without a double fork."""
-        around, seccomp = self._around, self._filter(message["seccomp"])
-
-        def plan() -> list[Operation]:
-            return exec_operations(
+        try:
+            operations = exec_operations(
                 message["process"],
-                around,
+                self._around,
                 container_id=container.id,
                 pidfd=container.pidfd,
                 namespace_flags=container.namespaces,
                 join=container.join,
                 stdio_fds=fds,
                 tty=bool(message["tty"]),
-                seccomp=seccomp,
+                seccomp=self._filter(message["seccomp"]),
             )
-
-        try:
-            pid, fd, sync = self._fork(0, container.v2_directory, container.pidfd, plan, None)
-        except OSError as error:
-            raise Refusal("clone", error.errno or 0, "", error.strerror or "") from error
+            pid, fd, sync = self._fork(0, container.v2_directory, container.pidfd, operations, None)
         finally:
             close_all(fds)
         self._watch(Child(message["exec_id"], pid, fd, sync, tag))
 
     def _fork(
-        self, flags: int, v2: str, pids: str | int, plan: Callable[[], list[Operation]], host_links: Socket | None
+        self, flags: int, v2: str, pids: str | int, operations: list[Operation], host_links: Socket | None
     ) -> tuple[int, int, Socket]:
-        """``pids``: the pid namespace to fork into, as a path or pidfd ("" for the launcher's own or a new one)."""
+        """``pids``: the pid namespace to fork into, as a path or pidfd ("" for the launcher's own or a new one).
+
+        Raises Refusal.
+        """
         ours, theirs = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0)
         cgroup_fd = os.open(v2, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) if v2 else -1
         pid = -1
@@ -186,10 +183,10 @@ class Starter:
                 if pid and pids != "":
                     process.setns(self._own_pids, process.CLONE_NEWPID)
             if pid == 0:
-                become(plan, theirs, host_links)
-        except OSError:
+                become(operations, theirs, host_links)
+        except OSError as error:
             ours.close()
-            raise
+            raise Refusal("clone", error.errno or 0, "", error.strerror or "") from error
         finally:
             theirs.close()
             if cgroup_fd >= 0:

@@ -261,8 +261,10 @@ def test_links_are_one_message_batch_each_side() -> None:
 def test_masks_and_sysctls_do_not_follow_paths() -> None:
     """Through the proc mount itself: a volume that covers /proc, or a link in it, leads nowhere."""
     calls = kernel_calls()
-    assert any(line.startswith("open kcore") and line.endswith("dir_fd=<.>") for line in calls)
-    assert not any(line.startswith(("open /proc/kcore", "open /proc/sys")) for line in calls)
+    entered = calls.index("fchdir <.>", calls.index("write sys/net/ipv4/ip_forward 0 dir_fd=<.>"))
+    assert calls[entered + 1] == "mount sys sys None 4096"
+    assert any(line.startswith("mount /proc/self/fd/") and line.endswith(" kcore None 4096") for line in calls)
+    assert not any("/proc/kcore" in line or "/proc/sys " in line for line in calls[entered:])
 
 
 @pytest.mark.parametrize(

@@ -49,9 +49,11 @@ class Stage:
 
     __slots__ = (
         "empty_fd",
+        "here",
         "host_links",
         "kernel",
         "null_fd",
+        "proc_device",
         "report",
         "roots",
         "seccomp",
@@ -69,19 +71,29 @@ class Stage:
         self.host_links = host_links
         self.sources: dict[int, int] = {}
         self.roots: dict[str, int] = {}
+        self.here = -1
+        self.proc_device = -1
         self.null_fd = -1
         self.empty_fd = -1
         self.slave_fd = -1
         self.terminal_name = ""
         self.seccomp = b""
 
-    def open_inside(self, path: str, flags: int) -> int:
-        """Opens a path of the new root. What lies in its /proc and /sys is reached through the mounts themselves, so
-        that no symlink or mount that a volume brought along can lead elsewhere."""
+    def enter_mount(self, path: str) -> str:
+        """For a path in /proc, /dev or /sys: goes into that mount and answers the rest, which mount(2) takes as it is.
+        Otherwise "".
+
+        The mounts are reached by their descriptors and hold nothing but what the kernel or this runtime has put there,
+        so no link that an image or a volume brought along can lead elsewhere. One call then does what takes six with
+        descriptors.
+        """
         for root, fd in self.roots.items():
             if path.startswith(root + "/"):
-                return self.kernel.open(path[len(root) + 1 :], flags | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=fd)
-        return self.kernel.open(path, flags | os.O_CLOEXEC)
+                if self.here != fd:
+                    self.kernel.fchdir(fd)
+                    self.here = fd
+                return path[len(root) + 1 :]
+        return ""
 
 
 def run(operations: list[Operation], stage: Stage) -> None:

@@ -57,6 +57,7 @@ class MountDev(Operation):
         for name in ("pts", "shm", "mqueue"):
             kernel.mkdir(name, 0o755, dir_fd=fd)
         stage.null_fd = kernel.open("null", os.O_PATH | os.O_CLOEXEC, dir_fd=fd)
+        stage.roots[self.target] = kernel.open(".", os.O_PATH | os.O_CLOEXEC, dir_fd=fd)
         if not kernel.path_mode(self.target):
             kernel.mkdir(self.target, 0o755)
         kernel.attach(fd, self.target, late)
@@ -119,7 +120,7 @@ class OpenConsole(Operation):
         stage.report({"fds": ["console"]}, [master])
         kernel.close(master)
         if self.on_console:
-            place = open_mount_point(stage, "/dev/console", directory=False)
+            place, _ = open_mount_point(stage, "/dev/console", directory=False)
             tree = kernel.clone_tree("", dirfd=stage.slave_fd)
             kernel.attach(tree, "/dev/console", 0, to_fd=place)
             kernel.close(place)
@@ -148,21 +149,25 @@ class MountCgroups(Operation):
 
     def execute(self, stage: Stage) -> None:
         kernel = stage.kernel
-        place = open_mount_point(stage, self.target, directory=True)
+        place, _ = open_mount_point(stage, self.target, directory=True)
         if self.unified:
             kernel.attach(kernel.filesystem("cgroup2", (), self.options.attributes), self.target, 0, to_fd=place)
             kernel.close(place)
             return
         attributes = self.options.attributes & ~mounts.RDONLY
-        kernel.attach(kernel.filesystem("tmpfs", (("mode", "755"),), attributes), self.target, 0, to_fd=place)
+        tree = kernel.filesystem("tmpfs", (("mode", "755"),), attributes)
+        stage.here = kernel.open(".", os.O_PATH | os.O_CLOEXEC, dir_fd=tree)
+        kernel.attach(tree, self.target, 0, to_fd=place)
         kernel.close(place)
+        kernel.fchdir(stage.here)
+        # In a tmpfs made just now no name leads astray: mount(2) will do, with a quarter of the calls. The mount is to
+        # be read-only, not the hierarchy, which is the whole machine's.
+        readonly = self.options.attributes & mounts.RDONLY
+        again = mounts.MS_REMOUNT | mounts.MS_BIND | mounts.as_ms(self.options.attributes)
         for name, options in self.v1:
-            # In a tmpfs made just now no name leads astray: mount(2) will do, with a quarter of the calls. The
-            # mount is to be read-only, not the hierarchy, which is the whole machine's.
-            hierarchy = f"{self.target}/{name}"
-            kernel.mkdir(hierarchy, 0o755)
-            kernel.mount("cgroup", hierarchy, "cgroup", mounts.as_ms(attributes), options)
-            if self.options.attributes & mounts.RDONLY:
-                kernel.remount(hierarchy, self.options.attributes)
-        if self.options.attributes & mounts.RDONLY:
-            kernel.remount(self.target, self.options.attributes)
+            kernel.mkdir(name, 0o755)
+            kernel.mount("cgroup", name, "cgroup", mounts.as_ms(attributes), options)
+            if readonly:
+                kernel.mount(None, name, None, again)
+        if readonly:
+            kernel.mount(None, ".", None, again)

@@ -177,6 +177,8 @@ class MountFilesystem(Operation):
         return f"mount {self.kind} on {self.target}{f' ({words})' if words else ''}"
 
     def execute(self, stage: Stage) -> None:
+        if self._quickly(stage):
+            return
         data = list(self.options.data)
         if self.kind == "tmpfs" and not any(key == "mode" for key, _ in data):
             mode = stage.kernel.path_mode(self.target) & 0o7777
@@ -186,16 +188,32 @@ class MountFilesystem(Operation):
         if self.kind in ("proc", "sysfs") and self.target in ("/proc", "/sys"):
             self._attach_as_root(stage, fd)
             return
-        place = open_mount_point(stage, self.target, directory=True)
+        place, _ = open_mount_point(stage, self.target, directory=True)
         stage.kernel.attach(fd, self.target, 0, to_fd=place)
         stage.kernel.close(place)
+
+    def _quickly(self, stage: Stage) -> bool:
+        """On a directory that ``MountDev`` made. What mount(2) refuses, the other way explains."""
+        if self.target not in ("/dev/pts", "/dev/shm", "/dev/mqueue"):
+            return False
+        name = stage.enter_mount(self.target)
+        if not name:
+            return False
+        data = ",".join(key if value is None else f"{key}={value}" for key, value in self.options.data)
+        try:
+            stage.kernel.mount(self.source, name, self.kind, mounts.as_ms(self.options.attributes), data)
+        except OSError:
+            return False
+        return True
 
     def _attach_as_root(self, stage: Stage, fd: int) -> None:
         """Later operations reach into /proc and /sys through the mount itself. A symlink in their place is refused."""
         if not stage.kernel.path_mode(self.target):
             stage.kernel.mkdir(self.target, 0o755)
         # attach closes what it is given, and the mount must stay open; for directories alone O_PATH copies suffice.
-        stage.roots[self.target] = stage.kernel.open(".", os.O_PATH | os.O_CLOEXEC, dir_fd=fd)
+        root = stage.roots[self.target] = stage.kernel.open(".", os.O_PATH | os.O_CLOEXEC, dir_fd=fd)
+        if self.target == "/proc":
+            stage.proc_device = stage.kernel.file_kind(root)[0]
         stage.kernel.attach(fd, self.target, 0)
 
 
@@ -221,8 +239,8 @@ class AttachSource(Operation):
     def execute(self, stage: Stage) -> None:
         kernel, tree = stage.kernel, stage.sources.pop(self.index)
         directory = is_directory(kernel.file_kind(tree)[1])
-        place = open_mount_point(stage, self.target, directory)
-        if is_directory(kernel.file_kind(place)[1]) != directory:
+        place, mode = open_mount_point(stage, self.target, directory)
+        if is_directory(mode) != directory:
             raise Refusal(
                 "mount",
                 _ENOTDIR if directory else _EISDIR,
@@ -237,8 +255,11 @@ class AttachSource(Operation):
             kernel.set_propagation(self.target, self.options.propagation)
 
 
-def open_mount_point(stage: Stage, target: str, directory: bool) -> int:
-    """An O_PATH descriptor of ``target`` inside the new root; made when missing. What lies in /proc is refused."""
+def open_mount_point(stage: Stage, target: str, directory: bool) -> tuple[int, int]:
+    """An O_PATH descriptor of ``target`` inside the new root, made when missing, and its S_IFMT bits.
+
+    What lies in /proc is refused.
+    """
     kernel = stage.kernel
     try:
         fd = kernel.open(target, os.O_PATH | os.O_CLOEXEC)
@@ -246,11 +267,10 @@ def open_mount_point(stage: Stage, target: str, directory: bool) -> int:
         real = kernel.real_path(target)
         kernel.make_mount_point(real, directory)
         fd = kernel.open(real, os.O_PATH | os.O_CLOEXEC | os.O_NOFOLLOW)
-    proc = stage.roots.get("/proc", -1)
-    inside_proc = proc >= 0 and kernel.file_kind(fd)[0] == kernel.file_kind(proc)[0]
-    if inside_proc and os.path.normpath(target) not in _PROC_ALLOWED:
+    device, mode, _ = kernel.file_kind(fd)
+    if device == stage.proc_device and os.path.normpath(target) not in _PROC_ALLOWED:
         raise Refusal("mount", _EINVAL, target, "mounts inside /proc are not allowed")
-    return fd
+    return fd, mode
 
 
 class MakeDirectory(Operation):
@@ -324,77 +344,3 @@ class MakeReadonly(Operation):
                 raise
             stage.kernel.remount(self.target, mounts.RDONLY)
         stage.kernel.close(fd)
-
-
-class ProtectPath(Operation):
-    """A read-only bind of the path onto itself. Paths that are not there are skipped."""
-
-    __slots__ = ("target",)
-    step = "readonly-path"
-
-    def __init__(self, target: str) -> None:
-        self.target = target
-
-    @property
-    def path(self) -> str:
-        return self.target
-
-    def describe(self) -> str:
-        return f"make {self.target} read-only"
-
-    def execute(self, stage: Stage) -> None:
-        try:
-            place = stage.open_inside(self.target, os.O_PATH)
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        inside = any(self.target.startswith(root + "/") for root in stage.roots)
-        tree = stage.kernel.clone_tree("", dirfd=place, recursive=not inside)
-        stage.kernel.attach(tree, self.target, _KERNEL_MOUNT if inside else mounts.RDONLY, to_fd=place)
-        stage.kernel.close(place)
-
-
-class MaskPath(Operation):
-    """Files are covered with /dev/null, directories with an empty file system. Paths that are not there are skipped."""
-
-    __slots__ = ("target",)
-    step = "masked-path"
-
-    def __init__(self, target: str) -> None:
-        self.target = target
-
-    @property
-    def path(self) -> str:
-        return self.target
-
-    def describe(self) -> str:
-        return f"mask {self.target}"
-
-    def execute(self, stage: Stage) -> None:
-        kernel = stage.kernel
-        try:
-            place = stage.open_inside(self.target, os.O_PATH)
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        if is_directory(kernel.file_kind(place)[1]):
-            kernel.attach(self._empty(stage), self.target, 0, to_fd=place)
-        else:
-            tree = kernel.clone_tree("", dirfd=self._null(stage))
-            kernel.attach(tree, self.target, mounts.RDONLY | mounts.NOSUID | mounts.NOEXEC, to_fd=place)
-        kernel.close(place)
-
-    def _empty(self, stage: Stage) -> int:
-        """The same empty file system for all. Before Linux 6.15 only what is attached can be cloned: the first
-        directory gets the original, and the clones are made from there."""
-        if stage.empty_fd >= 0:
-            return stage.kernel.clone_tree("", dirfd=stage.empty_fd)
-        tree = stage.kernel.filesystem("tmpfs", (("size", "0"), ("nr_inodes", "2")), _KERNEL_MOUNT)
-        stage.empty_fd = stage.kernel.open(".", os.O_PATH | os.O_CLOEXEC, dir_fd=tree)
-        return tree
-
-    def _null(self, stage: Stage) -> int:
-        """The container's own /dev/null, and really that device, not a link that an image put there."""
-        if stage.null_fd < 0:
-            stage.null_fd = stage.kernel.open("/dev/null", os.O_PATH | os.O_CLOEXEC | os.O_NOFOLLOW)
-            if stage.kernel.file_kind(stage.null_fd)[2] != os.makedev(1, 3):
-                raise Refusal("masked-path", _EINVAL, self.target, "/dev/null of the container is not the null device")
-        return stage.null_fd
