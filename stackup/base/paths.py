@@ -115,6 +115,11 @@ class Layout:
         return self.state / "volumes"
 
     @property
+    def networks(self) -> Path:
+        """Records of networks that belong to no project."""
+        return self.state / "networks"
+
+    @property
     def cache(self) -> Path:
         """Things that may be deleted at any time: compiled seccomp filters, resolution caches."""
         return self.state / "cache"

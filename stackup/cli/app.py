@@ -17,13 +17,17 @@ from stackup.base.errors import UsageError
 from stackup.cli.execute import execute
 from stackup.cli.globals import Globals
 from stackup.cli.options import Option, options_of
-from stackup.cli.registry import VERBS, Verb, load
+from stackup.cli.registry import GROUPS, VERBS, Verb, load
 
 EPILOG = (
     "Options of stackup itself (-f, -p, ...) stand before the command. Exit codes: 0 done; 1 failed; "
     "2 plan: there is something to do; 64 wrong usage; 70 a bug in stackup; 130 interrupted. exec ends as its command "
     "does, or with 126 or 127 when that cannot be run; up --exit-code-from as that service does."
 )
+_GROUP_HELP = {
+    "network": "Networks that belong to no stack, for external: true.",
+    "volume": "Volumes, also those that belong to no stack, for external: true.",
+}
 # Of the command line library: where it keeps its own base class differs between its versions.
 WrongUsage = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "UsageError")
 
@@ -42,14 +46,22 @@ def build() -> typer.Typer:
     )
     app.callback()(_function("stackup", options_of(Globals), _remember))
     for name in VERBS:
-        verb = load(name)
-        app.command(
-            name,
-            help=inspect.getdoc(verb.request),
-            short_help=_short(verb),
-            context_settings={"allow_interspersed_args": not verb.positional_last},
-        )(_function(name, verb.options, _runner(verb)))
+        _add(app, name, load(name))
+    for group, names in GROUPS.items():
+        inner = typer.Typer(help=_GROUP_HELP[group], no_args_is_help=True, rich_markup_mode=None)
+        for name in names:
+            _add(inner, name, load(f"{group} {name}"))
+        app.add_typer(inner, name=group)
     return app
+
+
+def _add(app: typer.Typer, name: str, verb: Verb) -> None:
+    app.command(
+        name,
+        help=inspect.getdoc(verb.request),
+        short_help=_short(verb),
+        context_settings={"allow_interspersed_args": not verb.positional_last},
+    )(_function(name, verb.options, _runner(verb)))
 
 
 def _short(verb: Verb) -> str:
@@ -74,10 +86,16 @@ def main(argv: Sequence[str]) -> int:
 
 def misplaced(argv: Sequence[str]) -> str:
     """What to say about a global flag behind the verb, where everybody types it once; "" when there is none."""
-    verb_at = next((index for index, word in enumerate(argv) if word in VERBS), None)
+    verb_at = next((index for index, word in enumerate(argv) if word in VERBS or word in GROUPS), None)
     if verb_at is None:
         return ""
-    verb = load(argv[verb_at])
+    name = argv[verb_at]
+    if name in GROUPS:
+        inner = argv[verb_at + 1] if verb_at + 1 < len(argv) else ""
+        if inner not in GROUPS[name]:
+            return ""
+        name, verb_at = f"{name} {inner}", verb_at + 1
+    verb = load(name)
     own = {flag for option in verb.options for flag in option.flags}
     theirs = {flag for option in options_of(Globals) if option.name != "version" for flag in option.flags}
     theirs -= own

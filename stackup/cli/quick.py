@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from stackup.cli.globals import Globals
 from stackup.cli.options import Option, options_of
-from stackup.cli.registry import VERBS, Verb, load
+from stackup.cli.registry import GROUPS, VERBS, Verb, load
 
 
 class NotQuickError(Exception):
@@ -34,10 +34,15 @@ def parse(argv: Sequence[str]) -> Invocation:
     options = Globals(**given)
     if options.version and not rest:
         rest = ["version"]
-    if not rest or rest[0] not in VERBS:
+    if not rest:
         raise NotQuickError
-    verb = load(rest[0])
-    given, words = _scan(verb.options, rest[1:], stop_at_argument=verb.positional_last)
+    name, rest = rest[0], rest[1:]
+    if name in GROUPS and rest and rest[0] in GROUPS[name]:
+        name, rest = f"{name} {rest[0]}", rest[1:]
+    elif name not in VERBS:
+        raise NotQuickError
+    verb = load(name)
+    given, words = _scan(verb.options, rest, stop_at_argument=verb.positional_last)
     return Invocation(options, verb, verb.request(**given, **_arguments(verb.options, words)))
 
 

@@ -42,6 +42,18 @@ VERBS = {
 }
 
 
+# Verbs of two words; the modules are in a package named after the first one.
+GROUPS = {
+    "network": ("create", "ls", "inspect", "rm", "prune"),
+    "volume": ("create", "ls", "inspect", "rm", "prune"),
+}
+
+
+def names() -> tuple[str, ...]:
+    """Of all verbs, those of two words with a blank between them."""
+    return (*VERBS, *(f"{group} {name}" for group, inside in GROUPS.items() for name in inside))
+
+
 class Verb(NamedTuple):
     """``positional_last``: the first argument ends the options, as in ``exec web ls -l``."""
 
@@ -54,7 +66,7 @@ class Verb(NamedTuple):
 
 
 def load(name: str) -> Verb:
-    module = importlib.import_module(f"stackup.cli.verbs.{VERBS[name]}")
+    module = importlib.import_module(f"stackup.cli.verbs.{VERBS.get(name) or name.replace(' ', '.')}")
     return Verb(
         name=name,
         request=module.Request,

@@ -140,7 +140,7 @@ class Creator:
     async def _join_external_networks(self, stack: Stack, service: Service) -> None:
         for key in service.networks:
             network = stack.networks[key]
-            if network.external and not self._world.desk.knows(key):
+            if network.external and not self._world.desk.joined(key, network.name):
                 record = await self._world.desk.create_network(key, network)
                 self._world.records.put_network(key, record)
 

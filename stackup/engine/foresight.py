@@ -22,6 +22,7 @@ from stackup.model.observed import Observed
 from stackup.model.plan import Plan
 from stackup.model.stack import Stack
 from stackup.network.leases import Books
+from stackup.network.standalone import StandaloneRecords
 from stackup.planner import Desired, Verb, decide
 from stackup.planner.fingerprint import fingerprint
 from stackup.stackfile import LoadRequest, load
@@ -67,6 +68,7 @@ def _load(project: str, request: LoadRequest) -> LoadedStack:
 def look_offline(layout: Layout, project: str, stack: Stack | None) -> Observed:
     """What is, from the records alone; a process counts as running only when it is there."""
     images, volumes, books = ImageStore(layout), VolumeStore(layout), Books(layout.leases)
+    standalones = StandaloneRecords(layout)
     records, networks = _recorded(layout, project)
 
     def image_id(reference: str) -> str | None:
@@ -75,7 +77,7 @@ def look_offline(layout: Layout, project: str, stack: Stack | None) -> Observed:
 
     def external_network(name: str) -> str | None:
         found = books.find(name)
-        return found.id if found else None
+        return found.id if found else standalones.id_of(name)
 
     return observe(
         project,

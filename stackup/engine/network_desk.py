@@ -27,6 +27,7 @@ from stackup.network.manager import NetworkManager
 from stackup.network.ports import Reservation, reserve
 from stackup.network.relay import Relay
 from stackup.network.resolv import host_resolver, upstreams
+from stackup.network.standalone import Standalones
 from stackup.network.types import Attachment, NetworkState, PortBinding, PublishedPort, Wanted
 from stackup.network.watch import FirewallWatch
 from stackup.planner.hashing import config_hash, network_config
@@ -43,6 +44,7 @@ class NetworkDesk:
     def __init__(self, project: str, layout: Layout, launcher: LauncherClient) -> None:
         loop = asyncio.get_running_loop()
         self._manager = NetworkManager(layout, project)
+        self._standalones = Standalones(layout)
         self._launcher = launcher
         self._dns = DnsServer(loop, neighbours=self._manager.neighbours())
         self._relay = Relay(loop)
@@ -62,6 +64,8 @@ class NetworkDesk:
         """Makes it (or looks up an external one); answers what is to be recorded."""
         config = network_config(network)
         digest = config_hash(config)
+        if network.external:
+            await asyncio.to_thread(self._standalones.ensure, network.name)
         state = await asyncio.to_thread(self._manager.create, key, network, digest)
         self._know(state)
         return {"state": state.to_dict(), "config_hash": digest, "config": config, "external": state.external}
@@ -74,10 +78,18 @@ class NetworkDesk:
 
     def external_id(self, name: str) -> str | None:
         found = self._manager.find(name)
-        return found.id if found else None
+        return found.id if found else self._standalones.records.id_of(name)
 
-    def knows(self, key: str) -> bool:
-        return key in self._states
+    def joined(self, key: str, name: str) -> bool:
+        """The external network of that name is known under this key, as it is now."""
+        return key in self._states and self._states[key].id == self.external_id(name)
+
+    async def leave(self, used: Collection[str]) -> list[str]:
+        """Forgets external networks whose keys are not among ``used``; answers theirs."""
+        found = [key for key, state in self._states.items() if state.external and key not in used]
+        for key in found:
+            await self.remove_network(key)
+        return found
 
     def network_id(self, key: str) -> str:
         if key not in self._states:
@@ -317,6 +329,9 @@ class NetworkDesk:
         ports = [port for found in self._published.values() for port in found]
         if not states and not any(name.startswith(LINK_PREFIX) for _, name in socket.if_nameindex()):
             return {}  # and nothing that a predecessor made without having had the time to record it
+        for state in states:
+            if state.external:
+                await asyncio.to_thread(self._standalones.ensure, state.name)
         current = await asyncio.to_thread(self._manager.recover, states, living, ports)
         self._shown = set(ports)
         anew: dict[str, Record] = {}
@@ -356,10 +371,14 @@ class NetworkDesk:
     async def _verify(self) -> None:
         """Puts back what somebody else flushed."""
         try:
-            for text in await asyncio.to_thread(self._manager.verify):
+            for text in await asyncio.to_thread(self._put_back):
                 log.note(f"the firewall was changed by somebody else; put back: {text}")
         except StackupError as error:
             log.note(error.message)
+
+    def _put_back(self) -> list[str]:
+        others = [state.name for state in self._states.values() if state.external]
+        return [*self._manager.verify(), *(text for name in others for text in self._standalones.verify(name))]
 
     async def close(self) -> None:
         self._watch.close()

@@ -266,7 +266,14 @@ class Operations:
         if not report.ok:
             await effects.undo()
             await self._roll_back(plan, report, loaded, session)
+        await self._leave_networks()
         return report
+
+    async def _leave_networks(self) -> None:
+        """External networks that no container is in any more are none of this project's business."""
+        used = {item.network for other in self._world.containers.values() for item in other.definition.endpoints}
+        for key in await self._world.desk.leave(used):
+            self._world.records.drop_network(key)
 
     async def _roll_back(self, plan: Plan, report: Report, loaded: LoadedStack | None, session: Session) -> None:
         """Services whose update has failed, and whose ``failure_action`` is rollback. The failure stays one."""

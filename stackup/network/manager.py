@@ -40,14 +40,17 @@ ALIAS = "stackup"
 class NetworkManager:
     """The networks of ``project``. Thread-safe; one instance a process and project."""
 
-    def __init__(self, layout: Layout, project: str, pools: Sequence[Pool] = DEFAULT_POOLS) -> None:
+    def __init__(
+        self, layout: Layout, project: str, pools: Sequence[Pool] = DEFAULT_POOLS, *, identity: str = ""
+    ) -> None:
+        """``identity``: the project's id where it is not that of ``layout``'s root, for ``purge``."""
         self._layout = layout
         self._project = project
         self._pools = pools
-        self._id = names.project_id(project, layout.root)
+        self._id = identity or names.project_id(project, layout.root)
         self._books = Books(layout.leases)
         self._places = Places(self._books, project, self._id)
-        self._table = ProjectTable(names.nft_table(project, layout.root), project)
+        self._table = ProjectTable(f"{names.NFT_TABLE_PREFIX}{self._id}", project)
         self._lock = threading.RLock()
 
     # networks
@@ -85,6 +88,15 @@ class NetworkManager:
             self._delete(rtnl, mine, found)
             self._books.drop(state.bridge)
             self._table.drop(state)  # after the bridge: until then, the table keeps late packets on this machine
+
+    def stands(self, state: NetworkState) -> bool:
+        """Its bridge is there, with its leases; the firewall is looked after from now on, by ``verify``."""
+        with self._session(f"look at network {state.name}") as rtnl:
+            there = any(link.name == state.bridge and self._is_mine(link) for link in rtnl.links())
+            if there and self._books.read(state.bridge) is not None:
+                self._table.know(state)
+                return True
+            return False
 
     def find(self, name: str) -> NetworkState | None:
         """The existing network of that full name, of any stack under this state root."""
@@ -293,7 +305,7 @@ class NetworkManager:
         if state is None or all(link.name != state.bridge for link in rtnl.links()):
             raise StackFileError(
                 f"cannot use network {name}: it is declared as external, but does not exist",
-                hint="bring up the stack that makes it first, or remove `external: true`",
+                hint=f"make it with `stackup network create {name}`, or bring up the stack that it belongs to",
             )
         return replace(state, key=key, external=True, config_hash=config_hash)
 
@@ -307,13 +319,20 @@ class NetworkManager:
             )
 
     def _recovered(self, rtnl: Rtnl, state: NetworkState, found: Sequence[Link], inhabited: bool) -> NetworkState:
+        if state.external:
+            now = self._books.find(state.name)
+            return replace(now, key=state.key, external=True, config_hash=state.config_hash) if now else state
         link = next((link for link in found if link.name == state.bridge), None)
-        if state.external or (link is not None and (self._is_mine(link) or not link.alias)):
-            return replace(state, ifindex=link.index) if link else state
+        if link is not None and (self._is_mine(link) or not link.alias):
+            return replace(state, ifindex=link.index)
         taken = self._taken(rtnl, found, state.bridge)
         identity = os.urandom(32).hex() if inhabited else state.id
         fresh = rechosen(replace(state, id=identity), taken, self._pools)
-        return self._make(rtnl, fresh, found)
+        before = self._books.read(state.bridge)
+        made = self._make(rtnl, fresh, found)
+        if before is not None and made.subnet == state.subnet:  # what others hold in it stays theirs
+            self._books.write(state.bridge, Book(made.to_dict(), before.addresses, before.last))
+        return made
 
     def _is_mine(self, link: Link) -> bool:
         return link.alias.startswith(f"{ALIAS} {self._id} ")

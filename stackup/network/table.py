@@ -23,6 +23,10 @@ class ProjectTable:
         self._networks[state.bridge] = state
         self._write()
 
+    def know(self, state: NetworkState) -> None:
+        """``add`` for what is there already; ``verify`` sees to it."""
+        self._networks[state.bridge] = state
+
     def drop(self, state: NetworkState) -> None:
         self._networks.pop(state.bridge, None)
         self._write()

@@ -139,7 +139,7 @@ def _external(
     if found is None:
         raise PlanRefused(
             f"cannot start {listed(users)}: {kind} {wanted.name} is declared external but does not exist",
-            hint=f"make it first, or take external: true from {kind}s.{key} so that stackup makes it",
+            hint=f"make it with `stackup {kind} create {wanted.name}`, or take external: true from {kind}s.{key}",
             about=f"{kind}s.{key}.external",
         )
     return Resource(key, found.name, found.id if isinstance(found, ObservedNetwork) else found.name)

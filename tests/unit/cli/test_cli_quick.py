@@ -12,7 +12,7 @@ from stackup.base.errors import Bug, UsageError
 from stackup.cli import app, execute, quick
 from stackup.cli.globals import Globals
 from stackup.cli.options import Option, options_of
-from stackup.cli.registry import VERBS, load
+from stackup.cli.registry import GROUPS, load, names
 from stackup.cli.verbs import plan
 
 
@@ -53,14 +53,16 @@ def test_global_flags_agree(command: Any) -> None:
     assert table(command.params) == {option.name: declared(option) for option in options_of(Globals)}
 
 
-@pytest.mark.parametrize("name", VERBS)
+@pytest.mark.parametrize("name", names())
 def test_every_flag_of_a_verb_agrees(command: Any, name: str) -> None:
     verb = load(name)
-    assert table(command.commands[name].params) == {option.name: declared(option) for option in verb.options}
-    assert all(not item.secondary_opts for item in command.commands[name].params)
+    for word in name.split():
+        command = command.commands[word]
+    assert table(command.params) == {option.name: declared(option) for option in verb.options}
+    assert all(not item.secondary_opts for item in command.params)
 
 
-@pytest.mark.parametrize("name", VERBS)
+@pytest.mark.parametrize("name", names())
 def test_flags_are_unique(name: str) -> None:
     flags = [flag for option in load(name).options for flag in option.flags]
     assert len(flags) == len(set(flags))
@@ -173,7 +175,28 @@ def test_nothing_asked_is_help(capsys: pytest.CaptureFixture[str]) -> None:
         assert re.search(rf"Exit codes: .*\b{code} ", text), "the help names it"
 
 
-@pytest.mark.parametrize("name", VERBS)
+@pytest.mark.parametrize("name", names())
 def test_every_verb_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert app.main([name, "--help"]) == 0
+    assert app.main([*name.split(), "--help"]) == 0
     assert f"Usage: stackup {name}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_group_has_help(group: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for argv in ([group, "--help"], [group, "nonsense"]):
+        code = app.main(argv)
+        assert code == (0 if "--help" in argv else UsageError.exit_code)
+    found = capsys.readouterr()
+    assert all(name in found.out for name in GROUPS[group])
+    assert "nonsense" in found.err
+
+
+def test_a_verb_of_two_words_and_a_global_flag_behind_it(capsys: pytest.CaptureFixture[str]) -> None:
+    invocation = quick.parse(["-p", "shop", "network", "create", "--label", "a=b", "edge"])
+    assert (invocation.verb.name, invocation.request.name, invocation.request.label) == (
+        "network create",
+        "edge",
+        ("a=b",),
+    )
+    assert app.main(["volume", "create", "-p", "shop", "x"]) == UsageError.exit_code
+    assert "cannot use -p behind volume create" in capsys.readouterr().err

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from stackup.cli import quick
-from stackup.cli.registry import VERBS
+from stackup.cli.registry import GROUPS, VERBS
 from stackup.stackfile import LoadRequest, load
 from tests.support.documents import DOCUMENTS, TREE, block_after, command_lines, stack_files, typed
 
@@ -72,4 +72,4 @@ def test_dev_verbs_are_there(path: Path) -> None:
 def test_the_readme_names_every_verb() -> None:
     text = (TREE / "README.md").read_text()
     named = set(text.partition("The commands are docker compose's")[2].partition("\n\n")[0].replace("`", " ").split())
-    assert set(VERBS) <= {word.strip(",.") for word in named}
+    assert {*VERBS, *GROUPS} <= {word.strip(",.") for word in named}

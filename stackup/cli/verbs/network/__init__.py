@@ -1,0 +1,1 @@
+"""``stackup network``: a verb a file."""

@@ -1,0 +1,1 @@
+"""``stackup volume``: a verb a file."""
