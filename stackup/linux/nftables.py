@@ -39,6 +39,10 @@ class Nft:
         text = self._execute(commands, _JSON | _HANDLE)
         return [item for item in json.loads(text)["nftables"] if "metainfo" not in item] if text.strip() else []
 
+    def text(self, commands: str) -> str:
+        """What ``list ...`` commands answer as nft prints it: with comments, which older JSON leaves out."""
+        return self._execute(commands, 0)
+
     def close(self) -> None:
         with self._lock:
             if self._context:

@@ -6,6 +6,8 @@ Groups are named by their path below every hierarchy (``names.container_cgroup``
 from __future__ import annotations
 
 import os
+import select
+import signal
 import time
 from contextlib import suppress
 
@@ -16,6 +18,7 @@ from stackup.linux.cgroups import Hierarchies
 OWN_GROUP = "_stackup"  # below a project's group: where its launcher and supervisor are
 _RETRIES, _PAUSE = 10, 0.005
 _UNLIMITED = 1 << 60
+_KILL_PATIENCE = 2.0  # seconds for one killed process to be gone
 
 
 @frozen
@@ -40,6 +43,21 @@ def children(cgroup: str) -> tuple[str, ...]:
         with suppress(FileNotFoundError):
             found |= {entry.name for entry in os.scandir(f"{point}/{cgroup}") if entry.is_dir(follow_symlinks=False)}
     return tuple(sorted(found))
+
+
+def kill_all(cgroup: str) -> None:
+    """Kills what is in the group and below it. Each process is looked at twice: what is in the group after its
+    descriptor was opened is what will be signalled."""
+    while pids := processes(cgroup):
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                fd = os.pidfd_open(pid)
+                try:
+                    if pid in processes(cgroup):
+                        signal.pidfd_send_signal(fd, signal.SIGKILL)
+                        select.select([fd], [], [], _KILL_PATIENCE)
+                finally:
+                    os.close(fd)
 
 
 def usage(cgroup: str) -> Usage:

@@ -16,8 +16,11 @@ from stackup.base.errors import ContainerFault, HostUnfit
 from stackup.base.files import write_atomic
 from stackup.base.paths import Layout
 from stackup.linux import libseccomp
+from stackup.linux.seccompshrink import shrink
 from stackup.linux.syscall import MACHINE
 
+# Changes when the same profile is to be compiled to something else.
+_FORM = "shrunk"
 DEFAULT_PROFILE = Path(__file__).with_name("seccomp-default.json")
 
 
@@ -44,7 +47,7 @@ def compiled_filter(layout: Layout, caps: Collection[str], profile: Path | None 
         ) from error
     names = sorted(set(caps))
     kernel = os.uname().release
-    key = "\0".join((hashlib.sha256(text).hexdigest(), *names, MACHINE, kernel, version))
+    key = "\0".join((hashlib.sha256(text).hexdigest(), *names, MACHINE, kernel, version, _FORM))
     path = layout.cache / "seccomp" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.bpf"
     if not path.exists():
         program = _compile(source, text, frozenset(names), kernel)
@@ -83,7 +86,7 @@ def _release(kernel: str) -> tuple[int, int]:
 def _compile(source: Path, text: bytes, caps: frozenset[str], kernel: str) -> bytes:
     try:
         profile: dict[str, Any] = json.loads(text)
-        return libseccomp.compile_profile(profile, caps, _release(kernel))
+        return shrink(libseccomp.compile_profile(profile, caps, _release(kernel)))
     except (ValueError, KeyError, TypeError) as error:
         raise ContainerFault(
             f"cannot understand the seccomp profile {source}: {error}", step="seccomp", path=str(source)
