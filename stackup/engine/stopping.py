@@ -13,6 +13,7 @@ from stackup.engine.container import Container
 from stackup.engine.deafness import is_deaf
 from stackup.engine.hooks import before_stop
 from stackup.engine.world import World
+from stackup.model import words
 from stackup.model.observed import Phase
 
 DEAF_PATIENCE = 0.3  # seconds for a process that has just started to install its signal handler
@@ -120,13 +121,7 @@ class Stopper:
 
 def signal_number(name: str) -> int:
     """``SIGTERM``, ``TERM``, ``15`` or ``SIGRTMIN+3``. Raises ContainerFault for anything else."""
-    text = name.upper().removeprefix("SIG")
-    if text.isdigit() and 0 < int(text) <= signal.SIGRTMAX:
-        return int(text)
-    base, plus, offset = text.partition("+")
-    if plus and base == "RTMIN" and offset.isdigit():
-        return signal.SIGRTMIN + int(offset)
-    found = getattr(signal, f"SIG{text}", None)
-    if isinstance(found, signal.Signals):
-        return int(found)
-    raise ContainerFault(f"cannot send signal {name}: there is no such signal")
+    number = words.signal_number(name)
+    if number is None:
+        raise ContainerFault(f"cannot send signal {name}: there is no such signal")
+    return number

@@ -8,10 +8,11 @@ from dataclasses import replace
 
 from stackup.base.errors import ContainerFault, UsageError
 from stackup.model.stack import Service
+from stackup.oci.capabilities import ALL_CAPABILITIES
 from stackup.oci.image import ImageConfig
 from stackup.oci.runtime import DEFAULT_PATH, Process, Rlimit, Spec, User
 from stackup.spec.context import RenderContext, UserIds
-from stackup.spec.defaults import ALL_CAPABILITIES, INFINITY
+from stackup.spec.defaults import INFINITY
 from stackup.spec.security import capabilities, capability_names, security_options
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from stackup.base.errors import StackFileError
 from stackup.model.stack import Limits, Reservations, Service
 from stackup.model.stack import ThrottleDevice as WantedRate
+from stackup.model.words import DEVICE_RULE, device_rule
 from stackup.oci.runtime import (
     BlockIo,
     Cpu,
@@ -73,21 +74,14 @@ def _rule(service: Service, device: HostDevice) -> DeviceRule:
 
 
 def _parse_rule(service: Service, text: str) -> DeviceRule:
-    """``c 7:* rwm``"""
-    kind, numbers, access, *rest = [*text.split(), "", "", ""][:4]
-    major, colon, minor = numbers.partition(":")
-    fits = kind in ("a", "b", "c") and colon and access and set(access) <= set("rwm") and not rest[0]
-    if not fits or not all(part == "*" or part.isdigit() for part in (major, minor)):
+    rule = device_rule(text)
+    if rule is None:
         raise StackFileError(
             f"cannot use device_cgroup_rules {text!r} of service {service.name}",
-            hint='it reads "c 7:* rwm"',
+            hint=DEVICE_RULE,
             about=".device_cgroup_rules",
         )
-    return DeviceRule(True, kind, _number(major), _number(minor), access)
-
-
-def _number(text: str) -> int | None:
-    return None if text == "*" else int(text)
+    return DeviceRule(True, *rule)
 
 
 def _memory(service: Service, limits: Limits, reservations: Reservations) -> Memory | None:

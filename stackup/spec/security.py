@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from stackup.base.errors import StackFileError
 from stackup.base.values import frozen
 from stackup.model.stack import Service
+from stackup.model.words import SECURITY_OPTIONS, capability, security_option
+from stackup.oci.capabilities import ALL_CAPABILITIES
 from stackup.oci.runtime import Capabilities
-from stackup.spec.defaults import ALL_CAPABILITIES, DEFAULT_CAPABILITIES
+from stackup.spec.defaults import DEFAULT_CAPABILITIES
 
 
 @frozen
@@ -28,35 +30,26 @@ def security_options(service: Service) -> SecurityOptions:
     found = {"seccomp": "unconfined" if service.privileged else "default", "apparmor": ""}
     labels = []
     no_new_privileges = unmasked = False
-    for index, option in enumerate(service.security_opt):
-        key, value = _split(option)
-        if key == "no-new-privileges" and value in ("", "true", "false"):
-            no_new_privileges = value != "false"
-        elif key in found and value:
-            found[key] = value
-        elif key == "label" and value:
-            labels.append(value)
-        elif (key, value) == ("systempaths", "unconfined"):
-            unmasked = True
-        else:
+    for index, text in enumerate(service.security_opt):
+        option = security_option(text)
+        if option is None:
             raise StackFileError(
-                f"cannot use security_opt {option!r} of service {service.name}: no such option",
-                hint="no-new-privileges:true, seccomp=FILE, seccomp=unconfined, apparmor=PROFILE, label=..., "
-                "systempaths=unconfined",
+                f"cannot use security_opt {text!r} of service {service.name}: no such option",
+                hint=SECURITY_OPTIONS,
                 about=f".security_opt.{index}",
             )
+        key, value = option
+        if key == "no-new-privileges":
+            no_new_privileges = value == "true"
+        elif key == "label":
+            labels.append(value)
+        elif key == "systempaths":
+            unmasked = True
+        else:
+            found[key] = value
     if found["seccomp"] in ("builtin", "default"):
         found["seccomp"] = "default"
     return SecurityOptions(no_new_privileges, found["seccomp"], found["apparmor"], tuple(labels), unmasked)
-
-
-def _split(option: str) -> tuple[str, str]:
-    """``key=value``, the older ``key:value``, or a key alone."""
-    for separator in ("=", ":"):
-        key, found, value = option.partition(separator)
-        if found and key.isascii() and ":" not in key:
-            return key, value
-    return option, ""
 
 
 def capability_names(service: Service, known: Sequence[str] = ()) -> tuple[str, ...]:
@@ -74,9 +67,7 @@ def capability_names(service: Service, known: Sequence[str] = ()) -> tuple[str, 
 def _normal(service: Service, attribute: str, everything: Sequence[str]) -> tuple[str, ...]:
     names = []
     for index, written in enumerate(getattr(service, attribute)):
-        name = written.upper()
-        if name != "ALL" and not name.startswith("CAP_"):
-            name = f"CAP_{name}"
+        name = capability(written)
         if name != "ALL" and name not in everything:
             known = name in ALL_CAPABILITIES
             raise StackFileError(

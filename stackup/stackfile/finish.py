@@ -20,6 +20,7 @@ from stackup.stackfile.sources import Sources
 
 NAMED = ("networks", "volumes", "secrets", "configs")
 Fields = dict[str, Node]
+BRIDGES = ("bridge", "default")  # modes that mean the engine's own network; here it is the project's default one
 _JOINS = "services without networks join the default one"
 
 
@@ -138,6 +139,15 @@ class Finisher:
         used = False
         for name, service in services.items():
             fields = service.value
+            networks = fields.get("networks")
+            if self.request.run and service.text("network_mode") in BRIDGES and not (networks and networks.value):
+                mode = fields["network_mode"]
+                own = {key: item for key, item in fields.items() if key != "network_mode"}
+                services[name] = service.with_value(
+                    {**own, "networks": mode.under({"default": mode.implied(None, _JOINS)})}
+                )
+                used = True
+                continue
             if "provider" in fields or "network_mode" in fields:
                 continue
             networks = fields.get("networks")

@@ -8,14 +8,16 @@ service at the wrong time is an error. ``docs/attributes.md`` is generated from 
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from enum import StrEnum
 
 from stackup.base.values import frozen
+from stackup.stackfile.addresses import check_networks
 from stackup.stackfile.nodes import Node
-from stackup.stackfile.problems import Notice, Problems, did_you_mean
+from stackup.stackfile.patterns import matches
+from stackup.stackfile.problems import Notice, Problems
+from stackup.stackfile.values import check_values
 
 
 class Support(StrEnum):
@@ -57,11 +59,6 @@ def _here(node: Node) -> bool:
     return tuple(wanted[:2]) == mine or (len(wanted) == 1 and wanted[0] in mine)
 
 
-def _known_mode(node: Node) -> bool:
-    mode = str(node.value)
-    return mode in ("none", "host", "") or mode.startswith(("service:", "container:"))
-
-
 def _no_label(node: Node) -> bool:
     text = str(node.value)
     return not text.startswith("label") or text[len("label") + 1 :] == "disable"
@@ -97,13 +94,7 @@ _SERVICE = (
     ),
     Entry("pull_refresh_after", NOT_YET, "images are not pulled again by their age"),
     Entry("develop", NOT_YET, "no files are watched"),
-    Entry(
-        "network_mode",
-        NOT_YET,
-        "the container has no network but its own loopback; leave it out to join the stack's",
-        _known_mode,
-        "none, host, service:NAME, container:NAME",
-    ),
+    Entry("network_mode", DONE, "bridge (and default) joins the project's default network: there is no docker0 here"),
     Entry("blkio_config.weight_device", NOT_YET, "weights are set for all devices only"),
     Entry("blkio_config.device_read_bps", NOT_YET, "no limit of a device is set"),
     Entry("blkio_config.device_read_iops", NOT_YET, "no limit of a device is set"),
@@ -236,10 +227,6 @@ def entry_for(path: str) -> Entry | None:
     return None
 
 
-_RESTART = re.compile(r"(no|always|unless-stopped|on-failure(:[0-9]+)?)?\Z")
-_POLICIES = ("no", "always", "unless-stopped", "on-failure")
-
-
 def check_support(services: Mapping[str, Node], tree: Node, problems: Problems) -> None:
     """Warns once for each attribute, however many services have it; refuses each place where that is due."""
     for entry in ENTRIES:
@@ -251,8 +238,9 @@ def check_support(services: Mapping[str, Node], tree: Node, problems: Problems) 
             node = tree.get(section)
             items = node.value if node is not None and type(node.value) is dict else {}
         _check(section, items, rest, entry, problems)
-    for name, service in services.items():
-        _check_values(name, service, problems)
+    check_values(services, problems)
+    networks = tree.get("networks")
+    check_networks(services, networks.value if networks is not None and networks.value else {}, problems)
 
 
 def outlook(tree: Node, services: Iterable[str]) -> tuple[Notice, ...]:
@@ -270,7 +258,7 @@ def _check(section: str, items: Mapping[str, Node], below: str, entry: Entry, pr
     found = [
         (f"{section}.{name}.{path}", node)
         for name, item in items.items()
-        for path, node in _matches(item, below.split("."), "")
+        for path, node in matches(item, below.split("."))
         if node.value not in (None, [], {}, False)
         and not (entry.unless is not None and entry.unless(node))
         and not (entry.keys and path.partition(".")[2] in entry.keys)
@@ -286,46 +274,3 @@ def _check(section: str, items: Mapping[str, Node], below: str, entry: Entry, pr
     more = f" (and {len(found) - 1} more like it)" if len(found) > 1 else ""
     words = "is not carried out yet" if entry.support is Support.NOT_YET else "has no effect here"
     problems.warn(node, f"{path}{more} {words}: {entry.reason}", at_key=True)
-
-
-def _matches(node: Node, names: list[str], path: str) -> Iterator[tuple[str, Node]]:
-    if not names:
-        yield path.removeprefix("."), node
-        return
-    first, rest = names[0], names[1:]
-    children: list[tuple[object, Node]] = []
-    if type(node.value) is dict:
-        children = (
-            list(node.value.items()) if first == "*" else [(first, node.value[first])] if first in node.value else []
-        )
-    elif first == "*" and type(node.value) is list:
-        children = list(enumerate(node.value))
-    for key, child in children:
-        yield from _matches(child, rest, f"{path}.{key}")
-
-
-def _check_values(name: str, service: Node, problems: Problems) -> None:
-    """Values that Compose passes on unread and an engine would refuse."""
-    restart = service.get("restart")
-    if restart is not None and type(restart.value) is str and not _RESTART.match(restart.value):
-        word = restart.value.partition(":")[0]
-        hint = did_you_mean(word, _POLICIES) or f"one of {', '.join(_POLICIES)}, or on-failure:<number>"
-        problems.add(restart, f"cannot use services.{name}.restart: there is no policy {restart.value!r}", hint=hint)
-    volumes = service.get("volumes")
-    for index, mount in enumerate(volumes.value if volumes is not None and type(volumes.value) is list else ()):
-        target = mount.text("target")
-        if target and not target.startswith("/"):
-            hint = "a letter before a colon is read as a Windows drive: give the volume a longer name"
-            problems.add(
-                mount,
-                f"cannot use services.{name}.volumes.{index}: the target {target!r} is no absolute path",
-                hint=hint if target[1:2] == ":" else "",
-            )
-        if mount.text("type") == "image":
-            reason = "images cannot be mounted yet"
-            problems.add(mount, f"cannot use services.{name}.volumes.{index}: {reason}")
-        if mount.text("type") in ("cluster", "npipe"):
-            kind = mount.text("type")
-            problems.add(
-                mount, f"cannot use services.{name}.volumes.{index}: {kind} mounts do not exist on one Linux machine"
-            )

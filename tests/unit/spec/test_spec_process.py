@@ -8,10 +8,11 @@ import pytest
 
 from stackup.base.errors import ContainerFault, UsageError
 from stackup.model.stack import Service
+from stackup.oci.capabilities import ALL_CAPABILITIES
 from stackup.oci.image import Healthcheck, ImageConfig
 from stackup.oci.runtime import Capabilities, Process, Spec, User
 from stackup.spec import HealthSettings, RenderContext, health_settings, probe_command, render, render_exec
-from stackup.spec.defaults import ALL_CAPABILITIES, DEFAULT_CAPABILITIES
+from stackup.spec.defaults import DEFAULT_CAPABILITIES
 
 
 class Ids:

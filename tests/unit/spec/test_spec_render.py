@@ -11,10 +11,11 @@ import pytest
 
 from stackup.base.errors import ContainerFault, StackFileError
 from stackup.model.stack import Service
+from stackup.oci.capabilities import ALL_CAPABILITIES
 from stackup.oci.image import ImageConfig
 from stackup.oci.runtime import Capabilities, DeviceRule, Memory, Mount, Namespace, Rlimit, Spec
 from stackup.spec import HostDevice, InheritedMount, RenderContext, grants, render
-from stackup.spec.defaults import ALL_CAPABILITIES, DEFAULT_CAPABILITIES, MASKED_PATHS, READONLY_PATHS
+from stackup.spec.defaults import DEFAULT_CAPABILITIES, MASKED_PATHS, READONLY_PATHS
 
 GOLDEN = Path(__file__).with_name("golden")
 

@@ -1,0 +1,140 @@
+"""Which value of a service has which rule; and what values of one service must not be beside one another.
+
+``config`` shows what is found here as warnings, as docker compose's does not look at it; ``plan`` and ``up`` refuse it,
+all of it at once and before anything happens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from stackup.stackfile import rules
+from stackup.stackfile.nodes import Node
+from stackup.stackfile.patterns import matches
+from stackup.stackfile.problems import Problems, did_you_mean
+from stackup.stackfile.reader import show
+from stackup.stackfile.rules import NETWORK_MODES, Rule, Wrong, one_of
+
+_OTHERS = ("service:", "container:")
+_PROPAGATIONS = ("rprivate", "private", "rshared", "shared", "rslave", "slave")
+_TABLE: dict[str, Rule] = {
+    "blkio_config.weight": rules.between(10, 1000),
+    "cap_add.*": rules.known_capability,
+    "cap_drop.*": rules.known_capability,
+    "cpus": rules.positive,
+    "cpuset": rules.cpuset,
+    "deploy.resources.limits.cpus": rules.positive,
+    "deploy.resources.limits.memory": rules.memory,
+    "device_cgroup_rules.*": rules.cgroup_device_rule,
+    "devices.*.permissions": rules.device_access,
+    "dns.*": rules.address,
+    "domainname": rules.hostname,
+    "extra_hosts.*.*": rules.mapped_address,
+    "hostname": rules.hostname,
+    "ipc": one_of(("none", "private", "shareable", "host"), "mode", prefixes=_OTHERS),
+    "mac_address": rules.mac_address,
+    "mem_limit": rules.memory,
+    "mem_swappiness": rules.between(0, 100),
+    "network_mode": one_of(NETWORK_MODES, "mode", prefixes=_OTHERS),
+    "networks.*.ipv4_address": rules.address4,
+    "networks.*.ipv6_address": rules.address6,
+    "networks.*.mac_address": rules.mac_address,
+    "pid": one_of(("host",), "mode", prefixes=_OTHERS),
+    "ports.*.mode": one_of(("ingress", "host"), "mode"),
+    "ports.*.protocol": one_of(("tcp", "udp", "sctp"), "protocol"),
+    "ports.*.published": rules.port_range,
+    "ports.*.target": rules.port_number,
+    "restart": rules.restart,
+    "security_opt.*": rules.known_security_option,
+    "stop_signal": rules.stop_signal,
+    "tmpfs.*": rules.tmpfs,
+    "user": rules.user,
+    "uts": one_of(("host",), "mode"),
+    "volumes.*.bind.propagation": one_of(_PROPAGATIONS, "propagation"),
+    "working_dir": rules.absolute,
+}
+_BY_ATTRIBUTE: dict[str, list[tuple[list[str], Rule]]] = {}
+for _path, _rule in _TABLE.items():
+    _attribute, *_below = _path.split(".")
+    _BY_ATTRIBUTE.setdefault(_attribute, []).append((_below, _rule))
+
+
+def check_values(services: Mapping[str, Node], problems: Problems) -> None:
+    """Everything that single values of the services cannot be."""
+    for name, service in services.items():
+        path = f"services.{name}"
+        for attribute, node in service.value.items():
+            for below, rule in _BY_ATTRIBUTE.get(attribute, ()):
+                for rest, found in matches(node, below):
+                    if found.value not in (None, ""):
+                        _judge(found, f"{path}.{attribute}{'.' if rest else ''}{rest}", rule, problems)
+        _sysctls(path, service, problems)
+        _ulimits(path, service, problems)
+        _memory(path, service, problems)
+        _mounts(path, service, problems)
+
+
+def _judge(node: Node, path: str, rule: Rule, problems: Problems) -> None:
+    try:
+        rule(node.value)
+    except Wrong as wrong:
+        shown = show(node) if type(node.value) is str else repr(node.value)
+        problems.add(node, f"cannot use {shown} for {path}: {wrong.reason}", hint=wrong.hint)
+
+
+def _sysctls(path: str, service: Node, problems: Problems) -> None:
+    settings = service.get("sysctls")
+    mode = service.text("network_mode")
+    shares = mode == "host" or mode.startswith(_OTHERS)
+    for name, node in settings.value.items() if settings is not None and type(settings.value) is dict else ():
+        try:
+            rules.sysctl(name, shares)
+        except Wrong as wrong:
+            problems.add(node, f"cannot use {path}.sysctls.{name}: {wrong.reason}", hint=wrong.hint)
+
+
+def _ulimits(path: str, service: Node, problems: Problems) -> None:
+    limits = service.get("ulimits")
+    for name, node in limits.value.items() if limits is not None and type(limits.value) is dict else ():
+        if name not in rules.RLIMITS:
+            hint = did_you_mean(name, sorted(rules.RLIMITS))
+            problems.add(node, f"cannot use {path}.ulimits.{name}: there is no such limit", hint=hint, at_key=True)
+            continue
+        soft, hard = (_number(node.get(part)) for part in ("soft", "hard"))
+        if soft is not None and hard is not None and _size(soft) > _size(hard):
+            problems.add(node, f"cannot use {path}.ulimits.{name}: soft ({soft}) is more than hard ({hard})")
+
+
+def _number(node: Node | None) -> int | None:
+    return node.value if node is not None and type(node.value) is int else None
+
+
+def _size(limit: int) -> float:
+    return float("inf") if limit < 0 else limit
+
+
+def _memory(path: str, service: Node, problems: Problems) -> None:
+    """The limit of memory bounds the others (moby daemon/daemon_unix.go, verifyPlatformContainerResources)."""
+    limit = _number(service.get("mem_limit"))
+    if not limit:
+        return
+    reservation, swap = service.get("mem_reservation"), service.get("memswap_limit")
+    if reservation is not None and (_number(reservation) or 0) > limit:
+        problems.add(reservation, f"cannot use {path}.mem_reservation: it is more than mem_limit")
+    if swap is not None and 0 < (_number(swap) or 0) < limit:
+        reason = "it counts memory and swap together, so it cannot be less than mem_limit"
+        problems.add(swap, f"cannot use {path}.memswap_limit: {reason}")
+
+
+def _mounts(path: str, service: Node, problems: Problems) -> None:
+    volumes = service.get("volumes")
+    for index, mount in enumerate(volumes.value if volumes is not None and type(volumes.value) is list else ()):
+        where, target, kind = f"{path}.volumes.{index}", mount.text("target"), mount.text("type")
+        if target and not target.startswith("/"):
+            hint = "a letter before a colon is read as a Windows drive: give the volume a longer name"
+            reason = f"the target {target!r} is no absolute path"
+            problems.add(mount, f"cannot use {where}: {reason}", hint=hint if target[1:2] == ":" else "")
+        if kind == "image":
+            problems.add(mount, f"cannot use {where}: images cannot be mounted yet")
+        if kind in ("cluster", "npipe"):
+            problems.add(mount, f"cannot use {where}: {kind} mounts do not exist on one Linux machine")
