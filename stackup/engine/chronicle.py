@@ -129,9 +129,13 @@ class Chronicle:
         elif what == "removed":
             self._tell(container, "destroy")
 
-    def thing(self, kind: str, action: str, name: str) -> None:
+    def thing(self, kind: str, action: str, name: str, **more: str) -> None:
         """Of a network or a volume."""
-        self._record(kind, action, name, "", {"name": name})
+        self._record(kind, action, name, "", {"name": name, **more})
+
+    def of_container(self, container: Container, action: str, **more: str) -> None:
+        """What is no change of its state."""
+        self._tell(container, action, **more)
 
     def _tell(self, container: Container, action: str, **more: str) -> None:
         definition = container.definition
@@ -155,7 +159,10 @@ class Chronicle:
 class Command:
     """One command that changes a project, noted while it runs; ``hear`` is told what its user is told."""
 
-    def __init__(self, chronicle: Chronicle, verb: str, who: str, cwd: str, env: dict[str, str]) -> None:
+    def __init__(
+        self, chronicle: Chronicle, verb: str, who: str, cwd: str, env: dict[str, str], user: str = ""
+    ) -> None:
+        """``user`` empty: whoever the process of ``who`` belongs to."""
         self._chronicle = chronicle
         self._verb = verb
         self._begun_ns = now_ns()
@@ -168,7 +175,7 @@ class Command:
             time_ns=self._begun_ns,
             verb=verb,
             command=command,
-            user=user_of(pid, env),
+            user=user or user_of(pid, env),
             pid=int(pid) if pid.isdecimal() else 0,
             cwd=cwd,
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -23,7 +23,8 @@ from stackup.engine.records import Definition, PortRecord
 from stackup.model.stack import Network
 from stackup.network.directory import Endpoint, View
 from stackup.network.dns import DnsServer
-from stackup.network.manager import NetworkManager
+from stackup.network.linkwatch import LinkWatch
+from stackup.network.mending import Fault, MendingManager
 from stackup.network.ports import Reservation, reserve
 from stackup.network.relay import Relay
 from stackup.network.resolv import host_resolver, upstreams
@@ -43,7 +44,7 @@ class NetworkDesk:
 
     def __init__(self, project: str, layout: Layout, launcher: LauncherClient) -> None:
         loop = asyncio.get_running_loop()
-        self._manager = NetworkManager(layout, project)
+        self._manager = MendingManager(layout, project)
         self._standalones = Standalones(layout)
         self._launcher = launcher
         self._dns = DnsServer(loop, neighbours=self._manager.neighbours())
@@ -57,6 +58,8 @@ class NetworkDesk:
         self._publishing = asyncio.Lock()
         self._watch = FirewallWatch(loop, self._firewall_changed)
         self._check: asyncio.Task[None] | None = None
+        self._links: LinkWatch | None = None
+        self.on_put_back: Callable[[str], object] = log.note  # told what somebody had taken from the firewall
 
     # networks
 
@@ -310,6 +313,40 @@ class NetworkDesk:
         if container.definition.endpoints:
             await asyncio.to_thread(self._manager.release, container.id)
 
+    # what others do to it
+
+    def watch_links(self, lost: Callable[[set[str]], object]) -> None:
+        """``lost`` is called with the names of links that are gone or down, whosever they are."""
+        self._links = LinkWatch(asyncio.get_running_loop(), lost)
+
+    def link_names(self, containers: Iterable[Container]) -> set[str]:
+        """Bridges, and the host's ends of the links of ``containers``."""
+        found = {state.bridge for state in self._states.values()}
+        return found.union(item.host_name for place in containers for item in self._attachments.get(place.id, ()))
+
+    def network_names(self) -> dict[str, str]:
+        """Key -> full name."""
+        return {key: state.name for key, state in self._states.items()}
+
+    async def look(self, containers: Iterable[Container]) -> tuple[Fault, ...]:
+        """What is wrong with the networks, and with the links of ``containers``, which run."""
+        places = [item for container in containers for item in self._attachments.get(container.id, ())]
+        return await asyncio.to_thread(self._manager.look, list(self._states.values()), places)
+
+    async def remake(self, key: str) -> Record | None:
+        """Makes the bridge of a network anew; answers the state to be recorded, None when it was removed meanwhile."""
+        before = self._states.get(key)
+        state = await asyncio.to_thread(self._manager.remake, before) if before is not None else None
+        if before is None or state is None or self._states.get(key) is not before:
+            return None
+        self._know(state)
+        return state.to_dict()
+
+    async def reconnect(self, container: Container) -> None:
+        """Puts back the links of a running container; the container runs on. Raises StackupError."""
+        places = self._attachments.get(container.id, ())
+        await asyncio.to_thread(self._manager.reconnect, places, container.state.pid, container.pidfd)
+
     # recovery
 
     async def recover(self, networks: Mapping[str, Record], containers: list[Container]) -> dict[str, Record]:
@@ -372,7 +409,7 @@ class NetworkDesk:
         """Puts back what somebody else flushed."""
         try:
             for text in await asyncio.to_thread(self._put_back):
-                log.note(f"the firewall was changed by somebody else; put back: {text}")
+                self.on_put_back(text)
         except StackupError as error:
             log.note(error.message)
 
@@ -382,6 +419,8 @@ class NetworkDesk:
 
     async def close(self) -> None:
         self._watch.close()
+        if self._links is not None:
+            self._links.close()
         self._relay.close()
         self._dns.close()
 

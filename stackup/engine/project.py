@@ -13,6 +13,7 @@ from stackup.base.files import try_lock
 from stackup.base.names import project_cgroup
 from stackup.base.paths import Layout
 from stackup.engine.chronicle import Command
+from stackup.engine.guard import Guard
 from stackup.engine.inquiries import Inquiries
 from stackup.engine.loading import Loader
 from stackup.engine.network_desk import NetworkDesk
@@ -100,6 +101,9 @@ class Project:
                 volumes=VolumeStore(layout),
             )
             runner_box.append(Runner(world))
+            world.guard = Guard(world, runner_box[0])
+            world.desk.watch_links(world.guard.links_lost)
+            world.desk.on_put_back = world.guard.put_back
             await recover(world, runner_box[0])
         except Exception as error:
             raise NotOpened(error, launcher) from error
@@ -162,6 +166,8 @@ class Project:
         """
         world = self.world
         deserted = self.deserted
+        if world.guard:
+            world.guard.close()
         await world.desk.close()
         world.records.settle()
         world.records.close()

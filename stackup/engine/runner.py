@@ -153,7 +153,9 @@ class Runner(Stopper):
             error=error.message,
         )
 
-    def _watch(self, container: Container) -> None:
+    def _watch(self, container: Container, *, adopted: bool = False) -> None:
+        if self._world.guard:
+            self._world.guard.watch(container, adopted=adopted)
         supervision = container.definition.supervision
         if supervision.health:
             container.watching = spawn(watch_health(self._world, self, container))
@@ -211,7 +213,7 @@ class Runner(Stopper):
         if container.phase is Phase.STARTING:
             container.started(running.pid, running.start_time, running.pidfd)
         self._world.desk.serve(container, running.dns_udp, running.dns_tcp)
-        self._watch(container)
+        self._watch(container, adopted=True)
         if container.state.post_start_due and container.phase is Phase.RUNNING:
             spawn(resume_after_start(self._world, container))
 
@@ -235,6 +237,8 @@ class Runner(Stopper):
         if container.overlap:
             container.overlap.cancel()
             container.overlap = None
+        if self._world.guard:
+            self._world.guard.unwatch(container)
         ran_for = container.age
         self._close_output(container)
         if container.pidfd >= 0:

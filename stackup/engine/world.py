@@ -24,6 +24,7 @@ from stackup.runtime.seccomp import compiled_filter
 
 if TYPE_CHECKING:
     from stackup.engine.forwarder import Forwarder
+    from stackup.engine.guard import Guard
     from stackup.engine.network_desk import NetworkDesk
     from stackup.images.image import Image
     from stackup.images.store import ImageStore
@@ -53,6 +54,7 @@ class World:
     audience: list[Callable[[dict[str, Any]], None]] = field(default_factory=list)
     any_change: Changes = field(default_factory=Changes)
     execs: Execs = field(default_factory=Execs)
+    guard: Guard | None = None  # notices what others change
     settling: bool = False
     leaving: bool = False  # this process ends, and another one will take over
     preparing: dict[tuple[str, str, int], Turn] = field(default_factory=dict)  # by service, its hash, and step
@@ -165,7 +167,11 @@ class World:
             for follower in self.followers:
                 if follower.wants(container):
                     follower.add(container)
+        if what == "updated" and self.guard:
+            self.guard.refresh(container)
         if what == "removed":
+            if self.guard:
+                self.guard.removed(container)
             self._container_paths.pop(container.id, None)
             if container.id in self.forwarders:
                 self.forwarders.pop(container.id).stop()

@@ -17,13 +17,14 @@ class Phase(StrEnum):
     CREATED = "created"  # bundle on disk, never started
     STARTING = "starting"  # handed to the launcher
     RUNNING = "running"
+    PAUSED = "paused"  # its processes are there, and do nothing
     RESTARTING = "restarting"  # ended; its policy starts it again after a delay
     STOPPING = "stopping"  # asked to end
     EXITED = "exited"  # ended and stays so
     REMOVING = "removing"
 
 
-LIVE = frozenset({Phase.STARTING, Phase.RUNNING, Phase.RESTARTING, Phase.STOPPING})
+LIVE = frozenset({Phase.STARTING, Phase.RUNNING, Phase.PAUSED, Phase.RESTARTING, Phase.STOPPING})
 
 
 class Health(StrEnum):

@@ -163,6 +163,10 @@ class Places:
         self._settled = {item for item in self._settled if item[0] in wanted}
         self._settled |= {(link.name, *wanted[link.name]) for link in present}
 
+    def unsettle(self, host_name: str) -> None:
+        """Its link was made anew, or left its bridge: the flags are lost."""
+        self._settled = {item for item in self._settled if item[0] != host_name}
+
     def _lease(
         self, state: NetworkState, book: Book, container_id: str, wanted: Wanted, names_known: Sequence[str]
     ) -> str:

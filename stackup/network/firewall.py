@@ -11,8 +11,9 @@ fence        a late packet to a container that is gone never leaves by the defau
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_address
+from typing import Any
 
 from stackup.network.types import NetworkState, PublishedPort
 
@@ -64,25 +65,60 @@ _CHAINS = """
 
 def table_text(table: str, project: str, networks: Sequence[NetworkState], ports: Sequence[PublishedPort]) -> str:
     """Makes the table, replacing one of the same name, in one transaction."""
-    bridges = [f'"{item.bridge}"' for item in networks]
-    four, six = [item for item in networks if item.subnet], [item for item in networks if item.subnet6]
-    sets = [
-        _set("bridges", "type ifname", bridges),
-        _set("closed", "type ifname", [f'"{item.bridge}"' for item in networks if item.internal]),
-        _set(
-            "within", "type ifname . ifname", [f'"{item.bridge}" . "{item.bridge}"' for item in networks if item.talk]
-        ),
-        _set("subnets4", "type ipv4_addr; flags interval", [item.subnet for item in four]),
-        _set("subnets6", "type ipv6_addr; flags interval", [item.subnet6 for item in six]),
-        _set("outbound4", "type ipv4_addr; flags interval", [item.subnet for item in four if item.masquerade]),
-        _set("outbound6", "type ipv6_addr; flags interval", [item.subnet6 for item in six if item.masquerade]),
-        _set("home4", "type ipv4_addr . ifname; flags interval", [f'{item.subnet} . "{item.bridge}"' for item in four]),
-        _set("home6", "type ipv6_addr . ifname; flags interval", [f'{item.subnet6} . "{item.bridge}"' for item in six]),
-    ]
+    sets = [_set(name, kind, elements) for name, (kind, elements) in _sets(networks).items()]
     maps = [_map(name, kind, _elements(name, ports)) for name, kind in _MAPS.items()]
     body = "\n".join(f"  {line}" for line in (*sets, *maps) if line)
     comment = f'  comment "{_clean(f"stackup project {project}")}"\n'
     return f"{removal_text(table)}table inet {table} {{\n{comment}{body}\n{_CHAINS}}}\n"
+
+
+def shape(networks: Sequence[NetworkState], ports: Sequence[PublishedPort]) -> dict[str, int]:
+    """How many rules each chain of the table has, and how many elements each set and map."""
+    sizes = {name: len(elements) for name, (_, elements) in _sets(networks).items()}
+    sizes |= {name: len(_elements(name, ports)) for name in _MAPS}
+    chain = ""
+    for line in _CHAINS.splitlines():
+        words = line.split()
+        if words[:1] == ["chain"]:
+            chain = words[1]
+            sizes[chain] = 0
+        elif words and words != ["}"]:
+            sizes[chain] += 1
+    return sizes
+
+
+def shape_of(listed: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """The same of what ``list table`` answered."""
+    sizes: dict[str, int] = {}
+    for item in listed:
+        for kind, thing in item.items():
+            if kind == "chain":
+                sizes.setdefault(thing["name"], 0)
+            elif kind == "rule":
+                sizes[thing["chain"]] = sizes.get(thing["chain"], 0) + 1
+            elif kind in ("set", "map"):
+                sizes[thing["name"]] = len(thing.get("elem", ()))
+    return sizes
+
+
+def _sets(networks: Sequence[NetworkState]) -> dict[str, tuple[str, list[str]]]:
+    """Name -> type and elements."""
+    bridges = [f'"{item.bridge}"' for item in networks]
+    four, six = [item for item in networks if item.subnet], [item for item in networks if item.subnet6]
+    talking = [f'"{item.bridge}" . "{item.bridge}"' for item in networks if item.talk]
+    home4 = [f'{item.subnet} . "{item.bridge}"' for item in four]
+    home6 = [f'{item.subnet6} . "{item.bridge}"' for item in six]
+    return {
+        "bridges": ("type ifname", bridges),
+        "closed": ("type ifname", [f'"{item.bridge}"' for item in networks if item.internal]),
+        "within": ("type ifname . ifname", talking),
+        "subnets4": ("type ipv4_addr; flags interval", [item.subnet for item in four]),
+        "subnets6": ("type ipv6_addr; flags interval", [item.subnet6 for item in six]),
+        "outbound4": ("type ipv4_addr; flags interval", [item.subnet for item in four if item.masquerade]),
+        "outbound6": ("type ipv6_addr; flags interval", [item.subnet6 for item in six if item.masquerade]),
+        "home4": ("type ipv4_addr . ifname; flags interval", home4),
+        "home6": ("type ipv6_addr . ifname; flags interval", home6),
+    }
 
 
 def ports_text(table: str, ports: Sequence[PublishedPort]) -> str:

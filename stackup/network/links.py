@@ -84,6 +84,10 @@ def set_up(index: int) -> Request:
     return _link("bring the bridge up", _NEWLINK, 0, {"index": index, "flags": _UP, "change": _UP}, [])
 
 
+def set_master(index: int, bridge: int) -> Request:
+    return _link("put the link into its bridge", _NEWLINK, 0, {"index": index}, [("IFLA_MASTER", bridge)])
+
+
 def set_port(index: int, *, hairpin: bool, isolated: bool) -> Request:
     """``hairpin`` lets a port send a frame back where it came from: a container that talks to its own published port.
     ``isolated`` ports reach the bridge, but not each other."""

@@ -51,6 +51,7 @@ class NetworkManager:
         self._books = Books(layout.leases)
         self._places = Places(self._books, project, self._id)
         self._table = ProjectTable(f"{names.NFT_TABLE_PREFIX}{self._id}", project)
+        self._aliases: dict[str, str] = {}  # of our bridges: what they remember for all of them
         self._lock = threading.RLock()
 
     # networks
@@ -158,7 +159,7 @@ class NetworkManager:
         their containers exist: those get what they need to reach themselves."""
         with self._session("publish ports") as rtnl:
             gone = self._table.publish(ports)
-            self._places.settle(rtnl, {port.address for port in ports} - {""}, self._table.silent())
+            self._places.settle(rtnl, self._table.published(), self._table.silent())
             if gone:
                 conntrack.forget(gone)
 
@@ -180,6 +181,7 @@ class NetworkManager:
         inhabited = {item.network_id for item in attachments}
         with self._session("recover networks") as rtnl:
             found = rtnl.links()
+            self._aliases |= {link.name: link.alias for link in found if self._is_mine(link)}
             known = {state.bridge for state in states}
             strays = [link for link in found if self._is_mine(link) and _is_bridge(link) and link.name not in known]
             self._delete(rtnl, strays, found)
@@ -263,18 +265,10 @@ class NetworkManager:
 
     def _make(self, rtnl: Rtnl, state: NetworkState, found: Sequence[Link]) -> NetworkState:
         """Bridge, addresses, switches, firewall. Whatever was made is taken away again when a step fails."""
-        before = _forwarding_before(found)
-        alias = f"{ALIAS} {self._id} {before.text} {self._project} {state.key}"
-        rtnl.send(
-            links.add_bridge(state.bridge, mac_of(state.gateway or state.gateway6), state.mtu),
-            links.set_alias(state.bridge, alias),
-        )
+        alias = self._alias(state, found)
+        self._add_bridge(rtnl, state, alias)
         try:
-            state = replace(state, ifindex=_index(state.bridge))
-            sysctl.prepare_bridge(state.bridge, ipv6=bool(state.subnet6), localhost=not state.internal)
-            rtnl.send(*(links.add_address(state.ifindex, item) for item in _own(state)), links.set_up(state.ifindex))
-            if not state.internal:
-                sysctl.enable_forwarding(ipv6=bool(state.subnet6))
+            state = self._open_bridge(rtnl, state)
             self._books.write(state.bridge, Book(state.to_dict()))
             self._table.add(state)
         except BaseException:
@@ -283,6 +277,27 @@ class NetworkManager:
             made = Link(_index(state.bridge), state.bridge, "bridge", alias, 0, 0, False)
             self._delete(rtnl, [made], [*found, made])
             raise
+        return state
+
+    def _alias(self, state: NetworkState, found: Sequence[Link]) -> str:
+        return f"{ALIAS} {self._id} {_forwarding_before(found).text} {self._project} {state.key}"
+
+    def _add_bridge(self, rtnl: Rtnl, state: NetworkState, alias: str) -> None:
+        rtnl.send(
+            links.add_bridge(state.bridge, mac_of(state.gateway or state.gateway6), state.mtu),
+            links.set_alias(state.bridge, alias),
+        )
+        self._aliases[state.bridge] = alias
+
+    def _open_bridge(self, rtnl: Rtnl, state: NetworkState) -> NetworkState:
+        """Addresses, switches, up."""
+        state = replace(state, ifindex=_index(state.bridge))
+        sysctl.prepare_bridge(state.bridge, ipv6=bool(state.subnet6), localhost=not state.internal)
+        rtnl.send(
+            *(links.add_address(state.ifindex, item) for item in own_addresses(state)), links.set_up(state.ifindex)
+        )
+        if not state.internal:
+            sysctl.enable_forwarding(ipv6=bool(state.subnet6))
         return state
 
     def _clear_the_way(self, rtnl: Rtnl, bridge: str, name: str, found: Sequence[Link]) -> None:
@@ -348,7 +363,7 @@ class NetworkManager:
         rtnl.send(*(links.delete_link(link.index) for link in bridges))
 
 
-def _own(state: NetworkState) -> list[str]:
+def own_addresses(state: NetworkState) -> list[str]:
     pairs = ((state.gateway, state.subnet), (state.gateway6, state.subnet6))
     return [f"{gateway}/{subnet.partition('/')[2]}" for gateway, subnet in pairs if gateway]
 

@@ -56,6 +56,10 @@ class ProjectTable:
     def publishes_udp(self, addresses: Collection[str]) -> bool:
         return any(port.protocol == "udp" and port.address in addresses for port in self._ports)
 
+    def published(self) -> set[str]:
+        """Addresses of containers that have published ports."""
+        return {port.address for port in self._ports} - {""}
+
     def silent(self) -> set[str]:
         """Bridges whose containers may not talk to each other."""
         return {state.bridge for state in self._networks.values() if not state.talk}
@@ -66,7 +70,18 @@ class ProjectTable:
         if not self._present():
             self._write()
             return [f"table {self._table}"]
-        return self._sync_foreign()
+        lost = self._lost()
+        if lost:
+            self._write()
+        texts = [f"{', '.join(lost)} of table {self._table}"] if lost else []
+        return texts + self._sync_foreign()
+
+    def _lost(self) -> list[str]:
+        """Chains, sets and maps that do not hold what was put into them."""
+        states = [state for state in self._networks.values() if not state.external]
+        wanted = firewall.shape(states, self._ports)
+        found = firewall.shape_of(self._open().query(f"list table inet {self._table}"))
+        return [name for name, size in wanted.items() if found.get(name, -1) != size]
 
     def _write(self) -> None:
         nft = self._open()

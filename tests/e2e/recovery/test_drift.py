@@ -1,0 +1,133 @@
+"""What somebody takes from running containers is put back without a restart, and told."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support import residue
+from tests.support.scenario import Scenario
+from tests.support.waiting import eventually, gone
+
+pytestmark = pytest.mark.root
+
+STACK = """
+    services:
+      web:
+        image: busybox
+        command: ["httpd", "-f", "-h", "/data"]
+        stop_signal: SIGKILL
+        mem_limit: 64m
+        ports: ["8080:80"]
+        volumes: ["data:/data", "./:/src:ro"]
+      db: {image: busybox, command: sleep 1000, stop_signal: SIGKILL, tmpfs: /cache}
+    volumes: {data: {}}
+    """
+
+
+def run(*command: str) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=20).stdout.strip()
+
+
+def links(kind: str) -> list[str]:
+    return [name for _, name in socket.if_nameindex() if name.startswith(kind)]
+
+
+def repairs(scenario: Scenario) -> list[str]:
+    """What was repaired, and why, oldest first."""
+    out = scenario.stackup("history", "--json").ok().out
+    found = [json.loads(line) for line in out.splitlines()]
+    steps = [step for item in found if item["verb"] == "repair" for plan in item["plans"] for step in plan]
+    return [f"{step['step']}: {step['reason']}" for step in steps]
+
+
+def repaired(scenario: Scenario, text: str) -> None:
+    eventually(lambda: any(re.search(text, item) for item in repairs(scenario)), f"repaired: {text}")
+
+
+def watched(scenario: Scenario, service: str) -> None:
+    """Mounts and limits are looked after a moment after the start."""
+    supervisor = scenario.daemon("supervisor")
+    pid = scenario.pid(service)
+
+    def look() -> bool:
+        opened = {os.readlink(path) for path in Path(f"/proc/{supervisor}/fd").iterdir() if path.is_symlink()}
+        return f"/proc/{pid}/mountinfo" in opened
+
+    eventually(look, f"{service} is watched")
+
+
+@pytest.fixture
+def shop(scenario: Scenario) -> Scenario:
+    scenario.compose(STACK)
+    scenario.stackup("up", "-d").ok()
+    return scenario
+
+
+def test_links_bridges_and_rules(shop: Scenario) -> None:
+    before = shop.pids("web")
+    for link in links("skv"):
+        run("ip", "link", "delete", link)
+    repaired(shop, "reconnect container shop-web-1: link skv.* is gone")
+    assert shop.run_in("web", "wget -q -O - http://db:1 2>&1 || true").endswith("Connection refused")
+    run("ip", "link", "delete", links("skb")[0])
+    repaired(shop, "restore network shop_default: its bridge skb.* is gone")
+    eventually(lambda: "1 packets received" in shop.exec("web", "ping", "-c1", "-W1", "db").out, "db answers")
+    table = run("nft", "list", "tables").split()[-1]
+    run("nft", "flush", "table", "inet", table)
+    repaired(shop, f"put back .*forward.* of table {table}")
+    run("nft", "delete", "table", "inet", table)
+    repaired(shop, f"put back table {table}")
+    assert shop.pids("web") == before
+    events = shop.stackup("events", "--since", "1h", "--until", "0s").ok().out
+    assert re.search(r"container drift \w+ \(.*drift=link skv\w+ is gone", events)
+    assert re.search(r"network repair shop_default \(.*repair=restore network shop_default", events)
+
+
+def test_mounts_limits_and_files(shop: Scenario) -> None:
+    for service in ("web", "db"):
+        watched(shop, service)
+    before, pid = shop.pids("web"), shop.pid("web")
+    shop.run_in("web", "echo kept > /data/file")
+    run("nsenter", "-t", str(pid), "-m", "umount", "-l", "/data")
+    repaired(shop, "mount /data in container shop-web-1 again: /data was unmounted")
+    assert shop.run_in("web", "cat /data/file") == "kept"
+    limits = [
+        path
+        for group in residue.cgroups(shop.root)
+        for path in (Path(f"{group}/memory.limit_in_bytes"), Path(f"{group}/memory.max"))
+        if shop.container_id("web")[:12] in str(path) and path.exists()
+    ]
+    limits[0].write_text(str(32 << 20))
+    repaired(shop, f"set the limits of container shop-web-1 again: {limits[0].name} was changed from 67108864")
+    assert limits[0].read_text().strip() == str(64 << 20)
+    hosts = next(shop.root.glob(f"run/projects/*/containers/{shop.container_id('web')}*/hosts"))
+    hosts.unlink()
+    repaired(shop, "mount /etc/hosts in container shop-web-1 again: its file hosts was removed")
+    assert "shop-web-1" in hosts.read_text() or "localhost" in hosts.read_text()
+    assert "deleted" not in shop.run_in("web", "grep /etc/hosts /proc/self/mountinfo")
+    assert shop.pids("web") == before
+    run("nsenter", "-t", str(shop.pid("db")), "-m", "umount", "-l", "/cache")
+    repaired(shop, "restart container shop-db-1: /cache was unmounted")
+    eventually(lambda: "/cache" in shop.exec("db", "mount").out, "db is back")
+
+
+def test_while_nobody_was_looking(shop: Scenario) -> None:
+    watched(shop, "web")
+    pid, supervisor = shop.pid("web"), shop.daemon("supervisor")
+    os.kill(supervisor, signal.SIGSTOP)
+    for link in links("skv"):
+        run("ip", "link", "delete", link)
+    run("nsenter", "-t", str(pid), "-m", "umount", "-l", "/data")
+    os.kill(supervisor, signal.SIGKILL)
+    gone(supervisor)
+    repaired(shop, "reconnect container shop-web-1: link skv.* is gone")
+    repaired(shop, "mount /data in container shop-web-1 again")
+    assert shop.pid("web") == pid
