@@ -20,6 +20,7 @@ _RTM_NEWLINK, _RTM_DELLINK, _RTM_NEWADDR, _RTM_NEWROUTE = 16, 17, 20, 24
 _IFF_UP = 1
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_LINKINFO = 1, 3, 4, 10, 18
 _IFLA_NET_NS_PID, _IFLA_IFALIAS, _IFLA_AF_SPEC, _IFLA_GROUP = 19, 20, 26, 27
+_IFLA_NUM_TX_QUEUES, _IFLA_NUM_RX_QUEUES = 31, 32
 _INFO_KIND, _INFO_DATA, _VETH_PEER = 1, 2, 1
 _INET6_ADDR_GEN_MODE, _ADDR_GEN_NONE = 8, 1
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
@@ -46,6 +47,11 @@ def _name(name: str) -> bytes:
     return attribute(_IFLA_IFNAME, name.encode() + b"\0")
 
 
+# A veth uses one queue anyway (drivers/net/veth.c, veth_init_queues). Unasked, the kernel makes one for each CPU and
+# takes them away again, which waits for an RCU grace period, twice a pair, while nobody else can touch any link.
+_ONE_QUEUE = attribute(_IFLA_NUM_TX_QUEUES, pack("I", 1)) + attribute(_IFLA_NUM_RX_QUEUES, pack("I", 1))
+
+
 def split_address(address: str) -> tuple[int, bytes, int]:
     """(family, packed, prefix length) of "10.0.0.2/16" or "fd00::2/64"."""
     text, _, length = address.partition("/")
@@ -68,7 +74,7 @@ class Batch:
         self, host_name: str, bridge: int, peer_name: str, peer_pid: int, *, mac: str = "", group: int = 0, mtu: int = 0
     ) -> None:
         """A pair: one end up and in the bridge with this index, the other in the network namespace of ``peer_pid``."""
-        shared = attribute(_IFLA_MTU, pack("I", mtu)) if mtu else b""
+        shared = _ONE_QUEUE + (attribute(_IFLA_MTU, pack("I", mtu)) if mtu else b"")
         peer = _link() + _name(peer_name) + attribute(_IFLA_NET_NS_PID, pack("I", peer_pid)) + shared
         if mac:
             peer += attribute(_IFLA_ADDRESS, bytes.fromhex(mac.replace(":", "")))

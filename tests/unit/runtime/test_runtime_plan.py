@@ -196,6 +196,7 @@ def kernel_calls(answers: dict[str, Any] | None = None, **options: Any) -> list[
             "link_index eth0": 2,
             "link_index eth1": 3,
             "path_mode /srv": 0,
+            "path_mode kcore": 0o100400,
             "path_mode /bin/nginx": 0o100755,
             "access": True,
             "file_kind <.>": (9, 0o040000, 0),  # /proc and /sys: other file systems than the root

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from stat import S_IFMT
 
 from stackup.linux import mounts
 from stackup.linux.kernel import is_directory
@@ -78,20 +79,20 @@ class MaskPath(Operation):
         kernel.close(place)
 
     def _quickly(self, stage: Stage, name: str) -> None:
-        """What covers is named by its descriptor, in the container's own /proc; mount(2) itself tells a directory from
-        a file."""
+        """What covers is named by its descriptor, in the container's own /proc. A mount that fails is dear: the kernel
+        waits for an RCU grace period before it drops it. So the kind of the place is asked for first."""
         kernel = stage.kernel
-        try:
+        mode = kernel.path_mode(name)
+        if not mode:
+            return
+        if not is_directory(S_IFMT(mode)):
             kernel.mount(f"/proc/self/fd/{self._null(stage)}", name, None, mounts.MS_BIND)
-        except NotADirectoryError:
-            if stage.empty_fd >= 0:
-                kernel.mount(f"/proc/self/fd/{stage.empty_fd}", name, None, mounts.MS_BIND)
-                return
+        elif stage.empty_fd >= 0:
+            kernel.mount(f"/proc/self/fd/{stage.empty_fd}", name, None, mounts.MS_BIND)
+        else:
             data = ",".join(f"{key}={value}" for key, value in _EMPTY)
             kernel.mount("tmpfs", name, "tmpfs", _KERNEL_MOUNT_MS, data)
             stage.empty_fd = kernel.open(name, os.O_PATH | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return
 
     def _empty(self, stage: Stage) -> int:
         """The same empty file system for all. Before Linux 6.15 only what is attached can be cloned: the first
