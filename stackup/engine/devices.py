@@ -20,15 +20,20 @@ def host_devices(service: Service) -> tuple[HostDevice, ...]:
     for index, device in enumerate(service.devices):
         nodes = list(_nodes(Path(device.source)))
         if not nodes:
-            raise ContainerFault(
-                f"cannot give device {device.source} to service {service.name}: there is no such device",
-                path=device.source,
-                about=f".devices.{index}",
-            )
+            raise no_such_device(service, index)
         found += nodes
     if service.privileged:
         found += _nodes(Path("/dev"))
     return tuple(dict.fromkeys(found))
+
+
+def no_such_device(service: Service, index: int) -> ContainerFault:
+    source = service.devices[index].source
+    return ContainerFault(
+        f"cannot give device {source} to service {service.name}: there is no such device",
+        path=source,
+        about=f".devices.{index}",
+    )
 
 
 def _nodes(path: Path) -> Iterator[HostDevice]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from stackup.base.errors import StackupError, UsageError
@@ -14,6 +15,7 @@ from stackup.base.paths import Layout
 from stackup.base.values import changed
 from stackup.engine.loading import LoadedStack
 from stackup.engine.observe import observe
+from stackup.engine.preflight import MAKING, foresee
 from stackup.engine.records import ContainerRecord, Records
 from stackup.engine.status import offline_row, unreadable
 from stackup.engine.wishes import desired_of, needs_stack, with_named_services
@@ -45,6 +47,8 @@ def plan_offline(
     """
     loaded = _load(project, request) if needs_stack(verb) else None
     stack = with_named_services(loaded.stack, args.get("services") or ()) if loaded else None
+    if loaded and stack and verb in MAKING:
+        foresee(replace(loaded, stack=stack), ImageStore(layout).resolve)
     desired = desired_of(verb, stack, args)
     observed = look_offline(layout, project, stack)
     try:

@@ -21,14 +21,15 @@ def write_grants(
     found = {}
     for number, grant in enumerate(grants(service)):
         source = (stack.secrets if grant.kind == "secret" else stack.configs)[grant.source]
-        content = _content(grant, source, environment)
+        content = content_of(grant, source, environment)
         path = directory / f"{grant.kind}-{number}"
         _write(path, content, grant, overlays)
         found[grant.target] = str(path)
     return found
 
 
-def _content(grant: Grant, source: Secret | Config, environment: Mapping[str, str]) -> bytes:
+def content_of(grant: Grant, source: Secret | Config, environment: Mapping[str, str]) -> bytes:
+    """Raises StackFileError, with the place at fault, where there is none."""
     what, about = f"cannot give {grant.kind} {grant.source}", f"{grant.kind}s.{grant.source}"
     if source.content is not None:
         return source.content.encode("utf-8", "surrogateescape")

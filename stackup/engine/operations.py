@@ -20,7 +20,7 @@ from stackup.engine.follow import Follower
 from stackup.engine.foresight import saved_form
 from stackup.engine.loading import LoadedStack, Loader
 from stackup.engine.observe import observe
-from stackup.engine.preflight import check
+from stackup.engine.preflight import MAKING, check, foresee
 from stackup.engine.records import ContainerRecord
 from stackup.engine.runner import Runner
 from stackup.engine.session import Session
@@ -95,7 +95,7 @@ class Operations:
         """``up`` and ``create``."""
         loaded = await self._load(asked, session)
         loaded = replace(loaded, stack=with_named_services(loaded.stack, asked.args.get("services") or ()))
-        check(self._world, loaded, confirmed=bool(asked.args.get("yes")))
+        check(self._world, loaded)
         desired = desired_of(Verb(asked.verb), loaded.stack, asked.args)
         check_shown(loaded.stack, asked.args)
         if asked.args.get("detach") or desired.verb is Verb.CREATE:
@@ -120,6 +120,8 @@ class Operations:
         verb = Verb(asked.args.get("verb", "up"))
         loaded = await self._load(asked, session) if needs_stack(verb) else None
         stack = with_named_services(loaded.stack, asked.args.get("services") or ()) if loaded else None
+        if loaded and stack and verb in MAKING:
+            foresee(replace(loaded, stack=stack), self._world.image)
         desired = desired_of(verb, stack, asked.args)
         observed = await self.observe(stack)
         plan = self._decided(desired, observed, loaded)
@@ -133,7 +135,7 @@ class Operations:
         loaded = await self._load(asked, session) if needs_stack(verb) else None
         if loaded is not None:
             loaded = replace(loaded, stack=with_named_services(loaded.stack, args.get("services") or ()))
-            check(self._world, loaded, confirmed=bool(args.get("yes")))
+            check(self._world, loaded)
         desired = desired_of(verb, loaded.stack if loaded else None, args)
         expected = Expected(saved, asked.args["plan"]["fingerprint"], str(asked.args.get("name") or "the plan"))
         return FAILED if await self._change(desired, loaded, session, asked.who, expected) else 0
@@ -237,7 +239,7 @@ class Operations:
         if expected is not None:
             expected.check(desired, observed, plan)
         session.emit({"event": "plan", **plan.to_dict()})
-        refuse_open_questions(plan, desired)
+        refuse_open_questions(plan, desired, loaded)
         if plan.image_stage():  # all of it before anything else: a build that fails leaves nothing half-made
             self._refuse_missing_images(plan, loaded)
             report = await self._apply(plan.image_stage(), desired, loaded, session)
@@ -246,7 +248,7 @@ class Operations:
             desired = desired.after_images()
             plan = await self._decide(desired, loaded)
             session.emit({"event": "plan", **plan.to_dict()})
-            refuse_open_questions(plan, desired)
+            refuse_open_questions(plan, desired, loaded)
         return await self._apply(plan, desired, loaded, session)
 
     async def _decide(self, desired: Desired, loaded: LoadedStack | None) -> Plan:

@@ -2,64 +2,113 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from stackup.base.errors import ContainerFault, HostUnfit, ImageError, PlanRefused, StackFileError, StackupError
+from stackup.base.errors import ContainerFault, HostUnfit, ImageError, StackFileError, StackupError
+from stackup.engine.devices import no_such_device
+from stackup.engine.grants import content_of
 from stackup.engine.loading import LoadedStack
 from stackup.engine.observe import service_image
-from stackup.engine.stopping import signal_number
-from stackup.engine.world import World
 from stackup.images.fitness import check_storage
-from stackup.images.image import check_fit
+from stackup.images.image import Image, check_fit
+from stackup.images.lookup import resolve_user
 from stackup.linux.cgroups import Hierarchies
-from stackup.model.stack import Service, Stack
+from stackup.model.stack import Config, Secret, Service, Stack
+from stackup.planner import Verb
+from stackup.spec import grants
 
-_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")  # moby, daemon/names
-ENGINE_SOCKETS = frozenset({"/var/run/docker.sock", "/run/docker.sock"})
-ALLOW_SOCKET = "docker.sock"  # in x-stackup.allow at the top of the file
+if TYPE_CHECKING:
+    from stackup.engine.world import World
+
+MAKING = (Verb.UP, Verb.CREATE)  # verbs that make containers
+FindImage = Callable[[str], Image | None]
 
 
-def check(world: World, loaded: LoadedStack, *, confirmed: bool) -> None:
-    """Raises the first problem with the others as its details. ``confirmed``: the user said --yes."""
-    stack = loaded.stack
+def check(world: World, loaded: LoadedStack) -> None:
+    """Raises the first problem of the stack or of this machine, with the others as its details."""
     check_storage(_existing(world.paths.state))
-    problems = [problem for service in stack.services.values() for problem in _mounts(loaded, service, confirmed)]
-    problems += _ports(loaded)
-    problems += _words(loaded)
-    problems += _logging(loaded)
-    problems += _limits(stack)
-    for reference, name in {service_image(stack, name): name for name in stack.services}.items():
+    problems = [*_wrong(loaded, world.image), *_limits(loaded.stack)]
+    for reference in {service_image(loaded.stack, name) for name in loaded.stack.services}:
         try:
             image = world.image(reference)
-        except ImageError as error:
-            problems.append(loaded.point(error, f"services.{name}.image"))
-            continue
+        except ImageError:
+            continue  # said already
         if image is not None:
             check_fit(image.overlays(world.paths.state / "containers" / "new"))
+    _raise(problems)
+
+
+def foresee(loaded: LoadedStack, find_image: FindImage) -> None:
+    """The part of ``check`` that ``plan`` makes too: what the stack file asks for and this machine does not have."""
+    _raise([*_wrong(loaded, find_image)])
+
+
+def _raise(problems: list[StackupError]) -> None:
     if problems:
         problems[0].details = (*problems[0].details, *problems[1:])
         raise problems[0]
+
+
+def _wrong(loaded: LoadedStack, find_image: FindImage) -> Iterator[StackupError]:
+    for service in loaded.stack.services.values():
+        yield from _mounts(loaded, service)
+        yield from _devices(loaded, service)
+        yield from _grants(loaded, service)
+    yield from _ports(loaded)
+    yield from _logging(loaded)
+    yield from _images(loaded, find_image)
+
+
+def _devices(loaded: LoadedStack, service: Service) -> Iterator[StackupError]:
+    for index, device in enumerate(service.devices):
+        if not os.path.exists(device.source):
+            error = no_such_device(service, index)
+            yield loaded.point(error, f"services.{service.name}{error.about}")
+
+
+def _grants(loaded: LoadedStack, service: Service) -> Iterator[StackupError]:
+    """Secrets and configs whose file or variable is not there."""
+    for grant in grants(service):
+        known: Mapping[str, Secret | Config] = loaded.stack.secrets if grant.kind == "secret" else loaded.stack.configs
+        try:
+            content_of(grant, known[grant.source], loaded.environment)
+        except StackFileError as error:
+            if not isinstance(error.__cause__, PermissionError):  # whoever plans may be allowed less than root
+                yield loaded.point(error, error.about)
+
+
+def _images(loaded: LoadedStack, find_image: FindImage) -> Iterator[StackupError]:
+    """References that are none, and users and groups that an image does not know; one still to be built may."""
+    for name, service in loaded.stack.services.items():
+        path = f"services.{name}"
+        try:
+            image = find_image(service_image(loaded.stack, name))
+        except ImageError as error:
+            yield loaded.point(error, f"{path}.image")
+            continue
+        if image is None or service.build is not None or not (service.user or service.group_add):
+            continue
+        try:
+            resolve_user(image.overlays(Path("/nonexistent")), service.user or "", service.group_add)
+        except ContainerFault as error:
+            yield loaded.point(error, f"{path}{error.about}")
+        except OSError:  # an image may be readable for root only
+            continue
 
 
 def _existing(path: Path) -> Path:
     return path if path.exists() else _existing(path.parent)
 
 
-def _mounts(loaded: LoadedStack, service: Service, confirmed: bool) -> Iterator[StackupError]:
+def _mounts(loaded: LoadedStack, service: Service) -> Iterator[StackupError]:
     for number, mount in enumerate(service.volumes):
         if mount.type != "bind" or not mount.source:
             continue
         path = f"services.{service.name}.volumes.{number}"
-        if mount.source in ENGINE_SOCKETS and not confirmed and ALLOW_SOCKET not in loaded.stack.stackup.allow:
-            refused = PlanRefused(
-                f"cannot give {mount.source} to service {service.name}: there is no engine of stackup behind it; what "
-                "the service does with it would reach a Docker engine that knows nothing of this project, or nobody",
-                hint="go on anyway with --yes, or for good with `x-stackup: {allow: [docker.sock]}` in the stack file",
-            )
-            yield loaded.point(refused, path)
-        elif not Path(mount.source).exists() and not (mount.bind and mount.bind.create_host_path):
+        if not Path(mount.source).exists() and not (mount.bind and mount.bind.create_host_path):
             missing = ContainerFault(
                 f"cannot mount {mount.source} in service {service.name}: it does not exist on this machine",
                 path=mount.source,
@@ -89,23 +138,6 @@ def _ports(loaded: LoadedStack) -> list[StackupError]:
                 )
                 problems.append(loaded.point(error, f"services.{service.name}.ports.{number}"))
     return problems
-
-
-def _words(loaded: LoadedStack) -> Iterator[StackupError]:
-    """Signals and names that no container can have; Docker's engine refuses them only when it makes one."""
-    for service in loaded.stack.services.values():
-        path = f"services.{service.name}"
-        try:
-            signal_number(service.stop_signal or "SIGTERM")
-        except StackupError:
-            text = f"cannot use stop_signal {service.stop_signal} of service {service.name}: there is no such signal"
-            yield loaded.point(StackFileError(text, hint="such as SIGTERM, SIGINT or SIGQUIT"), f"{path}.stop_signal")
-        name = service.container_name
-        if name and not _NAME.fullmatch(name):
-            text = (
-                f"cannot name a container {name!r}: a name has letters, digits, - _ and . only, a letter or digit first"
-            )
-            yield loaded.point(StackFileError(text), f"{path}.container_name")
 
 
 def _logging(loaded: LoadedStack) -> Iterator[StackupError]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from stackup.base.errors import PlanRefused, UsageError
+from stackup.engine.loading import LoadedStack
 from stackup.model.plan import Plan
 from stackup.model.stack import Stack
 from stackup.planner import Desired, Verb
@@ -53,14 +54,17 @@ def with_build_options(stack: Stack, options: Args) -> Stack:
     return stack.model_copy(update={"services": services})
 
 
-def refuse_open_questions(plan: Plan, desired: Desired) -> None:
+def refuse_open_questions(plan: Plan, desired: Desired, loaded: LoadedStack | None) -> None:
     """A destructive step needs a yes; without one the whole plan is refused before anything happens."""
-    open_questions = [item for item in plan.questions if not desired.answers.get(item.id, item.default)]
-    if open_questions:
-        raise PlanRefused(
-            f"cannot carry out the plan: {open_questions[0].text}",
-            hint="answer with --yes, or change the stack file back",
-        )
+    refused = []
+    for item in plan.questions:
+        if not desired.answers.get(item.id, item.default):
+            hint = item.hint or "answer with --yes, or change the stack file back"
+            error = PlanRefused(f"cannot carry out the plan: {item.text}", hint=hint)
+            refused.append(loaded.point(error, item.about) if loaded and item.about else error)
+    if refused:
+        refused[0].details = tuple(refused[1:])
+        raise refused[0]
 
 
 class _Yes(dict[str, bool]):

@@ -187,6 +187,16 @@ class KillContainer(ContainerAction):
 
 
 @frozen(kw_only=True)
+class PauseContainer(ContainerAction):
+    verb: ClassVar[str] = "pause"
+
+
+@frozen(kw_only=True)
+class UnpauseContainer(ContainerAction):
+    verb: ClassVar[str] = "unpause"
+
+
+@frozen(kw_only=True)
 class RemoveContainer(ContainerAction):
     """``volumes``: its anonymous volumes go with it."""
 
@@ -281,11 +291,20 @@ class Notice:
 
 @frozen
 class Question:
-    """Something destructive that the user must allow. ``default`` is what happens without an answer."""
+    """Something destructive or risky that the user must allow. ``default`` is what happens without an answer.
+
+    ``hint`` says how to answer for good, ``about`` is the path of the value in the stack file that brings it up.
+    """
 
     id: str
     text: str
     default: bool = False
+    hint: str = ""
+    about: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        more = {"hint": self.hint, "about": self.about}
+        return {"id": self.id, "text": self.text, "default": self.default, **{key: v for key, v in more.items() if v}}
 
 
 @frozen
@@ -327,7 +346,7 @@ class Plan:
             "project": self.project,
             "actions": [action.to_dict() for action in self.actions],
             "notices": [notice.text for notice in self.notices],
-            "questions": [{"id": item.id, "text": item.text, "default": item.default} for item in self.questions],
+            "questions": [item.to_dict() for item in self.questions],
         }
 
     @classmethod

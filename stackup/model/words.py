@@ -12,6 +12,8 @@ from stackup.oci.capabilities import ALL_CAPABILITIES
 SECURITY_OPTIONS = (
     "no-new-privileges:true, seccomp=FILE, seccomp=unconfined, apparmor=PROFILE, label=..., systempaths=unconfined"
 )
+ENGINE_SOCKETS = frozenset({"/var/run/docker.sock", "/run/docker.sock"})
+ALLOW_SOCKET = "docker.sock"  # in x-stackup.allow at the top of the file
 DEVICE_RULE = 'it reads "c 7:* rwm"'
 
 

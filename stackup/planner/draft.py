@@ -21,6 +21,10 @@ class Draft:
     def __contains__(self, action_id: str) -> bool:
         return action_id in self._actions
 
+    @property
+    def actions(self) -> Iterable[Action]:
+        return self._actions.values()
+
     def add(self, action: Action) -> str:
         self._actions.setdefault(action.id, action)
         self._after.setdefault(action.id, dict.fromkeys(action.after))

@@ -20,6 +20,7 @@ from stackup.planner.layout import Layout
 from stackup.planner.order import graph_of
 from stackup.planner.replicas import Fate, Replica
 from stackup.planner.selection import active_services, check_names, check_scale, namespace_children, selected
+from stackup.planner.sockets import ask_for_sockets
 from stackup.planner.storage import Resource, plan_networks, plan_volumes
 from stackup.planner.words import listed
 from stackup.planner.work import Work
@@ -50,6 +51,7 @@ def plan_up(desired: Desired, stack: Stack, observed: Observed) -> Plan:
     _orphans(draft, desired, orphans, works)
     layout = Layout(draft, desired, observed, graph, works, found.networks, found.volumes, images)
     layout.add(start=desired.verb is Verb.UP)
+    ask_for_sockets(draft, desired, stack)
     return draft.finish(observed.project)
 
 

@@ -13,8 +13,9 @@ from dataclasses import replace
 from enum import StrEnum
 
 from stackup.base.values import frozen
+from stackup.model.words import ALLOW_SOCKET, ENGINE_SOCKETS
 from stackup.stackfile.addresses import check_networks
-from stackup.stackfile.nodes import Node
+from stackup.stackfile.nodes import Node, find, plain
 from stackup.stackfile.patterns import matches
 from stackup.stackfile.problems import Notice, Problems
 from stackup.stackfile.values import check_values
@@ -249,6 +250,7 @@ def outlook(tree: Node, services: Iterable[str]) -> tuple[Notice, ...]:
     known = tree.get("services")
     items = known.value if known is not None and type(known.value) is dict else {}
     check_support({name: items[name] for name in services if name in items}, tree, problems)
+    _sockets(services, tree, problems)
     for error in problems.errors:
         problems.note(Notice(f"up refuses this: {error.message}", error.where, error.snippet, error.hint))
     return problems.warnings()
@@ -274,3 +276,19 @@ def _check(section: str, items: Mapping[str, Node], below: str, entry: Entry, pr
     more = f" (and {len(found) - 1} more like it)" if len(found) > 1 else ""
     words = "is not carried out yet" if entry.support is Support.NOT_YET else "has no effect here"
     problems.warn(node, f"{path}{more} {words}: {entry.reason}", at_key=True)
+
+
+def _sockets(services: Iterable[str], tree: Node, problems: Problems) -> None:
+    """What ``up`` asks about (``planner.sockets``)."""
+    allowed = find(tree, "x-stackup.allow")
+    if allowed is not None and ALLOW_SOCKET in plain(allowed):
+        return
+    for name in services:
+        volumes = find(tree, f"services.{name}.volumes")
+        for index, mount in enumerate(volumes.value if volumes is not None and type(volumes.value) is list else ()):
+            if mount.text("type") == "bind" and mount.text("source") in ENGINE_SOCKETS:
+                problems.warn(
+                    mount,
+                    f"up asks about services.{name}.volumes.{index}: no engine of stackup is behind that socket",
+                    hint="allow it with --yes, or for good with `x-stackup: {allow: [docker.sock]}`",
+                )
