@@ -23,6 +23,7 @@ WORDS = {
     "import": ("importing", "imported"),
     "watch": ("watching", "steady"),
     "pause": ("pausing", "paused"),
+    "unpause": ("unpausing", "unpaused"),
     "wait": ("waiting", "ready"),
 }
 # What a wait ended in, by the end of its action's text (model.plan.WaitFor.describe).

@@ -116,7 +116,7 @@ class Row(NamedTuple):
 
     @property
     def alive(self) -> bool:
-        return self.phase in ("starting", "running", "restarting", "stopping")
+        return self.phase in ("starting", "running", "paused", "restarting", "stopping")
 
     @property
     def docker_state(self) -> str:
@@ -131,6 +131,8 @@ class Row(NamedTuple):
         match self.phase:
             case "running" | "stopping":
                 return f"Up {_since(self.started_ns)}{HEALTH_TEXT.get(self.health, '')}"
+            case "paused":
+                return f"Up {_since(self.started_ns)} (Paused)"
             case "restarting" if self.next_run_ns:
                 return self._waiting(code)
             case "restarting":

@@ -25,6 +25,8 @@ VERBS = {
     "stop": "stop",
     "restart": "restart",
     "kill": "kill",
+    "pause": "pause",
+    "unpause": "unpause",
     "create": "create",
     "scale": "scale",
     "rm": "rm",

@@ -117,6 +117,8 @@ class Chronicle:
                 self._tell(container, "restart")
         elif what == "stopping":
             self._tell(container, "kill", signal=container.definition.supervision.stop_signal)
+        elif what in ("paused", "unpaused"):
+            self._tell(container, what.removesuffix("d"))
         elif what in ("exited", "start failed"):
             if state.oom_killed:
                 self._tell(container, "oom")

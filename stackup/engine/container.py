@@ -22,7 +22,7 @@ from stackup.model.observed import Phase
 if TYPE_CHECKING:
     from stackup.oci.runtime import Spec
 
-ALIVE = frozenset({Phase.RUNNING, Phase.STOPPING})
+ALIVE = frozenset({Phase.RUNNING, Phase.PAUSED, Phase.STOPPING})
 
 
 class Container:
@@ -148,6 +148,17 @@ class Container:
             error=error,
             health="none",
         )
+
+    def pausing(self) -> None:
+        """Raises HostUnfit when it cannot be recorded: who came after us would not know that it is to be resumed."""
+        self._set("pausing", must_be_recorded=True, phase=Phase.PAUSED.value)
+
+    def paused(self) -> None:
+        self._set("paused")
+
+    def unpaused(self, *, never_was: bool = False) -> None:
+        """``never_was``: the kernel did not pause it."""
+        self._set("not paused" if never_was else "unpaused", phase=Phase.RUNNING.value)
 
     def stopping(self, *, by_user: bool = True) -> None:
         self._set("stopping", phase=Phase.STOPPING.value, stopped_by_user=by_user)

@@ -27,12 +27,14 @@ from stackup.model.plan import (
     CreateVolume,
     KillContainer,
     Pause,
+    PauseContainer,
     PullImage,
     RemoveContainer,
     RemoveNetwork,
     RemoveVolume,
     StartContainer,
     StopContainer,
+    UnpauseContainer,
     UpdateContainer,
     WaitFor,
     Watch,
@@ -112,6 +114,10 @@ class StackEffects:
                 await self._runner.stop(self._container(action), action.timeout)
             case KillContainer():
                 await self._runner.kill(self._container(action), action.signal)
+            case PauseContainer():
+                await self._runner.pause(self._container(action))
+            case UnpauseContainer():
+                await self._runner.unpause(self._container(action))
             case RemoveContainer():
                 await self._runner.remove(self._container(action), volumes=action.volumes)
             case Watch():

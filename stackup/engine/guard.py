@@ -206,4 +206,4 @@ class Guard:
 
 
 def _is_settled(container: Container) -> bool:
-    return container.phase is Phase.RUNNING and not container.lock.locked()
+    return container.phase in (Phase.RUNNING, Phase.PAUSED) and not container.lock.locked()

@@ -79,7 +79,7 @@ def _files(label: str) -> tuple[str, ...]:
 
 def _is_stale(guest: ContainerRecord, owner: ContainerRecord | None) -> bool:
     """The namespace that ``guest`` joined is not the one that ``owner`` has now."""
-    if owner is None or Phase(owner.state.phase) not in (Phase.RUNNING, Phase.STOPPING):
+    if owner is None or Phase(owner.state.phase) not in (Phase.RUNNING, Phase.PAUSED, Phase.STOPPING):
         return True
     return owner.state.started_ns > guest.state.started_ns
 

@@ -14,6 +14,7 @@ from stackup.engine.world import World
 from stackup.images.lookup import User, resolve_user
 from stackup.linux import capabilities
 from stackup.linux.overlay import Overlay
+from stackup.model.observed import Phase
 from stackup.oci.runtime import Process, Spec
 from stackup.runtime.bundle import read_bundle
 from stackup.runtime.client import ExecStarted
@@ -42,6 +43,11 @@ async def start_inside(
     """
     if not container.alive:
         raise ContainerFault(f"cannot execute in container {container.name}: it is not running")
+    if container.phase is Phase.PAUSED:
+        raise ContainerFault(
+            f"cannot execute in container {container.name}: it is paused",
+            hint=f"resume it first: stackup unpause {container.service}",
+        )
     spec = current_spec(world, container)
     process: Process = render_exec(
         spec,

@@ -157,7 +157,7 @@ class Runner(Stopper):
         if self._world.guard:
             self._world.guard.watch(container, adopted=adopted)
         supervision = container.definition.supervision
-        if supervision.health:
+        if supervision.health and container.phase is not Phase.PAUSED:
             container.watching = spawn(watch_health(self._world, self, container))
         if supervision.schedule and supervision.schedule.overlap == "kill":
             container.overlap = spawn(self._end_when_due(container, supervision.schedule))

@@ -12,7 +12,7 @@ from stackup.base.errors import HostUnfit
 from stackup.base.paths import Layout
 from stackup.engine.records import ContainerRecord, PortRecord, Records
 
-RAN = ("starting", "running", "stopping", "restarting")
+RAN = ("starting", "running", "paused", "stopping", "restarting")
 
 
 def row(record: ContainerRecord, notice: str = "") -> dict[str, Any]:

@@ -8,13 +8,15 @@ from __future__ import annotations
 import asyncio
 import signal
 
-from stackup.base.errors import ContainerFault
+from stackup.base.errors import ContainerFault, StackupError
 from stackup.engine.container import Container
 from stackup.engine.deafness import is_deaf
 from stackup.engine.hooks import before_stop
+from stackup.engine.tasks import to_the_end
 from stackup.engine.world import World
 from stackup.model import words
 from stackup.model.observed import Phase
+from stackup.runtime.freezing import freeze, thaw
 
 DEAF_PATIENCE = 0.3  # seconds for a process that has just started to install its signal handler
 KILL_PATIENCE = 10.0  # seconds that a SIGKILLed container may take to be gone before we say so
@@ -38,6 +40,7 @@ class Stopper:
             if not container.alive:
                 container.stop_wanted()
                 return
+            held = container.phase in (Phase.PAUSED, Phase.STOPPING)  # a predecessor may have died before thawing it
             definition = container.definition
             grace = definition.supervision.stop_grace if timeout is None else timeout
             number = signal_number(definition.supervision.stop_signal)
@@ -45,6 +48,8 @@ class Stopper:
             container.stop_tried = container.state.incarnation
             container.stopping()
             try:
+                if held:
+                    await asyncio.to_thread(thaw, definition.cgroup)
                 if not impatient:
                     await before_stop(self._world, container)
                 # Asked before the signal: a program on its way out may have taken its handlers back (Python does).
@@ -84,24 +89,81 @@ class Stopper:
         async with container.lock:
             if not container.alive:
                 return
+            held = container.phase in (Phase.PAUSED, Phase.STOPPING)
             container.stopping(by_user=False)
+            if held:
+                await asyncio.to_thread(thaw, container.definition.cgroup)
             await before_stop(self._world, container, container.definition.supervision.stop_grace)
             await self._signal(container, signal_number(container.definition.supervision.stop_signal))
             if not await self._gone(container, container.definition.supervision.stop_grace):
                 await self._kill(container)
 
     async def kill(self, container: Container, signal_name: str) -> None:
-        """Any signal at once. SIGKILL counts as a stop by the user, as in docker kill."""
+        """Any signal at once. SIGKILL counts as a stop by the user, as in docker kill. A paused container goes on with
+        it, and with its stop signal; others wait until it is resumed."""
         number = signal_number(signal_name)
         if not container.alive:
             raise ContainerFault(f"cannot kill container {container.name}: it is not running")
         if number == signal.SIGKILL:
             async with container.lock:
                 if container.alive:
+                    held = container.phase is Phase.PAUSED
                     container.stopping()
+                    await self._signal(container, number)
+                    if held:
+                        await asyncio.to_thread(thaw, container.definition.cgroup)
                     await self._kill(container)
             return
         await self._signal(container, number)
+        if container.phase is Phase.PAUSED and number == signal_number(container.definition.supervision.stop_signal):
+            await self.unpause(container)
+
+    async def pause(self, container: Container) -> None:
+        """Raises ContainerFault with what docker says when it is not running, or is paused already."""
+        async with container.lock:
+            if container.phase is Phase.PAUSED:
+                raise ContainerFault(f"cannot pause container {container.name}: it is already paused")
+            if container.phase is Phase.RESTARTING:
+                raise ContainerFault(
+                    f"cannot pause container {container.name}: it is restarting", hint="wait until it is running"
+                )
+            if container.phase is not Phase.RUNNING:
+                raise ContainerFault(f"cannot pause container {container.name}: it is not running")
+            container.pausing()
+            self.watch_again(container)  # no probe is run while it cannot answer
+            try:
+                await to_the_end(asyncio.to_thread(freeze, container.definition.cgroup))
+            except StackupError as error:
+                container.unpaused(never_was=True)
+                self.watch_again(container)
+                error.message = f"cannot pause container {container.name}: {error.message}"
+                raise
+            container.paused()
+
+    async def pause_again(self, container: Container) -> None:
+        """It is recorded as paused, and may not be. A frozen container is found so, and stays so."""
+        try:
+            await asyncio.to_thread(freeze, container.definition.cgroup)
+        except StackupError as error:
+            container.unpaused(never_was=True)
+            self.watch_again(container)
+            self._world.tell(f"{container.name} is not paused: {error.message}")
+
+    async def unpause(self, container: Container) -> None:
+        async with container.lock:
+            if container.phase is not Phase.PAUSED:
+                raise ContainerFault(f"cannot unpause container {container.name}: it is not paused")
+            try:
+                await to_the_end(asyncio.to_thread(thaw, container.definition.cgroup))
+            except StackupError as error:
+                error.message = f"cannot unpause container {container.name}: {error.message}"
+                raise
+            container.unpaused()
+            self.watch_again(container)
+
+    def watch_again(self, container: Container) -> None:
+        """What is to be watched of it has changed; ``runner`` knows how."""
+        raise NotImplementedError
 
     async def _kill(self, container: Container) -> None:
         await self._signal(container, signal.SIGKILL)

@@ -11,6 +11,7 @@ OVERLAY_FSCONFIG = "overlay_fsconfig"  # lowerdir+ through fsconfig: Linux 6.5
 MOUNT_SETATTR = "mount_setattr"  # 5.12
 PIDFD_INFO = "pidfd_info"  # exit status through PIDFD_GET_INFO: 6.15
 CLONE_INTO_CGROUP = "clone_into_cgroup"  # 5.7, cgroup v2 only
+CGROUP2_FREEZE = "cgroup2_freeze"  # 5.2
 NFT = "nft"  # nf_tables inside the container's network namespace
 
 _without = {name.strip() for name in os.environ.get("STACKUP_WITHOUT", "").split(",") if name.strip()}

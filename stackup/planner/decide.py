@@ -8,7 +8,7 @@ from stackup.model.plan import Plan
 from stackup.planner.desired import Desired, Verb
 from stackup.planner.down import plan_down, plan_remove
 from stackup.planner.making import plan_build, plan_pull
-from stackup.planner.running import plan_kill, plan_restart, plan_start, plan_stop
+from stackup.planner.running import plan_kill, plan_pause, plan_restart, plan_start, plan_stop
 from stackup.planner.up import plan_up
 
 _RECORDED = {
@@ -18,6 +18,8 @@ _RECORDED = {
     Verb.STOP: plan_stop,
     Verb.RESTART: plan_restart,
     Verb.KILL: plan_kill,
+    Verb.PAUSE: plan_pause,
+    Verb.UNPAUSE: plan_pause,
 }
 _FROM_FILE = {Verb.UP: plan_up, Verb.CREATE: plan_up, Verb.BUILD: plan_build, Verb.PULL: plan_pull}
 

@@ -19,6 +19,8 @@ class Verb(StrEnum):
     STOP = "stop"
     RESTART = "restart"
     KILL = "kill"
+    PAUSE = "pause"
+    UNPAUSE = "unpause"
     REMOVE = "rm"  # containers that are not running
     BUILD = "build"
     PULL = "pull"
@@ -28,8 +30,8 @@ class Verb(StrEnum):
 class Desired:
     """Input of ``decide``. Each option is that of the docker compose command of the same name.
 
-    ``stack`` may be None for the verbs that work from records alone: down, start, stop, restart, kill, rm. ``services``
-    empty means all. Durations are seconds; ``timeout`` None is each container's own grace period.
+    ``stack`` may be None for the verbs that work from records alone: down, start, stop, restart, kill, pause, unpause,
+    rm. ``services`` empty means all. Durations are seconds; ``timeout`` None is each container's own grace period.
     """
 
     verb: Verb

@@ -8,8 +8,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from stackup.model.observed import Observed, ObservedContainer
-from stackup.model.plan import CreateContainer, RemoveContainer, StartContainer, StopContainer, UpdateContainer
+from stackup.model.observed import Observed, ObservedContainer, Phase
+from stackup.model.plan import (
+    CreateContainer,
+    RemoveContainer,
+    StartContainer,
+    StopContainer,
+    UnpauseContainer,
+    UpdateContainer,
+)
 from stackup.planner.desired import Desired
 from stackup.planner.draft import Draft
 from stackup.planner.gates import Gates
@@ -184,8 +191,10 @@ class Layout:
     def _start(self, work: Work, replica: Replica, after: list[str]) -> str:
         fresh = replica.fate in (Fate.CREATE, Fate.REPLACE)
         old = replica.container
-        action = StartContainer(
-            f"start {replica.name}",
+        paused = replica.fate is Fate.START and old is not None and old.phase is Phase.PAUSED
+        kind = UnpauseContainer if paused else StartContainer
+        action = kind(
+            f"{kind.verb} {replica.name}",
             "new" if fresh else replica.reason,
             tuple(after),
             service=work.name,

@@ -84,6 +84,8 @@ def start_reason(container: ObservedContainer) -> str:
     """Why a container that is not running is started, in words."""
     if container.phase is Phase.CREATED:
         return "created but never started"
+    if container.phase is Phase.PAUSED:
+        return "it is paused"
     if container.phase is Phase.STOPPING:
         return "it was being stopped"
     if container.exit_unknown or (container.exit_code is None and not container.stopped_by_user):
@@ -109,7 +111,7 @@ def _replacement(container: ObservedContainer, reason: str, name_of: Callable[[i
 
 def _survivor(container: ObservedContainer, one_shot: bool) -> Replica:
     running = container.phase in (Phase.STARTING, Phase.RUNNING, Phase.RESTARTING)
-    if running and container.stale_namespaces:
+    if (running or container.phase is Phase.PAUSED) and container.stale_namespaces:
         fate, reason = Fate.RESTART, "the container whose namespaces it shares has started again"
     elif running or (one_shot and container.completed):
         fate, reason = Fate.KEEP, ""

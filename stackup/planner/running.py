@@ -1,4 +1,4 @@
-"""``stop``, ``start``, ``restart`` and ``kill``: what exists is stopped and started, nothing is made or removed."""
+"""``stop``, ``start``, ``restart``, ``kill`` and ``pause``: of what exists; nothing is made or removed."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from stackup.base.errors import PlanRefused
 from stackup.model.observed import Observed, ObservedContainer, Phase
-from stackup.model.plan import KillContainer, Plan
-from stackup.planner.desired import Desired
+from stackup.model.plan import KillContainer, PauseContainer, Plan, UnpauseContainer
+from stackup.planner.desired import Desired, Verb
 from stackup.planner.down import add_stops
 from stackup.planner.draft import Draft
 from stackup.planner.layout import Layout
@@ -46,11 +46,31 @@ def plan_kill(desired: Desired, observed: Observed) -> Plan:
     return draft.finish(observed.project)
 
 
+def plan_pause(desired: Desired, observed: Observed) -> Plan:
+    """``pause`` and ``unpause``: all at once. What is not running, or is paused already, refuses by itself."""
+    containers, _ = recorded_scope(desired, observed)
+    draft = Draft()
+    kind = PauseContainer if desired.verb is Verb.PAUSE else UnpauseContainer
+    for item in containers:
+        if item.live:
+            draft.add(
+                kind(
+                    f"{desired.verb} {item.name}",
+                    ASKED,
+                    service=item.service,
+                    number=item.number,
+                    name=item.name,
+                    container_id=item.id,
+                )
+            )
+    return draft.finish(observed.project)
+
+
 def plan_start(desired: Desired, observed: Observed) -> Plan:
     """With what the named services need. A completed one-shot runs again only when it is named."""
 
     def fate(container: ObservedContainer, again: bool) -> tuple[Fate, str]:
-        if container.live and container.phase is not Phase.STOPPING:
+        if container.live and container.phase not in (Phase.STOPPING, Phase.PAUSED):
             return Fate.KEEP, ""
         return (Fate.START, start_reason(container)) if again else (Fate.KEEP, "")
 

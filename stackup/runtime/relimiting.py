@@ -85,7 +85,7 @@ def _change_v1(hierarchies: Hierarchies, controller: str, cgroup: str, wanted: l
         unlimited["cpuset.cpus"] = read_file(f"{os.path.dirname(directory)}/cpuset.cpus")
     _change(directory, unlimited, wanted)
     if new:
-        _move(f"{hierarchies.v1['memory']}/{cgroup}", directory)
+        move(f"{hierarchies.v1['memory']}/{cgroup}", directory)
 
 
 def _change(directory: str, unlimited: dict[str, str], wanted: Iterable[tuple[str, str]]) -> None:
@@ -124,7 +124,7 @@ def _write(directory: str, name: str, text: str, *, last: bool) -> bool:
     return True
 
 
-def _move(source: str, directory: str) -> None:
+def move(source: str, directory: str) -> None:
     """All processes of the group ``source``, in another hierarchy, into ``directory``."""
     for _ in range(_MOVES):
         inside = set(read_file(f"{directory}/cgroup.procs").split())

@@ -11,7 +11,7 @@ from stackup.cli.session import Session
 from stackup.cli.table import table
 from stackup.cli.verbs.common import services
 
-STATES = ("created", "restarting", "running", "removing", "exited")
+STATES = ("created", "restarting", "running", "paused", "removing", "exited")
 
 
 @dataclass(frozen=True)
