@@ -20,6 +20,7 @@ from stackup.build.command import Command, OnLine
 from stackup.build.dockerfile import Dockerfile, Instruction, parse_dockerfile, raise_all, read_dockerfile
 from stackup.build.filesystem import Steps
 from stackup.build.metadata import HANDLERS, Scope
+from stackup.build.orphans import sweep_orphans
 from stackup.build.progress import Built, Noted, OnProgress, Output, StepCached, StepDone, StepStarted, Warned
 from stackup.build.request import BuildRequest
 from stackup.build.sources import Source
@@ -31,7 +32,7 @@ from stackup.images.lookup import Stack
 from stackup.images.store import host_platform, parse_reference
 from stackup.linux.overlay import Overlay
 from stackup.oci import image as oci
-from stackup.runtime.cgroups import remove_cgroups
+from stackup.runtime.cgroups import kill_all, remove_cgroups
 
 if TYPE_CHECKING:
     from stackup.build.sandbox import Sandbox
@@ -68,7 +69,9 @@ def build_image(request: BuildRequest, layout: Layout, on_progress: OnProgress |
 
 
 def sweep(layout: Layout) -> None:
-    """Collects what killed builds left: files, control groups, networks. Never disturbs live ones."""
+    """Collects what killed builds left, also those of state roots that were deleted: files, control groups, networks.
+    Never disturbs live ones."""
+    sweep_orphans(layout)
     workroom = Workroom(layout.build_cache / ".work")
     if not workroom.path.is_dir():
         return
@@ -78,6 +81,7 @@ def sweep(layout: Layout) -> None:
         from stackup.build import buildnet  # costs more to import than a cached build takes
 
         owner = _owner(name)
+        kill_all(names.project_cgroup(owner, layout.root))
         remove_cgroups(names.project_cgroup(owner, layout.root))
         buildnet.purge(layout, owner)
 

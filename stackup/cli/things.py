@@ -77,10 +77,10 @@ def projects_of(users: Iterable[tuple[str, object]]) -> list[str]:
     return list(dict.fromkeys(project for project, _ in users))
 
 
-def confirm(session: Session, what: str, question: str) -> None:
-    """Raises PlanRefused unless a person says yes."""
+def confirm(session: Session, what: str, question: str, *, flag: str = "--force") -> None:
+    """Raises PlanRefused unless a person says yes. ``flag`` says so without a person."""
     if not sys.stdin.isatty():
-        raise PlanRefused(f"cannot {what}: nobody is there to confirm it", hint="give --force")
+        raise PlanRefused(f"cannot {what}: nobody is there to confirm it", hint=f"give {flag}")
     session.console.err.write(f"{question}\nAre you sure you want to continue? [y/N] ")
     session.console.err.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):

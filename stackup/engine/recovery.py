@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import select
 import shutil
 import signal
 from collections.abc import Coroutine, Iterator
@@ -27,11 +25,10 @@ from stackup.engine.runner import Runner
 from stackup.engine.tasks import spawn
 from stackup.engine.world import World
 from stackup.model.observed import Phase
-from stackup.runtime.cgroups import OWN_GROUP, children, processes, remove_cgroups
+from stackup.runtime.cgroups import OWN_GROUP, children, kill_all, remove_cgroups
 from stackup.runtime.client import Exit, LauncherLost, Orphan, Running
 
-KILL_PATIENCE = 2.0  # seconds for one killed process to be gone
-RAN = frozenset({Phase.STARTING, Phase.RUNNING, Phase.PAUSED, Phase.STOPPING})  # phases with a process, or nearly
+RAN = frozenset({Phase.STARTING, Phase.RUNNING, Phase.STOPPING})  # phases with a process, or nearly
 
 
 async def recover(world: World, runner: Runner) -> None:
@@ -92,8 +89,6 @@ async def _take_over(world: World, runner: Runner, container: Container, running
     runner.adopt(container, running)
     if running.exit is not None:
         runner.exited(running.exit)
-    elif was is Phase.PAUSED:  # the predecessor may have died before it came to it
-        await runner.pause_again(container)
     elif was is Phase.STOPPING:
         # the predecessor died between the stop signal and its grace's end; the signal is sent once more
         again = runner.stop if container.state.stopped_by_user else runner.renew
@@ -137,7 +132,7 @@ async def _remove_unrecorded(world: World, running: list[str]) -> None:
     known = {container_id[:12] for container_id in world.containers} | {OWN_GROUP}
     strangers = [f"{group}/{name}" for name in children(group) if name not in known]
     for stranger in strangers:
-        _kill_all(stranger)
+        await asyncio.to_thread(kill_all, stranger)
     if strangers:
         await asyncio.to_thread(remove_cgroups, *strangers)
     for container_id in running:
@@ -147,20 +142,6 @@ async def _remove_unrecorded(world: World, running: list[str]) -> None:
         await asyncio.to_thread(shutil.rmtree, entry, ignore_errors=True)
     if (found or strangers) and not world.containers and not world.records.networks():
         await world.desk.purge()
-
-
-def _kill_all(group: str) -> None:
-    """Each process twice looked at: what is in the group after its descriptor was opened is what will be signalled."""
-    while pids := processes(group):
-        for pid in pids:
-            with suppress(ProcessLookupError):
-                fd = os.pidfd_open(pid)
-                try:
-                    if pid in processes(group):
-                        signal.pidfd_send_signal(fd, signal.SIGKILL)
-                        select.select([fd], [], [], KILL_PATIENCE)
-                finally:
-                    os.close(fd)
 
 
 def _directories(world: World) -> Iterator[Path]:

@@ -74,11 +74,13 @@ class StandaloneRecords:
         found = self.get(name) if _NAME.match(name) else None
         return (found.state or {}).get("id", "") if found else None
 
-    def list(self) -> tuple[Standalone, ...]:
+    def names(self) -> tuple[str, ...]:
         if not self._directory.is_dir():
             return ()
-        found = sorted(path.name.removesuffix(_SUFFIX) for path in self._directory.glob(f"*{_SUFFIX}"))
-        return tuple(record for name in found if (record := self.get(name)))
+        return tuple(sorted(path.name.removesuffix(_SUFFIX) for path in self._directory.glob(f"*{_SUFFIX}")))
+
+    def list(self) -> tuple[Standalone, ...]:
+        return tuple(record for name in self.names() if (record := self.get(name)))
 
     def put(self, record: Standalone) -> None:
         self._directory.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,10 @@
-"""``stackup down``: the project goes away; images and named volumes stay."""
+"""``stackup down``: the project goes away; images and named volumes stay. With --all every project of this machine."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from stackup.base.errors import UsageError
 from stackup.cli.options import switch
 from stackup.cli.session import Session
 from stackup.cli.verbs.common import change, services, timeout
@@ -18,9 +19,20 @@ class Request:
     timeout: int | None = timeout()
     remove_orphans: bool = switch("--remove-orphans", help="Remove containers of services that the file has no more.")
     dry_run: bool = switch("--dry-run", help="Print what would be done, and do nothing.")
+    all: bool = switch("--all", help="Every project of this machine (of this state directory).")
+    purge: bool = switch(
+        "--purge", help="With --all: remove images, volumes, networks, build cache and all state, too; asks first."
+    )
+    yes: bool = switch("-y", "--yes", help="With --purge: do not ask.")
 
 
 def run(session: Session, request: Request) -> int:
+    if request.all:
+        from stackup.cli.clearing import down_all
+
+        return down_all(session, request)
+    if request.purge:
+        raise UsageError("cannot use --purge without --all", hint="stackup down --all --purge")
     if request.dry_run:
         from stackup.cli.verbs.plan import show
 
