@@ -15,6 +15,7 @@ from stackup.stackfile.forms import merge
 from stackup.stackfile.gitaddress import AddressError, is_remote
 from stackup.stackfile.grammar import SECTIONS, STACK
 from stackup.stackfile.interpolate import interpolate
+from stackup.stackfile.limits import MAX_FILES, MAX_INCLUDES
 from stackup.stackfile.links import Link
 from stackup.stackfile.mounts import clean
 from stackup.stackfile.nodes import Node, Origin, Source, find, plain
@@ -25,9 +26,6 @@ from stackup.stackfile.request import LoadRequest
 from stackup.stackfile.required import check_required
 from stackup.stackfile.sources import Sources
 from stackup.stackfile.yamltree import read_documents
-
-MAX_INCLUDES = 500  # files in one load, included ones counted each time
-MAX_DEPTH = 40
 
 
 class Assembler:
@@ -199,8 +197,13 @@ class Assembler:
             cycle = [*chain[chain.index(file) :], file]
             self.problems.add(entry, f"cannot use {path}: files include each other: {' -> '.join(cycle)}")
             return True
-        if len(chain) > MAX_DEPTH or self.files > MAX_INCLUDES:
-            self.problems.add(entry, f"cannot use {path}: too many files are included")
+        if len(chain) > MAX_INCLUDES:
+            self.problems.add(entry, f"cannot use {path}: more than {MAX_INCLUDES} files include one another in a row")
+            return True
+        if self.files >= MAX_FILES:
+            if self.problems.once("too many files"):
+                hint = "a file counts each time that it is included"
+                self.problems.add(entry, f"cannot use {path}: more than {MAX_FILES} files would be read", hint=hint)
             return True
         return False
 

@@ -164,6 +164,8 @@ def _numbers(value: Any) -> Any:
         return {key: _numbers(child) for key, child in value.items()}
     if isinstance(value, (list, tuple)):
         return [_numbers(child) for child in value]
+    if isinstance(value, int) and not -1 << 63 <= value < 1 << 64:
+        value = float(value)  # Go keeps whole numbers in 64 bits
     return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 1e21 else value
 
 

@@ -10,6 +10,7 @@ from stackup.stackfile.forms import merge
 from stackup.stackfile.gitaddress import AddressError, is_remote
 from stackup.stackfile.grammar import SERVICE
 from stackup.stackfile.interpolate import interpolate
+from stackup.stackfile.limits import MAX_EXTENDS
 from stackup.stackfile.links import Link
 from stackup.stackfile.mounts import clean
 from stackup.stackfile.nodes import RESET, Node
@@ -18,7 +19,6 @@ from stackup.stackfile.reader import Reader
 if TYPE_CHECKING:
     from stackup.stackfile.assemble import Assembler
 
-MAX_CHAIN = 100
 Step = tuple[str, str, Node]  # file, service, and the ``extends`` that leads on
 
 
@@ -61,8 +61,8 @@ class Extender:
         if any((item[0], item[1]) == (file or service.source.name, target) for item in (*chain, link)):
             self.cycle((*chain, link), file or service.source.name, target)
             return own
-        if len(chain) > MAX_CHAIN:
-            self.refuse(extends, name, "too many services extend one another")
+        if len(chain) > MAX_EXTENDS:
+            self.refuse(extends, name, f"more than {MAX_EXTENDS} services extend one another in a row")
             return own
         found = self.base(name, target, extends, file, siblings)
         if found is None:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from itertools import islice
 from pathlib import Path
 
 from stackup.base.errors import StackFileError
 from stackup.stackfile import dotenv
 from stackup.stackfile.environment import Environment
 from stackup.stackfile.forms import replacing
+from stackup.stackfile.limits import MAX_VALUES
 from stackup.stackfile.nodes import RESET, Node, Source
 from stackup.stackfile.problems import Problems
 from stackup.stackfile.request import LoadRequest
@@ -150,7 +152,6 @@ class Finisher:
                 continue
             if "provider" in fields or "network_mode" in fields:
                 continue
-            networks = fields.get("networks")
             if networks is None or not networks.value:
                 services[name] = _with(service, networks=service.under({"default": service.implied(None, _JOINS)}))
                 used = True
@@ -292,15 +293,16 @@ class Files:
                     return str(layer[name].value)
             return found
 
+        what = "the env file" if type(entry.value) is dict else "the label file"
         try:
-            text = self.sources.read(file, "the env file" if type(entry.value) is dict else "the label file")
+            text = self.sources.read(file, what)
         except StackFileError as error:
             self.problems.append(error)
             return
         source = Source(str(file), text, str(file.parent), entry)
         source.environment = self.environment
         lines = lines_of(text)
-        for name, value in dotenv.read(file, text, lookup, self.problems, raw=raw).items():
+        for name, value in dotenv.read(file, text, lookup, self.problems, raw=raw, what=what).items():
             if value is None and name in values:
                 continue  # a name alone that the caller does not have says nothing
             line = lines.get(name, 0)
@@ -316,7 +318,7 @@ def lines_of(text: str) -> dict[str, int]:
     """The last line that begins with each name: good enough to point at."""
     found: dict[str, int] = {}
     line, at = 1, 0
-    for match in _BEGINNING.finditer(text):
+    for match in islice(_BEGINNING.finditer(text), MAX_VALUES):
         line += text.count("\n", at, match.start(1))
         at = match.start(1)
         found[match[1]] = line

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from stackup.stackfile.dotenv import warn_unset
 from stackup.stackfile.environment import Environment
 from stackup.stackfile.nodes import Node, Origin
 from stackup.stackfile.problems import Problems
@@ -54,13 +55,10 @@ class _Interpolator:
         return self.environment.get(name)
 
     def warn(self, node: Node, template: str, name: str, offset: int) -> None:
-        if not self.problems.once(f"unset variable {name}"):
+        if self.problems.crowded() or not self.problems.once(f"unset variable {name}"):
             return
         line, column = place(node, template, offset)
-        written = template[offset : offset + _width(template, offset)]
-        there = Node(written, node.source, line, column)
-        hint = f"set it in the environment or in .env, or give a default: ${{{name}:-...}}"
-        self.problems.warn(there, f"the variable {name} is not set and becomes an empty text", hint=hint)
+        warn_unset(self.problems, node.source, name, line, column)
 
 
 _EXPRESSION = re.compile(r"\$\{[^{}]*\}?|\$[A-Za-z_][A-Za-z0-9_]*")
@@ -76,8 +74,9 @@ def place(node: Node, template: str, offset: int) -> tuple[int, int]:
     """Line and column in the file of a character of a scalar: it may be quoted, folded or a block."""
     nth = template.count("$", 0, offset + 1)
     line, column = node.line, node.column
-    text = node.source.line(line)[column - 1 :]
-    while nth and line - node.line <= template.count("\n") * 2 + 50:
+    text = node.source.line(line)[column - 1 : column + 10 * len(template)]  # some lines are megabytes
+    last = node.line + template.count("\n") * 2 + 50
+    while nth and line <= last:
         start = -1
         while nth:
             start = text.find("$", start + 1)

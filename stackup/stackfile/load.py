@@ -162,7 +162,7 @@ class _Load:
                 text = self.request.stdin or "" if file == "-" else self.sources.read(Path(file), "the stack file")
             except StackFileError:
                 continue
-            if "name" not in text:
+            if not _MAY_NAME.search(text):
                 continue
             written = _top_level_name(text) or written
         try:
@@ -267,6 +267,9 @@ class _Load:
 
 
 _OF_SERVICE = re.compile(r"cannot (?:use|extend) (?:.* for )?services\.([^\s.:\[]+)", re.DOTALL)
+
+
+_MAY_NAME = re.compile(r"""^[ \t]*(?:['"]?name['"]?[ \t]*:|[?{&*!]|<<|---[ \t]*\S)""", re.MULTILINE)
 
 
 def _top_level_name(text: str) -> str:

@@ -47,6 +47,7 @@ class Problems:
     def __init__(self) -> None:
         self.errors: list[StackFileError] = []
         self.unkept = 0  # errors that were not kept
+        self.unsaid = 0  # warnings that were not
         self.notices: dict[Notice, None] = {}
         self._seen: set[tuple[str, Position | None]] = set()
         self._once: set[str] = set()
@@ -61,7 +62,7 @@ class Problems:
             return
         at_key = (at_key or node.value is None) and bool(node.key_line)
         line, column = (node.key_line, node.key_column) if at_key else (node.line, node.column)
-        self.at(node.source, line, column, message, hint=hint, width=_width(node, at_key))
+        self.at(node.source, line, column, message, hint=hint, width=caret_width(node, at_key))
 
     def at(self, source: Source, line: int, column: int, message: str, *, hint: str = "", width: int = 1) -> None:
         """An error at a place in a file; lines and columns count from 1."""
@@ -101,13 +102,20 @@ class Problems:
             notice = Notice(message, hint=hint)
         else:
             where = node.key_position if at_key else node.position
-            width = _width(node, at_key)
+            width = caret_width(node, at_key)
             notice = Notice(message, where, node.source.snippet(where.line, where.column, width), hint)
         self.note(notice)
 
     def note(self, notice: Notice) -> None:
         """A warning that is made already; each is said once."""
-        self.notices[notice] = None
+        if notice not in self.notices and not self.crowded():
+            self.notices[notice] = None
+
+    def crowded(self) -> bool:
+        """True when there are so many warnings that one more is only counted, as this call does."""
+        full = len(self.notices) >= MAX_KEPT
+        self.unsaid += full
+        return full
 
     def once(self, key: str) -> bool:
         """True the first time that ``key`` is asked for: for warnings that would repeat themselves."""
@@ -132,7 +140,8 @@ class Problems:
 
     def warnings(self) -> tuple[Notice, ...]:
         """In the order of the files and their lines; those about no line come first."""
-        return tuple(sorted(self.notices, key=self._rank))
+        found = tuple(sorted(self.notices, key=self._rank))
+        return (*found, Notice(f"there are {self.unsaid} more warnings")) if self.unsaid else found
 
     def _rank(self, item: StackFileError | Notice) -> tuple[int, int, int]:
         if item.where is None:
@@ -141,30 +150,36 @@ class Problems:
         return (file, item.where.line, item.where.column)
 
 
-def _width(node: Node, at_key: bool) -> int:
-    """How many characters the caret underlines: the key, or a scalar that stands on one line."""
+def caret_width(node: Node, at_key: bool = False) -> int:
+    """How many characters the caret underlines: the key, or what of the value stands in its first line."""
     text = node.source.line(node.key_line if at_key else node.line)
     start = (node.key_column if at_key else node.column) - 1
     rest = text[start : start + 1000]  # some lines are megabytes
     if at_key:
-        return max(1, len(rest.partition(":")[0].rstrip()))
+        key = _KEY.match(rest)
+        return len(key[0].rstrip()) if key else _token(rest)
     raw = node.origin.template if node.origin else node.value
-    if type(raw) in (dict, list) or raw is None:
-        return _word(rest)
     shown = raw if type(raw) is str else str(raw).lower()
-    for text in (shown, f'"{shown}"', f"'{shown}'"):
+    for text in (shown, f'"{shown}"', f"'{shown}'") if shown and type(raw) not in (dict, list) else ():
         if rest.startswith(text):
             return len(text)
-    return 1
+    return _token(rest)
 
 
-_WORD = re.compile(r"""("[^"\\]*"|'[^']*'|[^\s\[\]{}"'&*!|>#,]+)(?!\S*:(?:\s|\Z))""")
+_KEY = re.compile(r"""("[^"]*"|'[^']*'|[^:"'\[\]{},]+)(?=\s*:)""")
+_QUOTED = re.compile(r"""!*("(?:[^"\\]|\\.)*"|'(?:[^']|'')*')""")
+_PLAIN = re.compile(r"""[^\s\[\]{}"'&*|>#,](?:[^\s,\[\]{}]|\{[^\s,{}]*\})*""")
 
 
-def _word(rest: str) -> int:
-    """A short text that stands for a mapping or list (``- db``, ``[front, back]``); 1 where it is a long form."""
-    match = _WORD.match(rest)
-    return len(match[0]) if match and not match[0].endswith(":") and match[0] != "-" else 1
+def _token(rest: str) -> int:
+    """One quoted text or word (``- db``, ``[front, back]``); 1 where a mapping or a list begins."""
+    quoted = _QUOTED.match(rest)
+    if quoted:
+        return len(quoted[0])
+    match = _PLAIN.match(rest)
+    if match is None or match[0] == "-" or match[0].endswith(":") or rest[len(match[0]) :].lstrip().startswith(": "):
+        return 1
+    return len(match[0])
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -142,6 +142,9 @@ class Whole(Form):
         if type(value) is not int:
             reader.wrong(node, path, self.expected)
             return None
+        if not -1 << 63 <= value < 1 << 64:
+            reader.wrong(node, path, f"{self.expected} of at most 64 bits")
+            return None
         if (self.low is not None and value < self.low) or (self.high is not None and value > self.high):
             bounds = f"of at least {self.low}" if self.high is None else f"from {self.low} to {self.high}"
             reader.wrong(node, path, f"{self.expected} {bounds}")

@@ -6,8 +6,11 @@ A backslash escapes the next character everywhere but in single quotes; nothing 
 
 from __future__ import annotations
 
+import re
+
 _SPACES = " \t\r\n"
 _STOPS = ";&|<>"
+_PLAIN = re.compile(r"[^\\ \t\r\n'\"`;&|<>()]+")
 
 
 def split(line: str) -> tuple[list[str], str] | None:
@@ -17,7 +20,15 @@ def split(line: str) -> tuple[list[str], str] | None:
     begun = False  # an empty quoted word counts as a word
     escaped = False
     quote = ""  # ' or " or ` or ) while inside of one
-    for index, char in enumerate(line):
+    index = -1
+    while (index := index + 1) < len(line):
+        if not escaped and (plain := _PLAIN.match(line, index)):
+            word += plain[0]
+            begun = True
+            index = plain.end()
+            if index == len(line):
+                break
+        char = line[index]
         if escaped:
             word += char
             escaped, begun = False, True

@@ -7,9 +7,10 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
-from stackup.base.errors import StackFileError
+from stackup.base.errors import Position, StackFileError
+from stackup.stackfile.limits import MAX_BYTES, too_large
+from stackup.stackfile.nodes import Source
 from stackup.stackfile.request import Input
-from stackup.stackfile.yamltree import MAX_BYTES
 
 
 class Sources:
@@ -38,16 +39,18 @@ class Sources:
             raise StackFileError(f"cannot read {what} {str(path)!r}: the path holds a NUL byte") from None
         self.inputs[key] = Input(key, status.st_mtime_ns, status.st_size, status.st_ino)
         if len(data) > MAX_BYTES:
-            size = f"{max(status.st_size, len(data)) / (1 << 20):.1f} MiB"
-            raise StackFileError(f"cannot read {what} {path}: it holds {size}, more than the 4 MiB that are allowed")
+            raise StackFileError(f"cannot read {what} {path}: {too_large(max(status.st_size, len(data)))}")
         try:
             text = data.decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            before = data[: error.start]
-            line, column = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
+            before = data[: error.start].decode("utf-8-sig")
+            line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+            shown = Source(key, data.decode("utf-8-sig", "replace"), "").snippet(line, column)
             raise StackFileError(
-                f"cannot read {what} {path}: line {line}, column {column} is not UTF-8",
+                f"cannot read {what} {path}: this is not UTF-8",
                 hint="save the file as UTF-8",
+                where=Position(key, line, column),
+                snippet=shown,
             ) from None
         self._texts[key] = text
         return text

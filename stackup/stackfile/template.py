@@ -10,11 +10,11 @@ import re
 from collections.abc import Callable
 
 from stackup.base.values import frozen
+from stackup.stackfile.limits import MAX_TEXT, MAX_VALUES
 
 Lookup = Callable[[str], str | None]
 
 MAX_NESTING = 50
-MAX_LENGTH = 1 << 20  # of a result: nested defaults cannot multiply, but values of variables may be long
 _NAME = re.compile(r"[_a-zA-Z][_a-zA-Z0-9]*")
 _OPERATORS = (":-", ":+", ":?", "-", "+", "?")
 
@@ -68,6 +68,7 @@ class _Template:
         self.lookup = lookup
         self.unset = unset
         self.found = found
+        self.left = MAX_VALUES  # variables, nested ones too
 
     def run(self, start: int, end: int, depth: int) -> str:
         """Interpolates ``text[start:end]``; offsets in errors stay those of the whole text."""
@@ -85,8 +86,8 @@ class _Template:
             value, start = self.one(dollar, end, depth)
             parts.append(value)
             size += len(value)
-            if size > MAX_LENGTH:
-                raise TemplateError("the text becomes longer than 1 MiB", dollar)
+            if size > MAX_TEXT:
+                raise TemplateError(f"the text becomes longer than {MAX_TEXT >> 20} MiB", dollar)
 
     def one(self, dollar: int, end: int, depth: int) -> tuple[str, int]:
         """The value of the expression at ``dollar``, and where it ends."""
@@ -94,6 +95,9 @@ class _Template:
         following = text[dollar + 1 : dollar + 2] if dollar + 1 < end else ""
         if following == "$":
             return "$", dollar + 2
+        self.left -= 1
+        if self.left < 0:
+            raise TemplateError(f"the text holds more than {MAX_VALUES:,} variables", dollar)
         if following == "{":
             close = self.closing(dollar, end)
             return self.braced(dollar, close, depth), close + 1

@@ -61,8 +61,8 @@ def go_text(value: object) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, float):
-        return _go_float(value)
+    if isinstance(value, float) or (isinstance(value, int) and not -1 << 63 <= value < 1 << 64):
+        return _go_float(float(value))  # Go keeps whole numbers in 64 bits
     return value.printed if isinstance(value, Timestamp) else str(value)
 
 

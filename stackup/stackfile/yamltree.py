@@ -13,13 +13,18 @@ from typing import Any
 
 import yaml
 
+from stackup.stackfile.limits import (
+    MAX_ALIASED,
+    MAX_BYTES,
+    MAX_DEPTH,
+    MAX_VALUES,
+    TOO_DEEP,
+    TOO_MANY,
+    TOO_MANY_ALIASES,
+    too_large,
+)
 from stackup.stackfile.nodes import OVERRIDE, RESET, Node, Scalar, Source, Timestamp
 from stackup.stackfile.problems import Problems
-
-MAX_BYTES = 4 << 20  # a file larger than this is no stack file
-MAX_NODES = 400_000  # after aliases have been expanded; a stack of 450 services has about 10,000
-MAX_DEPTH = 200  # of nesting; real files stay below 20
-_SUSPICIOUS = 4_000  # brackets, or characters in a line, from which depth is counted before libyaml recurses
 
 _STANDARD = "tag:yaml.org,2002:"
 _PLAIN = "?"
@@ -36,16 +41,30 @@ _SPECIAL = {".nan": "nan", ".NaN": "nan", ".NAN": "nan"} | {
 
 
 class PlainLoader(yaml.CSafeLoader):
-    """Leaves the meaning of untagged nodes open: ``_PLAIN`` instead of a guess by regular expressions."""
+    """Leaves the meaning of untagged nodes open: ``_PLAIN`` instead of a guess by regular expressions.
+
+    It is asked at the beginning and the end of every node, so that it can stop before there are too many, or the
+    nesting overruns the C stack.
+    """
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self.left = MAX_VALUES * 2  # keys are nodes too
+        self.depth = 0
 
     def resolve(self, kind: Any, value: Any, implicit: Any) -> str:
         return _PLAIN
 
     def descend_resolver(self, current_node: Any, current_index: Any) -> None:
-        pass
+        self.left -= 1
+        self.depth += 1
+        if self.depth > MAX_DEPTH + 1:
+            raise _Stop(TOO_DEEP, current_node.start_mark)
+        if self.left < 0 and current_node is not None:
+            raise _Stop(TOO_MANY, (current_index if isinstance(current_index, yaml.Node) else current_node).start_mark)
 
     def ascend_resolver(self) -> None:
-        pass
+        self.depth -= 1
 
 
 @lru_cache(maxsize=4096)
@@ -82,7 +101,7 @@ def _timestamp(parts: re.Match[str]) -> Timestamp | None:
     return Timestamp(f"{day_text}T{time_text}{zone.upper()}", f"{day_text} {time_text} {printed_zone}")
 
 
-def _integer(digits: str) -> int | float:
+def _integer(digits: str) -> int:
     sign = -1 if digits[0] == "-" else 1
     body = digits.lstrip("+-")
     if body[0] == "0" and len(body) > 1:
@@ -91,29 +110,29 @@ def _integer(digits: str) -> int | float:
             number = int(body.replace("o", ""), 8)
     else:
         number = int(body)
-    return sign * number if number < 1 << 64 else float(sign * number)
+    return sign * number
 
 
 def read_documents(source: Source, problems: Problems) -> list[Node]:
     """All documents of a file that are not empty. What is wrong goes to ``problems``; what can be read is answered."""
     text = source.text
     if len(text) > MAX_BYTES:
-        size = f"{len(text) / (1 << 20):.1f} MiB"
-        problems.at(source, 1, 1, f"cannot read {source.name}: it holds {size}, more than the 4 MiB a stack file may")
+        problems.at(source, 1, 1, f"cannot read {source.name}: {too_large(len(text))}")
         return []
     if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
-        problems.at(source, line, 1, f"cannot read {source.name}: it holds a NUL byte, so it is no text file")
+        before = text[: text.index("\0")]
+        place = before.count("\n") + 1, len(before) - before.rfind("\n")
+        problems.at(source, *place, f"cannot read {source.name}: it holds a NUL byte, so it is no text file")
         return []
     roots: list[yaml.Node] = []
     loader = None
     try:
-        if _too_deep(text):
-            problems.at(source, 1, 1, f"cannot read {source.name}: it is nested deeper than {MAX_DEPTH} levels")
-            return []
         loader = PlainLoader(text.removeprefix("\ufeff"))
         while loader.check_node():
             roots.append(loader.get_node())  # type: ignore[arg-type]  # check_node says that there is one
+    except _Stop as stop:
+        problems.at(source, stop.mark.line + 1, stop.mark.column + 1, f"cannot read {source.name}: {stop}")
+        return []
     except yaml.MarkedYAMLError as error:
         _report(source, error, problems)
         return []
@@ -131,23 +150,6 @@ def read_documents(source: Source, problems: Problems) -> list[Node]:
     return [] if builder.stopped else [document for document in documents if document is not None]
 
 
-def _too_deep(text: str) -> bool:
-    """libyaml recurses for each level and would overrun the C stack; only odd files need to be counted."""
-    flow = text.count("[") + text.count("{")
-    longest = max(map(len, text.split("\n")), default=0)
-    if flow < _SUSPICIOUS and longest < _SUSPICIOUS:
-        return False
-    depth = 0
-    for event in yaml.parse(text, yaml.CSafeLoader):
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-            if depth > MAX_DEPTH:
-                return True
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-    return False
-
-
 _WORDS = (
     ("found character '\\t' that cannot start any token", "a tab is used for indentation; YAML allows spaces only"),
     ("mapping values are not allowed in this context", "a ': ' is not allowed here"),
@@ -161,6 +163,7 @@ _WORDS = (
     ("found character that cannot start any token", "this character cannot begin a value; write the value in quotes"),
     ("block sequence entries are not allowed in this context", "a list cannot begin here; put it on the next line"),
 )
+_VARIABLE = re.compile(r"[^\s,\[\]{}\"':]*\$\{[^\s,\[\]{}\"']*\}?[^\s,\[\]{}\"']*")
 _HINTS = {
     "mapping values are not allowed in this context": "write a text that holds ': ' in quotes, or mend the indentation"
 }
@@ -175,6 +178,13 @@ def _report(source: Source, error: yaml.MarkedYAMLError, problems: Problems) -> 
     if said.startswith("found undefined alias") and alias:
         message = f"cannot read {source.name} as YAML: the alias *{alias[1]} has no anchor &{alias[1]} before it"
         problems.at(source, line, column, message, width=len(alias[0]))
+        return
+    near = _VARIABLE.finditer(source.line(line)[: column + 200])
+    variable = next((item for item in near if item.start() <= column <= item.end()), None)
+    if said.startswith("did not find expected ','") and variable:
+        words = "inside of [ ] and { }, a text with a variable must stand in quotes"
+        message, hint = f"cannot read {source.name} as YAML: {words}", f'write "{variable[0]}{"" if "}" in variable[0] else "}"}"'
+        problems.at(source, line, variable.start() + 1, message, hint=hint, width=len(variable[0]))
         return
     for begin, translated in _WORDS:
         if said.startswith(begin):
@@ -199,7 +209,7 @@ class _Builder:
     def __init__(self, source: Source, problems: Problems) -> None:
         self.source = source
         self.problems = problems
-        self.budget = MAX_NODES
+        self.budget = MAX_ALIASED
         self.open: set[int] = set()  # nodes whose children are being read: meeting one again is a cycle
         self.read: set[int] = set()  # mappings that were read before: this time it is an alias that leads here
         self.stopped = False
@@ -217,7 +227,7 @@ class _Builder:
         mark = node.start_mark
         self.budget -= 1
         if self.budget < 0:
-            raise _Stop("its aliases expand to more values than a stack can need", mark)
+            raise _Stop(TOO_MANY_ALIASES, mark)
         tag = node.tag
         kept = ""
         if tag != _PLAIN and not tag.startswith(_STANDARD):
@@ -229,7 +239,7 @@ class _Builder:
             if id(node) in self.open:
                 raise _Stop("an alias refers to a value that contains it", mark)
             if len(self.open) > MAX_DEPTH:
-                raise _Stop(f"it is nested deeper than {MAX_DEPTH} levels", mark)
+                raise _Stop(TOO_DEEP, mark)
             self.open.add(id(node))
             if isinstance(node, yaml.MappingNode):
                 value = self.mapping(node)
