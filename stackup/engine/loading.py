@@ -16,6 +16,7 @@ from stackup.base.values import frozen
 from stackup.model.stack import Stack
 from stackup.stackfile import Input, Loaded, LoadRequest, load
 from stackup.stackfile.nodes import Node, find
+from stackup.stackfile.problems import caret_width
 
 INLINE = "dockerfile_inline"  # what the builder calls a Dockerfile that stands in the stack file
 Error = TypeVar("Error", bound=StackupError)
@@ -66,12 +67,9 @@ class LoadedStack:
 
 def _place(node: Node) -> tuple[Position, str]:
     """Of a text where it stands, of anything larger its key; and the line with a caret below it."""
-    if isinstance(node.value, (dict, list)) and node.key_line:
-        width = len(node.source.line(node.key_line)[node.key_column - 1 :].partition(":")[0].rstrip())
-        return node.key_position, node.source.snippet(node.key_line, node.key_column, max(1, width))
-    rest, value = node.source.line(node.line)[node.column - 1 :], str(node.value)
-    width = next((len(text) for text in (value, f'"{value}"', f"'{value}'") if text and rest.startswith(text)), 1)
-    return node.position, node.source.snippet(node.line, node.column, width)
+    at_key = isinstance(node.value, (dict, list)) and bool(node.key_line)
+    where = node.key_position if at_key else node.position
+    return where, node.source.snippet(where.line, where.column, caret_width(node, at_key))
 
 
 class Loader:

@@ -11,7 +11,7 @@ from stackup.base.values import frozen
 from stackup.model.stack import Stack
 from stackup.stackfile.links import Link
 from stackup.stackfile.nodes import Node, find
-from stackup.stackfile.problems import Notice
+from stackup.stackfile.problems import Notice, caret_width
 
 
 @frozen
@@ -82,8 +82,7 @@ class Loaded:
         node = find(self.tree, path)
         if node is None or not node.line:
             return None, ""
-        width = len(str(node.value)) if isinstance(node.value, str) else 1
-        return node.position, node.source.snippet(node.line, node.column, max(1, width))
+        return node.position, node.source.snippet(node.line, node.column, caret_width(node))
 
     def key_position(self, path: str) -> Position | None:
         """Where the key of that value stands: the place to point at for a whole service."""

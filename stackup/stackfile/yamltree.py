@@ -183,7 +183,8 @@ def _report(source: Source, error: yaml.MarkedYAMLError, problems: Problems) -> 
     variable = next((item for item in near if item.start() <= column <= item.end()), None)
     if said.startswith("did not find expected ','") and variable:
         words = "inside of [ ] and { }, a text with a variable must stand in quotes"
-        message, hint = f"cannot read {source.name} as YAML: {words}", f'write "{variable[0]}{"" if "}" in variable[0] else "}"}"'
+        whole = variable[0] if "}" in variable[0] else f"{variable[0]}}}"
+        message, hint = f"cannot read {source.name} as YAML: {words}", f'write "{whole}"'
         problems.at(source, line, variable.start() + 1, message, hint=hint, width=len(variable[0]))
         return
     for begin, translated in _WORDS:

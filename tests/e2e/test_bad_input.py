@@ -142,7 +142,47 @@ def test_a_bind_source_that_is_not_there(scenario: Scenario) -> None:
 
 def test_the_docker_socket(scenario: Scenario) -> None:
     scenario.compose("services: {web: {image: busybox, volumes: ['/var/run/docker.sock:/var/run/docker.sock']}}")
-    scenario.stackup("up", "-d").refused("docker.sock", "engine", "--yes")
+    scenario.stackup("up", "-d").refused(r"compose\.yaml:1:44", "docker.sock", "engine", "--yes", "x-stackup")
+    assert "  ? service web mounts /var/run/docker.sock" in scenario.stackup("plan").out
+    assert "up asks about services.web.volumes[0]" in scenario.stackup("config", "-q").ok().err
+    assert "?" not in scenario.stackup("plan", "--yes").out
+    assert scenario.ps("-a") == []
+
+
+def test_plan_refuses_at_once_what_no_container_could_have(scenario: Scenario) -> None:
+    scenario.compose("""
+        services:
+          web:
+            image: busybox
+            stop_signal: SIGFOO
+            cap_add: [NET_ADMN]
+            network_mode: hsot
+            tmpfs: /run:sized=1
+        """)
+    for command in (("plan",), ("up", "--dry-run"), ("up", "-d")):
+        scenario.stackup(*command).refused("SIGFOO", "NET_ADMIN", "'host'", "sized", "4 errors")
+    assert "up refuses this" in scenario.stackup("config", "-q").ok().err
+    scenario.compose("""
+        services:
+          web:
+            image: busybox
+            user: bob
+            devices: [/dev/no-such-device]
+            volumes: [{type: bind, source: ./nowhere, target: /x}]
+        """)
+    for command in (("plan",), ("up", "--dry-run"), ("up", "-d")):
+        scenario.stackup(*command).refused("bob", "no-such-device", "nowhere", "3 errors")
+    assert scenario.ps("-a") == []
+
+
+def test_the_engines_own_network_is_the_projects_default_one(scenario: Scenario) -> None:
+    scenario.compose("""
+        services:
+          web: {image: busybox, command: sleep 1000, init: true, network_mode: bridge}
+          other: {image: busybox, command: sleep 1000, init: true}
+        """)
+    scenario.stackup("up", "-d").ok()
+    scenario.stackup("exec", "-T", "other", "ping", "-c", "1", "-W", "2", "web").ok()
 
 
 def test_a_user_that_is_not_in_the_image(scenario: Scenario) -> None:

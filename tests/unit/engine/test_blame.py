@@ -56,7 +56,7 @@ networks:
 @pytest.fixture
 def loaded(tmp_path: Path) -> LoadedStack:
     (tmp_path / "compose.yaml").write_text(FILE)
-    found = load(LoadRequest(cwd=tmp_path))
+    found = load(LoadRequest(cwd=tmp_path, run=False))
     return LoadedStack(found.stack, (), {}, found)
 
 
@@ -79,9 +79,9 @@ def line_of(loaded: LoadedStack, error: StackupError, action: Action, image: Ima
     [
         ("command", "serve", "command"), ("exec", "/bin/serve", "command"), ("cwd", "/srv", "/srv"),
         ("user", "", "bob"), ("sysctl", "net.core.somaxconn", "10"), ("rlimits", "nofile=9999999:9999999", "nofile"),
-        ("mount", "/t", '"/t:size=x"'), ("mount", "/there", "."), ("source", "/nowhere", "{"),
-        ("apparmor", "none", "apparmor=none"), ("cgroup", "cpuset.cpus=77", '"77"'), ("cgroup", "x/memory.max=1", "1"),
-        ("device", "/dev/nope", "/"), ("clone", "", ""), ("veth", "skb1", ""),
+        ("mount", "/t", '"/t:size=x"'), ("mount", "/there", "./here:/there"), ("source", "/nowhere", "{"),
+        ("apparmor", "none", "apparmor=none"), ("cgroup", "cpuset.cpus=77", '"77"'), ("cgroup", "x/memory.max=1", "1m"),
+        ("device", "/dev/nope", "/dev/nope"), ("clone", "", ""), ("veth", "skb1", ""),
     ],
 )  # fmt: skip
 def test_what_the_launcher_reports(loaded: LoadedStack, step: str, path: str, underlined: str) -> None:
@@ -131,7 +131,7 @@ def test_memory_that_is_not_enough_to_begin_with(loaded: LoadedStack) -> None:
     fault = ContainerFault(text, step="start")
     assert killed_by_limit(fault, loaded.stack.services["web"])
     assert not killed_by_limit(fault, loaded.stack.services["plain"])
-    assert line_of(loaded, fault, starting("web")) == "1"
+    assert line_of(loaded, fault, starting("web")) == "1m"
 
 
 def test_a_line_of_an_inline_dockerfile(loaded: LoadedStack) -> None:
