@@ -60,7 +60,7 @@ def refuse_open_questions(plan: Plan, desired: Desired, loaded: LoadedStack | No
     for item in plan.questions:
         if not desired.answers.get(item.id, item.default):
             hint = item.hint or "answer with --yes, or change the stack file back"
-            error = PlanRefused(f"cannot carry out the plan: {item.text}", hint=hint)
+            error = PlanRefused(f"cannot carry out the plan: {item.text.removesuffix(' Go on?')}", hint=hint)
             refused.append(loaded.point(error, item.about) if loaded and item.about else error)
     if refused:
         refused[0].details = tuple(refused[1:])
