@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tests.bench.engines import IMAGE, BenchError, Compose, Engine, Floor, Stackup, docker_on_this_machine
+from tests.bench.numbers import MEASURES
 from tests.bench.report import Results, bounds, machine, table
 from tests.support.rootfs import make_busybox_root, make_tar
 
@@ -29,6 +30,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--stacks", default="1,10,50,chain", help="numbers of services, and chain (10, one by one)")
     parser.add_argument("--repeat", type=int, default=5, help="runs of each; medians are shown")
     parser.add_argument("--output", default="", metavar="FILE", help="also write the table there")
+    parser.add_argument(
+        "--numbers", nargs="?", const=",".join(MEASURES), default="", metavar="NAMES",
+        help=f"instead: what stackup promises of itself while it runs ({', '.join(MEASURES)})",
+    )  # fmt: skip
+    parser.add_argument("--quick", action="store_true", help="of --numbers: shorter and rougher")
     parser.add_argument("--check", action="store_true", help="exit code 1 when a promised ratio does not hold")
     return parser.parse_args()
 
@@ -73,6 +79,21 @@ def engines(options: argparse.Namespace, work: Path, tar: Path, on_exit: ExitSta
             compose.import_image(tar, client)
             found.append(compose)
     return found
+
+
+def run_numbers(options: argparse.Namespace, work: Path, on_exit: ExitStack) -> int:
+    stackup = Stackup(work)
+    on_exit.callback(stackup.close)
+    stackup.take(make_tar(make_busybox_root(work / "busybox"), work / "busybox.tar"))
+    found = []
+    for name in options.numbers.split(","):
+        print(f"measuring {name}", file=sys.stderr)
+        found += MEASURES[name](stackup, options.quick)
+    lines = [*(f"* {bound}" for bound in found), "", f"{machine()}."]
+    print("\n".join(lines))
+    if options.output:
+        Path(options.output).write_text("\n".join(lines) + "\n")
+    return 1 if options.check and not all(bound.holds for bound in found) else 0
 
 
 def run(options: argparse.Namespace, work: Path, on_exit: ExitStack) -> int:
@@ -125,7 +146,7 @@ def main() -> int:
     work = Path(tempfile.mkdtemp(prefix="skbench", dir="/tmp"))
     try:
         with ExitStack() as on_exit:
-            return run(options, work, on_exit)
+            return (run_numbers if options.numbers else run)(options, work, on_exit)
     except (BenchError, subprocess.CalledProcessError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1

@@ -80,6 +80,8 @@ class Bound:
         if self.value is None:
             return f"not measured: {self.text}"
         word = "holds" if self.holds else "DOES NOT HOLD"
+        if self.limit == float("inf"):
+            return f"{self.text}: {self.value:.2f}"
         return f"{word}: {self.text}: {self.value:.2f} (at most {self.limit:g})"
 
     @property
