@@ -40,6 +40,7 @@ VERBS = {
     "import": "import_",
     "graph": "graph",
     "schema": "schema",
+    "doctor": "doctor",
     "version": "version",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -37,8 +38,12 @@ def up_elsewhere(scenario: Scenario, name: str) -> Cli:
 
 
 def kill_both(scenario: Scenario) -> None:
-    for pid in [scenario.daemon(kind) for kind in ("launcher", "supervisor")]:
-        os.kill(pid, signal.SIGKILL)
+    """At one instant: neither has the time to replace the other."""
+    pids = [scenario.daemon(kind) for kind in ("supervisor", "launcher")]
+    for signum in (signal.SIGSTOP, signal.SIGKILL):
+        for pid in pids:
+            os.kill(pid, signum)
+    for pid in pids:
         gone(pid)
 
 
@@ -131,3 +136,25 @@ def test_a_killed_build_whose_state_root_was_deleted(scenario: Scenario, nothing
         live.kill()
         clean(other)
         shutil.rmtree(root, ignore_errors=True)
+
+
+def findings(scenario: Scenario) -> dict[str, str]:
+    done = scenario.stackup("doctor", "--format", "json")
+    found = {item["id"]: item["scope"] for item in json.loads(done.out)["findings"] if item["level"] == "problem"}
+    assert done.code == bool(found), str(done)
+    return found
+
+
+def test_the_doctor_finds_what_was_broken(scenario: Scenario, nothing_left: Watch) -> None:
+    scenario.compose(STACK)
+    scenario.stackup("up", "-d").ok()
+    before = findings(scenario)
+    assert not {*before.values()} - {"host"}
+    kill_both(scenario)
+    assert findings(scenario) == {**before, "launcher-dead": "shop"}
+    shutil.rmtree(scenario.root / "lib/projects")
+    shutil.rmtree(scenario.root / "run/projects")
+    assert findings(scenario) == {**before, "leftover": "shop"}
+    assert scenario.stackup("doctor").out.count("do:") >= 1
+    scenario.stackup("down", "--all").ok()
+    assert findings(scenario) == before

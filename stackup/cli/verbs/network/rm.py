@@ -40,8 +40,7 @@ def run(session: Session, request: Request) -> int:
         users = inventory.users_of_network(view.name)
         if users:
             raise PlanRefused(
-                f"cannot remove network {view.name}: {users_text(users)} "
-                f"use{'s' if len(users) == 1 else ''} it",
+                f"cannot remove network {view.name}: {users_text(users)} use{'s' if len(users) == 1 else ''} it",
                 hint=f"stackup -p {projects_of(users)[0]} down",
             )
         standalones.remove(view.name)
