@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from stackup.base.errors import Bug, HostUnfit, StackupError
@@ -61,7 +62,7 @@ def _run(options: Globals, verb: Verb, request: Any, console: Console) -> int:
         raise no_root(verb.name)
     if os.geteuid() == 0 and os.environ.get("SUDO_UID"):
         caller_home()
-    session = Session(options, Layout.from_environment(), console, os.environ, _working_directory())
+    session = Session(options, Layout.from_environment(), console, _environment(), _working_directory())
     return verb.run(session, request)
 
 
@@ -106,6 +107,19 @@ def bug(error: BaseException) -> Bug:
 
     trace = "".join(traceback.format_exception(error))
     return Bug(f"{type(error).__name__}: {error}", snippet=trace, hint=REPORT_HINT)
+
+
+def _environment() -> Mapping[str, str]:
+    """The caller's. Python adds LC_CTYPE where the locale is C (PEP 538), which no stack file should see."""
+    if os.environ.get("LC_CTYPE", "").startswith("C."):
+        try:
+            with open("/proc/self/environ", "rb") as file:
+                given = file.read()
+        except OSError:
+            return os.environ
+        if b"LC_CTYPE=" not in given:
+            return {name: value for name, value in os.environ.items() if name != "LC_CTYPE"}
+    return os.environ
 
 
 def _working_directory() -> str:

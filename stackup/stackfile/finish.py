@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 from stackup.base.errors import StackFileError
+from stackup.model.stack import Service
 from stackup.stackfile import dotenv
 from stackup.stackfile.environment import Environment
 from stackup.stackfile.forms import replacing
@@ -28,6 +29,13 @@ _JOINS = "services without networks join the default one"
 
 def prune(node: Node) -> Node:
     """Drops what ``!reset`` left behind where there was nothing to reset."""
+def as_run(service: Service) -> Service:
+    """A service that was loaded to be shown, as it is when it is loaded to be run."""
+    if service.network_mode not in BRIDGES or service.networks:
+        return service
+    return service.model_copy(update={"network_mode": None, "networks": {"default": None}})
+
+
     value = node.value
     if type(value) is dict:
         kept = {key: prune(child) for key, child in value.items() if child.tag != RESET}

@@ -29,8 +29,8 @@ from stackup.stackfile.reader import Reader
 from stackup.stackfile.remotes import Remotes
 from stackup.stackfile.request import Loaded, LoadRequest
 from stackup.stackfile.sources import Sources
-from stackup.stackfile.support import check_support
 from stackup.stackfile.template import TemplateError, substitute
+from stackup.stackfile.verdict import check_support
 from stackup.stackfile.yamltree import read_documents
 
 Stack.model_rebuild()  # its validator costs 50 ms to build: with the imports, not with the first file

@@ -1,24 +1,18 @@
 """The one registry of what stackup does with each attribute: carry it out, warn, or refuse to run without it.
 
-Everything that has no entry is carried out. Reading and ``config`` accept the whole language. Before anything runs, an
-attribute that is not carried out yet gets one warning; one whose omission would weaken isolation, lose data or run a
-service at the wrong time is an error. ``docs/attributes.md`` is generated from here and from the grammar.
+Everything that has no entry is carried out. Reading and ``config`` accept the whole language; ``verdict`` applies the
+registry before anything runs. ``docs/attributes.md`` is generated from here and from the grammar.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from enum import StrEnum
 
 from stackup.base.values import frozen
-from stackup.model.words import ALLOW_SOCKET, ENGINE_SOCKETS
-from stackup.stackfile.addresses import check_networks
-from stackup.stackfile.nodes import Node, find, plain
-from stackup.stackfile.patterns import matches
-from stackup.stackfile.problems import Notice, Problems
-from stackup.stackfile.values import check_values
+from stackup.stackfile.nodes import Node
 
 
 class Support(StrEnum):
@@ -226,69 +220,3 @@ def entry_for(path: str) -> Entry | None:
             return found
         path = path.rpartition(".")[0]
     return None
-
-
-def check_support(services: Mapping[str, Node], tree: Node, problems: Problems) -> None:
-    """Warns once for each attribute, however many services have it; refuses each place where that is due."""
-    for entry in ENTRIES:
-        if entry.support is Support.DONE or entry.path.count(".") < 2:
-            continue
-        section, _, rest = entry.path.split(".", 2)
-        items = services
-        if section != "services":
-            node = tree.get(section)
-            items = node.value if node is not None and type(node.value) is dict else {}
-        _check(section, items, rest, entry, problems)
-    check_values(services, problems)
-    networks = tree.get("networks")
-    check_networks(services, networks.value if networks is not None and networks.value else {}, problems)
-
-
-def outlook(tree: Node, services: Iterable[str]) -> tuple[Notice, ...]:
-    """What ``check_support`` would say of a stack that is only looked at: refusals are warnings, too."""
-    problems = Problems()
-    known = tree.get("services")
-    items = known.value if known is not None and type(known.value) is dict else {}
-    check_support({name: items[name] for name in services if name in items}, tree, problems)
-    _sockets(services, tree, problems)
-    for error in problems.errors:
-        problems.note(Notice(f"up refuses this: {error.message}", error.where, error.snippet, error.hint))
-    return problems.warnings()
-
-
-def _check(section: str, items: Mapping[str, Node], below: str, entry: Entry, problems: Problems) -> None:
-    found = [
-        (f"{section}.{name}.{path}", node)
-        for name, item in items.items()
-        for path, node in matches(item, below.split("."))
-        if node.value not in (None, [], {}, False)
-        and not (entry.unless is not None and entry.unless(node))
-        and not (entry.keys and path.partition(".")[2] in entry.keys)
-        and (not entry.only or path.partition(".")[2] in entry.only)
-    ]
-    if not found:
-        return
-    if entry.support is Support.REFUSED:
-        for path, node in found:
-            problems.add(node, f"cannot use {path}: {entry.reason}", hint=entry.hint, at_key=True)
-        return
-    path, node = found[0]
-    more = f" (and {len(found) - 1} more like it)" if len(found) > 1 else ""
-    words = "is not carried out yet" if entry.support is Support.NOT_YET else "has no effect here"
-    problems.warn(node, f"{path}{more} {words}: {entry.reason}", at_key=True)
-
-
-def _sockets(services: Iterable[str], tree: Node, problems: Problems) -> None:
-    """What ``up`` asks about (``planner.sockets``)."""
-    allowed = find(tree, "x-stackup.allow")
-    if allowed is not None and ALLOW_SOCKET in plain(allowed):
-        return
-    for name in services:
-        volumes = find(tree, f"services.{name}.volumes")
-        for index, mount in enumerate(volumes.value if volumes is not None and type(volumes.value) is list else ()):
-            if mount.text("type") == "bind" and mount.text("source") in ENGINE_SOCKETS:
-                problems.warn(
-                    mount,
-                    f"up asks about services.{name}.volumes.{index}: no engine of stackup is behind that socket",
-                    hint="allow it with --yes, or for good with `x-stackup: {allow: [docker.sock]}`",
-                )

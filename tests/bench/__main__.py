@@ -13,9 +13,10 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+from tests.bench import loader
 from tests.bench.engines import IMAGE, BenchError, Compose, Engine, Floor, Stackup, docker_on_this_machine
 from tests.bench.numbers import MEASURES
-from tests.bench.report import Results, bounds, machine, table
+from tests.bench.report import Bound, Results, bounds, machine, table
 from tests.support.rootfs import make_busybox_root, make_tar
 
 INSIDE = "STACKUP_BENCH_INSIDE"
@@ -35,6 +36,7 @@ def arguments() -> argparse.Namespace:
         help=f"instead: what stackup promises of itself while it runs ({', '.join(MEASURES)})",
     )  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="of --numbers: shorter and rougher")
+    parser.add_argument("--loader", action="store_true", help="instead: only reading a large stack file, without root")
     parser.add_argument("--check", action="store_true", help="exit code 1 when a promised ratio does not hold")
     return parser.parse_args()
 
@@ -89,11 +91,19 @@ def run_numbers(options: argparse.Namespace, work: Path, on_exit: ExitStack) -> 
     for name in options.numbers.split(","):
         print(f"measuring {name}", file=sys.stderr)
         found += MEASURES[name](stackup, options.quick)
-    lines = [*(f"* {bound}" for bound in found), "", f"{machine()}."]
+    return finish(options, [], found)
+
+
+def run_loader(options: argparse.Namespace) -> int:
+    return finish(options, [], [loader.bound(loader.measure(options.repeat))])
+
+
+def finish(options: argparse.Namespace, lines: list[str], promised: list[Bound]) -> int:
+    lines = [*lines, *(f"* {bound}" for bound in promised), "", f"{machine()}."]
     print("\n".join(lines))
     if options.output:
         Path(options.output).write_text("\n".join(lines) + "\n")
-    return 1 if options.check and not all(bound.holds for bound in found) else 0
+    return 1 if options.check and not all(bound.holds for bound in promised) else 0
 
 
 def run(options: argparse.Namespace, work: Path, on_exit: ExitStack) -> int:
@@ -114,17 +124,16 @@ def run(options: argparse.Namespace, work: Path, on_exit: ExitStack) -> int:
                 measure(engine, stack, kept)
                 time.sleep(SETTLING)
     names = [engine.name for engine in measured[1:]]
-    lines = [*table(results, stacks, names), "", f"Medians of {options.repeat}; {machine()}."]
-    promised = bounds(results, "docker compose")
-    lines += [f"* {bound}" for bound in promised]
-    print("\n".join(lines))
-    if options.output:
-        Path(options.output).write_text("\n".join(lines) + "\n")
-    return 1 if options.check and not all(bound.holds for bound in promised) else 0
+    reading = loader.measure(options.repeat)
+    lines = [*table(results, stacks, names), loader.row(reading, 2 + 2 * len(names))]
+    promised = [*bounds(results, "docker compose"), loader.bound(reading)]
+    return finish(options, [*lines, "", f"Medians of {options.repeat}.", ""], promised)
 
 
 def main() -> int:
     options = arguments()
+    if options.loader:
+        return run_loader(options)
     if os.geteuid() != 0:
         sys.exit("the bench needs root: ./dev bench prints the sudo command")
     if not os.environ.get(INSIDE):

@@ -52,9 +52,21 @@ class Request:
     no_env_resolution: bool = switch("--no-env-resolution", help="Leave env_file as it is written.")
     no_consistency: bool = switch("--no-consistency", help="Do not check what refers to what.")
     no_normalize: bool = switch("--no-normalize", help="Do not fill in defaults.")
+    lock_image_digests: bool = switch("--lock-image-digests", help="An override file with the images' digests.")
+
+    @property
+    def only_part(self) -> bool:
+        """A list or one value is asked for: what ``up`` would say of the rest is no answer."""
+        lists = (self.services, self.volumes, self.networks, self.models, self.images, self.profiles, self.environment)
+        return any(lists) or bool(self.hash or self.explain)
 
 
 def run(session: Session, request: Request) -> int:
+    if request.lock_image_digests:
+        raise StackupError(
+            "cannot lock image digests: it comes with the registry client, which stackup does not have yet",
+            hint="write image: NAME@sha256:... by hand",
+        )
     loaded = _load(session, request)
     colour = session.console.colour_out and not request.output
     text = _explained(loaded, request, colour) if request.explain else render(loaded, request)
@@ -69,7 +81,7 @@ def run(session: Session, request: Request) -> int:
 
 def _load(session: Session, request: Request) -> Loaded:
     """Reads the files; a service that is named is shown even where its profile is not active, as it would run."""
-    from stackup.stackfile.support import outlook
+    from stackup.stackfile.verdict import outlook
 
     as_written = request.no_interpolate or request.variables
     switches = {
@@ -88,8 +100,8 @@ def _load(session: Session, request: Request) -> Loaded:
         session.options = replace(session.options, profile=tuple(dict.fromkeys(profiles)))
         loaded = _read(session, request, switches)
     warnings = loaded.warnings
-    if not as_written and not request.no_consistency:
-        warnings += outlook(loaded.tree, loaded.stack.services)
+    if not (as_written or request.no_consistency or request.only_part):
+        warnings = outlook(loaded.tree, loaded.stack.services, warnings)
     if warnings:
         report.warn(warnings, session.console, as_json=request.format == "json")
     return loaded
@@ -117,7 +129,14 @@ def render(loaded: Loaded, request: Request) -> str:
         return variables(as_written(loaded), request.format)
     listing = _listing(loaded, request)
     if listing is not None:
-        return "".join(f"{line}\n" for line in listing)
+        if request.format == "json":
+            return json.dumps(listing, ensure_ascii=False) + "\n"
+        lines = (
+            listing
+            if isinstance(listing, list)
+            else map("=".join if request.environment else " ".join, listing.items())
+        )
+        return "".join(f"{line}\n" for line in lines)
     config = _config(loaded, request)
     if request.format == "json":
         return json.dumps(config, indent=2, ensure_ascii=False) + "\n"
@@ -162,10 +181,10 @@ def as_written(loaded: Loaded) -> dict[str, Any]:
     return in_order({"name": loaded.stack.name, **canonical_tree(loaded.tree)})
 
 
-def _listing(loaded: Loaded, request: Request) -> list[str] | None:
-    """The lines of the first list that was asked for; None when the whole configuration was."""
+def _listing(loaded: Loaded, request: Request) -> list[str] | dict[str, str] | None:
+    """The first list that was asked for, as plain data; None when the whole configuration was."""
     if request.environment:
-        return [f"{name}={value}" for name, value in sorted(loaded.environment.items())]
+        return dict(sorted(loaded.environment.items()))
     if request.hash:
         return _hashes(loaded, request.hash)
     if request.profiles:
@@ -186,12 +205,13 @@ def _listing(loaded: Loaded, request: Request) -> list[str] | None:
     return sorted(config.get("volumes" if request.volumes else "networks", {}))
 
 
-def _hashes(loaded: Loaded, wanted: str) -> list[str]:
+def _hashes(loaded: Loaded, wanted: str) -> dict[str, str]:
     from stackup.planner.hashing import config_hash, service_config
+    from stackup.stackfile.finish import as_run
 
     stack = loaded.stack
     names = sorted(stack.services) if wanted == "*" else sorted(wanted.split(","))
     for name in names:
         if name not in stack.services:
             raise unknown_service("hash", name, dict(stack.services))
-    return [f"{name} {config_hash(service_config(stack, stack.services[name]))}" for name in names]
+    return {name: config_hash(service_config(stack, as_run(stack.services[name]))) for name in names}

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from stackup.stackfile import LoadRequest, load
+from tests.bench import loader
 from tests.bench.__main__ import compose_file
 from tests.bench.report import Bound, Results, bounds, shown, table
 
@@ -53,3 +57,17 @@ def test_a_chain_depends_one_on_the_other() -> None:
     text = compose_file("chain")
     assert text.count("image:") == 10 and "depends_on: [s08]" in text
     assert "depends_on" not in compose_file("10")
+
+
+def test_the_loaders_line_has_the_width_of_the_table(results: Results) -> None:
+    head, *_ = table(results, ["10"], ["docker compose"])
+    assert loader.row([0.15, 0.1, 0.2], 4).count("|") == head.count("|")
+    assert "| 150 ms |" in loader.row([0.15, 0.1, 0.2], 4)
+    assert str(loader.bound([0.15])).startswith("holds: milliseconds to read")
+    assert not loader.bound([0.3]).holds
+
+
+def test_the_loaders_file_is_as_large_as_promised(tmp_path: Path) -> None:
+    assert 4_500 <= loader.stack_file().count("\n") <= 5_500
+    (tmp_path / "compose.yaml").write_text(loader.stack_file(3))
+    assert len(load(LoadRequest(tmp_path, environment={})).stack.services) == 3

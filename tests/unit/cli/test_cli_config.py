@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+import stackup
 from stackup.cli import quick
 
 Config = Callable[..., str]
@@ -193,3 +197,49 @@ def test_errors_and_warnings_as_data(tmp_path: Path, config: Config, capsys: pyt
     assert data["errors"][0]["where"]["line"] == 2
     assert data["errors"][0]["hint"] == "did you mean 'image'?"
     assert data["warnings"][0]["message"] == "version is obsolete and ignored"
+
+
+def test_lists_as_json(config: Config) -> None:
+    assert json.loads(config("--services", "--format", "json")) == ["db", "web"]
+    assert json.loads(config("--environment", "--format", "json"))["PORT"] == "8080"
+    hashes = json.loads(config("--hash", "*", "--format", "json"))
+    assert config("--hash", "*") == "".join(f"{name} {value}\n" for name, value in hashes.items())
+
+
+def test_digests_come_later(config: Config) -> None:
+    assert "comes with the registry client" in config("--lock-image-digests", code=1)
+
+
+def test_hashes_are_those_of_what_runs(config: Config, tmp_path: Path) -> None:
+    def hashes(mode: str) -> str:
+        (tmp_path / "compose.yaml").write_text(f"services: {{web: {{image: a{mode}}}}}\n")
+        return config("--hash", "web")
+
+    assert hashes(", network_mode: bridge") == hashes("") != hashes(", network_mode: host")
+
+
+def test_python_s_own_locale_is_no_variable(tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text("services: {web: {image: a}}\n")
+    command = [sys.executable, "-P", "-m", "stackup", "config", "--environment"]
+    given = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(stackup.__file__).parents[1])}
+    for more in ({}, {"LC_CTYPE": "C.UTF-8"}):
+        done = subprocess.run(command, cwd=tmp_path, env={**given, **more}, capture_output=True, text=True, check=True)
+        assert ("LC_CTYPE=" in done.stdout) is bool(more)
+
+
+def test_warnings_stand_in_the_order_of_the_lines_and_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STACKUP_ROOT", str(tmp_path / "root"))
+    (tmp_path / "compose.yaml").write_text(
+        "services:\n  a: {image: a, gpus: all}\n  b: {image: '${NO}a', gpus: all, stop_signal: X}\n"
+        "  c: {image: a, cpu_count: 1, volumes: ['/run/docker.sock:/s']}\nnetworks: {default: {driver: no}}\n"
+    )
+    assert quick.main(["config", "-q"]) == 0
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith(("warning", "  --> "))]
+    assert [line.rpartition("yaml:")[2] for line in said[1::2]] == ["2:17", "3:15", "3:48", "4:17", "4:41", "5:22"]
+    assert sum("gpus" in line for line in said) == 1 and "(and 1 more like it)" in said[0]
+    assert "up refuses this: cannot use 'X'" in said[4] and "up asks about services.c.volumes[0]" in said[8]
+    assert quick.main(["config", "--services"]) == 0
+    assert "gpus" not in capsys.readouterr().err

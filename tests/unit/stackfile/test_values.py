@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from stackfile_support import errors_of, load_text
 
-from stackup.stackfile.support import outlook
+from stackup.stackfile.verdict import outlook
 
 SERVICE = "services:\n  web:\n    image: i\n    "
 BAD = [
