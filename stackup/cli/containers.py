@@ -87,6 +87,7 @@ class Row(NamedTuple):
     labels: dict[str, str]
     notice: str
     next_run_ns: int = 0  # of a schedule that waits; 0: none
+    runs: tuple[dict[str, Any], ...] = ()  # of a schedule, the last ones: at_ns, seconds, code (None: unknown)
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Row:
@@ -112,6 +113,7 @@ class Row(NamedTuple):
             labels=data.get("labels", {}),
             notice=data.get("notice", ""),
             next_run_ns=data.get("next_run_ns", 0),
+            runs=tuple(data.get("runs", ())),
         )
 
     @property
@@ -197,6 +199,7 @@ def as_docker_json(row: Row, project: str) -> str:
             "Networks": ",".join(row.networks),
             "OOMKilled": row.oom_killed,
             "Ports": port_list(row.ports),
+            **_schedule(row),
             "Project": project,
             "Publishers": [
                 {
@@ -213,6 +216,14 @@ def as_docker_json(row: Row, project: str) -> str:
             "Status": row.status(),
         }
     )
+
+
+def _schedule(row: Row) -> dict[str, Any]:
+    """Keys of ours, of what runs at times."""
+    if not row.next_run_ns and not row.runs:
+        return {}
+    runs = [{"At": rfc3339(run["at_ns"]), "Seconds": run["seconds"], "ExitCode": run["code"]} for run in row.runs]
+    return {"NextRun": rfc3339(row.next_run_ns) if row.next_run_ns else None, "Runs": runs}
 
 
 def _since(ns: int) -> str:

@@ -64,6 +64,9 @@ class Follower:
     def run(self, verb: str, args: dict[str, Any], *, fds: Sequence[int] = ()) -> Outcome:
         """Answers when ``done`` came. Errors are printed; the exit code is in the outcome."""
         gc.enable()
+        at_once = self.session.at_once
+        if at_once is not None:
+            args = {**args, "parallel": at_once}
         try:
             with self._interrupts():
                 client = self.client = self.client or opening(self.progress, self.session)

@@ -27,6 +27,9 @@ class Globals:
     profile: tuple[str, ...] = values("--profile", help="Profile to enable.", metavar="NAME")
     ansi: str | None = value("--ansi", help="Colours and cursor movement.", choices=ANSI)
     progress: str | None = value("--progress", help="How progress is shown.", choices=PROGRESS)
+    parallel: int | None = value(
+        "--parallel", help="So many actions at a time at most; -1: no limit.", kind=int, metavar="NUMBER"
+    )
     version: bool = switch("-v", "--version", help="Print the version.")
 
     def files(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from stackup.base.errors import UsageError
 from stackup.base.paths import Layout
 from stackup.cli import resolve
 from stackup.cli.globals import Globals
@@ -57,6 +58,17 @@ class Session:
     def load(self, **switches: bool) -> Loaded:
         """The stack file, read properly; its warnings are printed, and the project's name is remembered."""
         return resolve.load(self, **switches)
+
+    @property
+    def at_once(self) -> int | None:
+        """How many actions may be under way at a time, where the user says so: --parallel, COMPOSE_PARALLEL_LIMIT."""
+        text = self.environment.get("COMPOSE_PARALLEL_LIMIT", "")
+        if self.options.parallel is not None or not text:
+            return self.options.parallel
+        try:
+            return int(text)
+        except ValueError:
+            raise UsageError(f'COMPOSE_PARALLEL_LIMIT must be an integer (found: "{text}")') from None
 
     @property
     def connector(self) -> Connector:

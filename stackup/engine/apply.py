@@ -10,6 +10,7 @@ import errno
 import time
 import traceback
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from dataclasses import field
 from enum import StrEnum
 from typing import Any, Protocol
@@ -17,11 +18,14 @@ from typing import Any, Protocol
 from stackup.base.errors import Bug, HostUnfit, StackupError
 from stackup.base.values import frozen
 from stackup.engine import faults
-from stackup.model.plan import Action, Plan
+from stackup.model.plan import Action, Pause, Plan, WaitFor, Watch
 
 Emit = Callable[[dict[str, Any]], None]
 # What the machine has no more of, or does not let be changed: the user's to mend, not a mistake of ours.
 EXHAUSTED = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+
+
+WAITING = (WaitFor, Watch, Pause)
 
 
 class Effects(Protocol):
@@ -49,21 +53,28 @@ class Report:
         return all(outcome is Outcome.DONE for outcome in self.outcomes.values())
 
 
-async def apply(plan: Plan, effects: Effects, emit: Emit) -> Report:
-    """Runs the plan's DAG. A failed action skips what depends on it; independent ones go on.
+async def apply(plan: Plan, effects: Effects, emit: Emit, *, at_once: int = 0) -> Report:
+    """Runs the plan's DAG. A failed action skips what depends on it; independent ones go on. At most ``at_once`` at a
+    time (0: any number), not counting those that only wait for something.
 
     When the caller is cancelled, running actions are cancelled and what has not begun never begins.
     """
     report = Report()
+    turns = asyncio.Semaphore(at_once) if at_once else None
     finished = {action.id: asyncio.Event() for action in plan.actions}
     async with asyncio.TaskGroup() as group:
         for action in plan.actions:
-            group.create_task(_run(action, effects, emit, report, finished), name=action.id)
+            group.create_task(_run(action, effects, emit, report, finished, turns), name=action.id)
     return report
 
 
 async def _run(
-    action: Action, effects: Effects, emit: Emit, report: Report, finished: dict[str, asyncio.Event]
+    action: Action,
+    effects: Effects,
+    emit: Emit,
+    report: Report,
+    finished: dict[str, asyncio.Event],
+    turns: asyncio.Semaphore | None,
 ) -> None:
     for requirement in action.after:
         await finished[requirement].wait()
@@ -75,9 +86,11 @@ async def _run(
         if unmet and not action.tolerant:
             outcome = Outcome.SKIPPED
             return
-        emit({"event": "action", "id": action.id, "state": "started"})
-        faults.instant(f"before {action.describe()}")
-        error = await _perform(action, effects)
+        async with nullcontext() if turns is None or isinstance(action, WAITING) else turns:
+            begin = time.monotonic()
+            emit({"event": "action", "id": action.id, "state": "started"})
+            faults.instant(f"before {action.describe()}")
+            error = await _perform(action, effects)
         faults.instant(f"after {action.describe()}")
         outcome = Outcome.FAILED if error else Outcome.DONE
     finally:

@@ -115,6 +115,8 @@ class Chronicle:
             self._tell(container, "start")
             if self.restarting and state.incarnation > 1:
                 self._tell(container, "restart")
+        elif what == "starting":
+            self._places(container, "connect")
         elif what == "stopping":
             self._tell(container, "kill", signal=container.definition.supervision.stop_signal)
         elif what in ("paused", "unpaused"):
@@ -126,6 +128,7 @@ class Chronicle:
             self._tell(container, "die", exitCode=code, **({"error": state.error} if state.error else {}))
             if state.stopped_by_user:
                 self._tell(container, "stop")
+            self._places(container, "disconnect")
         elif what == "health" and state.health in ("healthy", "unhealthy"):
             self._tell(container, f"health_status: {state.health}")
         elif what == "removed":
@@ -134,6 +137,12 @@ class Chronicle:
     def thing(self, kind: str, action: str, name: str, **more: str) -> None:
         """Of a network or a volume."""
         self._record(kind, action, name, "", {"name": name, **more})
+
+    def _places(self, container: Container, action: str) -> None:
+        """Its networks, as the engine tells of them."""
+        for place in container.definition.endpoints:
+            attributes = {"container": container.definition.id, "name": place.name, "type": "bridge"}
+            self._record("network", action, place.name, "", attributes)
 
     def of_container(self, container: Container, action: str, **more: str) -> None:
         """What is no change of its state."""

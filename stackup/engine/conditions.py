@@ -66,15 +66,14 @@ def _healthy(container: Container) -> tuple[bool, str]:
 
 def _completed(container: Container) -> tuple[bool, str]:
     if container.waits_for_its_time:  # a run that fails is followed by another one
-        return container.state.exit_code == 0, ""
+        return container.succeeded, ""
     if container.phase is not Phase.EXITED:
         return False, ""
-    done = container.state.exit_code == 0
-    return done, "" if done else exit_text(container.state)
+    return container.succeeded, "" if container.succeeded else exit_text(container.state)
 
 
 def _running_or_healthy(container: Container) -> tuple[bool, str]:
-    if container.phase is Phase.EXITED and container.state.exit_code == 0:
+    if container.phase is Phase.EXITED and container.succeeded:
         return True, ""
     if container.waits_for_its_time:
         return True, ""

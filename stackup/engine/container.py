@@ -77,6 +77,11 @@ class Container:
         return self.phase is Phase.RESTARTING and self.definition.supervision.schedule is not None
 
     @property
+    def succeeded(self) -> bool:
+        """Its last run ended with 0, or another exit code that counts as success."""
+        return self.state.exit_code in self.definition.supervision.restart.success_codes
+
+    @property
     def may_run(self) -> bool:
         """Its process was started under this boot, as far as the record knows, and its end was not seen."""
         return self.phase in ALIVE | {Phase.STARTING} and self.state.boot_id == boot_id()

@@ -109,7 +109,7 @@ class StackEffects:
             case UpdateContainer():
                 await self._update(action)
             case StartContainer():
-                await self._runner.start(self._container(action))
+                await self._runner.start(self._container(action), now=action.now)
             case StopContainer():
                 await self._runner.stop(self._container(action), action.timeout)
             case KillContainer():

@@ -21,7 +21,9 @@ from stackup.engine.records import ContainerRecord
 from stackup.engine.runner import Runner
 from stackup.engine.session import Session
 from stackup.engine.status import row
+from stackup.engine.tasks import spawn
 from stackup.engine.world import World
+from stackup.runtime.client import Exit
 
 BATCH = 500  # log lines sent before waiting for the reader
 
@@ -154,10 +156,12 @@ class Inquiries:
         container = self._one(str(args["service"]), int(args.get("index") or 0))
         tty = bool(args.get("tty"))
         stdio = None if tty or args.get("detach") else _three(session.fds)
+        told = _Told(self._world, container, args["command"])
         started = await start_inside(
             self._world,
             container,
             tuple(args["command"]),
+            exec_id=told.exec_id,
             stdio=stdio,
             tty=tty,
             user=args.get("user") or "",
@@ -165,6 +169,7 @@ class Inquiries:
             working_dir=args.get("workdir") or "",
             privileged=bool(args.get("privileged")),
         )
+        told.started()
         _close_all(session.fds)
         if started.console is not None:
             try:
@@ -172,7 +177,7 @@ class Inquiries:
             finally:
                 os.close(started.console)
         if args.get("detach"):
-            self._world.execs.forget(started.exec_id)
+            spawn(told.until_end())
             return 0
         passing = asyncio.get_running_loop().create_task(self._pass_interrupts(started.exec_id, session))
         try:
@@ -180,6 +185,7 @@ class Inquiries:
         finally:
             passing.cancel()
             self._world.execs.forget(started.exec_id)
+        told.ended(end)
         return 1 if end.status is None else end.status
 
     async def _pass_interrupts(self, exec_id: str, session: Session) -> None:
@@ -224,6 +230,30 @@ class Inquiries:
         if close:
             return f"did you mean {close[0]}?"
         return f"running: {', '.join(running)}" if running else f"start it: stackup up -d {service}"
+
+
+class _Told:
+    """Events of one ``exec``, as Docker's engine has them."""
+
+    def __init__(self, world: World, container: Container, command: Sequence[str]) -> None:
+        self.exec_id = f"exec-{os.urandom(8).hex()}"
+        self._world = world
+        self._container = container
+        self._command = " ".join(command)
+
+    def started(self) -> None:
+        for action in ("exec_create", "exec_start"):
+            self._tell(f"{action}: {self._command}")
+
+    def ended(self, end: Exit) -> None:
+        self._tell("exec_die", exitCode="unknown" if end.status is None else str(end.status))
+
+    async def until_end(self) -> None:
+        """Of one that nobody waits for."""
+        self.ended(await self._world.execs.wait(self.exec_id))
+
+    def _tell(self, action: str, **more: str) -> None:
+        self._world.chronicle.of_container(self._container, action, execID=self.exec_id, **more)
 
 
 async def _left(session: Session) -> None:

@@ -67,6 +67,8 @@ def _container(record: ContainerRecord, known: Mapping[str, ContainerRecord]) ->
         namespaces_of=tuple(sorted(set(definition.namespaces_of.values()))),
         anonymous_volumes=definition.anonymous_volumes,
         updating=state.updating,
+        success_codes=definition.supervision.restart.success_codes,
+        scheduled=definition.supervision.schedule is not None,
         files=_files(definition.labels.get(FILES_LABEL, "")),
         stale_namespaces=any(_is_stale(record, known.get(owner)) for owner in definition.namespaces_of.values()),
     )

@@ -264,7 +264,7 @@ class Operations:
 
     async def _apply(self, plan: Plan, desired: Desired, loaded: LoadedStack | None, session: Session) -> Report:
         effects = StackEffects(self._world, self._runner, desired.stack, session.emit, loaded)
-        report = await apply(plan, effects, session.emit)
+        report = await apply(plan, effects, session.emit, at_once=desired.at_once)
         if not report.ok:
             await effects.undo()
             await self._roll_back(plan, report, loaded, session)

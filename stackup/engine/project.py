@@ -33,9 +33,8 @@ from stackup.runtime.client import Exit, LauncherClient, LauncherLost
 from stackup.volumes.store import VolumeStore
 
 Handler = Callable[[Asked, Session], Awaitable[int]]
-CHANGING = frozenset(
-    {"up", "create", "apply", "rollback", "build", "down", "stop", "start", "restart", "kill", "pause", "unpause", "rm"}
-)  # what ``history`` tells of
+RECORDED = ("down", "stop", "start", "restart", "kill", "pause", "unpause", "rm")  # work from records alone
+CHANGING = frozenset({"up", "create", "apply", "rollback", "build", "exec", *RECORDED})  # what ``history`` tells of
 UNKNOWN_BUG = Bug.exit_code
 IDLE_SECONDS = 2.0  # how long a supervisor with nothing to watch waits for another request
 
@@ -65,7 +64,7 @@ class Project:
             "apply": operations.apply,
             "rollback": operations.rollback,
             "build": operations.build,
-            **dict.fromkeys(("down", "stop", "start", "restart", "kill", "pause", "unpause", "rm"), operations.change),
+            **dict.fromkeys(RECORDED, operations.change),
             "ps": inquiries.ps,
             "logs": inquiries.logs,
             "exec": inquiries.exec,

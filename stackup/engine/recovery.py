@@ -28,7 +28,7 @@ from stackup.model.observed import Phase
 from stackup.runtime.cgroups import OWN_GROUP, children, kill_all, remove_cgroups
 from stackup.runtime.client import Exit, LauncherLost, Orphan, Running
 
-RAN = frozenset({Phase.STARTING, Phase.RUNNING, Phase.STOPPING})  # phases with a process, or nearly
+RAN = frozenset({Phase.STARTING, Phase.RUNNING, Phase.PAUSED, Phase.STOPPING})  # phases with a process, or nearly
 
 
 async def recover(world: World, runner: Runner) -> None:
@@ -89,6 +89,8 @@ async def _take_over(world: World, runner: Runner, container: Container, running
     runner.adopt(container, running)
     if running.exit is not None:
         runner.exited(running.exit)
+    elif was is Phase.PAUSED:  # the predecessor may have died before it came to it
+        await runner.pause_again(container)
     elif was is Phase.STOPPING:
         # the predecessor died between the stop signal and its grace's end; the signal is sent once more
         again = runner.stop if container.state.stopped_by_user else runner.renew

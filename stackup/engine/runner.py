@@ -45,26 +45,29 @@ CANNOT_EXECUTE = 126
 class Runner(Stopper):
     """Carries out what somebody decided about single containers."""
 
-    async def start(self, container: Container, *, only: Phase | None = None) -> None:
+    async def start(self, container: Container, *, only: Phase | None = None, now: bool = False) -> None:
         """Starts a container that is not running. Raises ContainerFault; the container is then EXITED.
 
-        ``only``: do nothing unless the container is in this phase when its turn comes.
+        ``only``: do nothing unless the container is in this phase when its turn comes. ``now``: whatever its schedule
+        says.
         """
         async with container.lock:
             if container.alive or container.phase is Phase.REMOVING or (only and container.phase is not only):
                 return
             await done(container.tidying)
-            if container.definition.supervision.schedule and only is None:
+            scheduled = container.definition.supervision.schedule is not None
+            if scheduled and only is None and not now:
                 self._schedule(container)
                 return
+            again = only is Phase.RESTARTING or scheduled
             try:
                 await prepare(self._world, self, container)
             except ContainerFault as error:
-                if only is Phase.RESTARTING:
+                if again:
                     await self._undo_start(container, error, again=True)
                 raise
             async with self._world.starts:
-                await to_the_end(self._start(container, again=only is Phase.RESTARTING))
+                await to_the_end(self._start(container, again=again))
         await after_start(self._world, container)
 
     def _schedule(self, container: Container) -> None:

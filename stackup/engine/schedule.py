@@ -29,6 +29,8 @@ def next_due(schedule: Schedule, after_ns: int, *, anchor_ns: int = 0) -> int:
     if schedule.every:
         step = int(schedule.every * NANOSECONDS)
         anchor = anchor_ns or after_ns
+        if anchor > after_ns:  # it ran before its time
+            return anchor
         return anchor + max(1, (after_ns - anchor) // step + 1) * step
     moment = next_time(_parsed(schedule.cron), datetime.fromtimestamp(after_ns // NANOSECONDS, UTC), schedule.timezone)
     return int(moment.timestamp()) * NANOSECONDS if moment else 0

@@ -96,6 +96,8 @@ def desired_of(verb: Verb, stack: Stack | None, args: Args) -> Desired:
         stop_first=bool(args.get("stop")),
         remove_volumes=bool(args.get("volumes")),
         remove_orphans=bool(args.get("remove_orphans")),
+        now=bool(args.get("now")),
+        at_once=max(0, int(args.get("parallel") or 0)),
         signal=args.get("signal") or "SIGKILL",
         answers=_Yes() if args.get("yes") else {},
     )

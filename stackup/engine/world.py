@@ -203,6 +203,8 @@ class World:
             emit(event)
 
     def hook_ended(self, container: Container, kind: str, command: Sequence[str], status: int, output: str) -> None:
+        said = {"output": output.rstrip("\n")} if output.strip() else {}
+        self.chronicle.of_container(container, kind, command=" ".join(command), exitCode=str(status), **said)
         self.bus.publish(
             {
                 "event": "hook",

@@ -61,6 +61,8 @@ class ObservedContainer:
     anonymous_volumes: tuple[str, ...] = ()  # names; also in ``volumes``
     oneoff: bool = False
     updating: bool = False  # an update in place was begun, and nobody knows how far it came
+    success_codes: tuple[int, ...] = (0,)
+    scheduled: bool = False  # it runs at times
     files: tuple[str, ...] = ()  # the stack files that it was made from, those that still exist
 
     @property
@@ -71,7 +73,7 @@ class ObservedContainer:
     @property
     def completed(self) -> bool:
         """True when it ended by itself with success."""
-        return self.phase is Phase.EXITED and self.exit_code == 0 and not self.stopped_by_user
+        return self.phase is Phase.EXITED and self.exit_code in self.success_codes and not self.stopped_by_user
 
 
 @frozen

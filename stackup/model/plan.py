@@ -166,6 +166,9 @@ class UpdateContainer(ContainerAction):
 
 @frozen(kw_only=True)
 class StartContainer(ContainerAction):
+    """``now``: even if it has a schedule, which it follows again afterwards."""
+
+    now: bool = False
     verb: ClassVar[str] = "start"
 
 

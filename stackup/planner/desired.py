@@ -53,8 +53,10 @@ class Desired:
     remove_volumes: bool = False
     remove_orphans: bool = False
     stop_first: bool = False  # rm: what runs is stopped and removed, too
+    now: bool = False  # start: what has a schedule runs before its time
     rollback: bool = False  # the stack holds the previous configuration of services
     signal: str = "SIGKILL"
+    at_once: int = 0  # actions that may be under way at a time; 0: any number
     answers: Mapping[str, bool] = field(default_factory=lambda: MappingProxyType({}))  # id of a Question -> answer
 
     def after_images(self) -> Desired:

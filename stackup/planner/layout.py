@@ -193,6 +193,7 @@ class Layout:
         old = replica.container
         paused = replica.fate is Fate.START and old is not None and old.phase is Phase.PAUSED
         kind = UnpauseContainer if paused else StartContainer
+        now = {"now": True} if self._desired.now and not paused else {}
         action = kind(
             f"{kind.verb} {replica.name}",
             "new" if fresh else replica.reason,
@@ -201,6 +202,7 @@ class Layout:
             number=replica.number,
             name=replica.name,
             container_id="" if fresh or old is None else old.id,
+            **now,
         )
         work.starts.append(self._draft.add(action))
         return action.id

@@ -67,9 +67,12 @@ def plan_pause(desired: Desired, observed: Observed) -> Plan:
 
 
 def plan_start(desired: Desired, observed: Observed) -> Plan:
-    """With what the named services need. A completed one-shot runs again only when it is named."""
+    """With what the named services need. A completed one-shot runs again only when it is named, and what has a
+    schedule runs before its time with ``now``."""
 
     def fate(container: ObservedContainer, again: bool) -> tuple[Fate, str]:
+        if desired.now and container.scheduled and container.phase is Phase.RESTARTING:
+            return Fate.START, "asked for, before its time"
         if container.live and container.phase not in (Phase.STOPPING, Phase.PAUSED):
             return Fate.KEEP, ""
         return (Fate.START, start_reason(container)) if again else (Fate.KEEP, "")

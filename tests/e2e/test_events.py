@@ -53,7 +53,9 @@ def test_events_past_and_present_survive_the_supervisor_and_down(scenario: Scena
     [code] = [event["attributes"]["exitCode"] for event in after if story([event], "fails") == ["die"]]
     assert code == "3"
     networks = [event for event in after if event["type"] == "network"]
-    assert [event["action"] for event in networks] == ["create", "destroy"]
+    told = [event["action"] for event in networks]
+    assert (told[0], told[-1], set(told[1:-1])) == ("create", "destroy", {"connect", "disconnect"})
+    assert told.count("connect") == told.count("disconnect") == 3
     text = scenario.stackup("events", "--since", "1h", "--until", "0s").ok().out
     assert re.search(
         rf"^\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{{6}} container die [0-9a-f]{{64}} \(exitCode=3, image=busybox, "
@@ -82,3 +84,22 @@ def test_history_says_who_did_what_and_why_and_outlives_down(scenario: Scenario)
     assert re.search(r"stackup down +done in \d", table)
     assert "create network" in scenario.stackup("history", "--steps").ok().out
     assert len(scenario.stackup("history", "-n", "1").ok().out.splitlines()) == 2
+
+
+def test_exec_and_hooks_are_told(scenario: Scenario) -> None:
+    hook = "      hooked: {image: busybox, command: sleep 1000, stop_signal: SIGKILL, post_start: [{command: HOOK}]}\n"
+    hook = hook.replace("HOOK", '[sh, -c, "echo one; echo two"]')
+    scenario.compose(STACK.replace("    volumes:", f"{hook}    volumes:"))
+    scenario.stackup("up", "-d").ok()
+    scenario.exec("hooked", "sh", "-c", "exit 4")
+    events = parsed(scenario.stackup("events", "--json", "--since", "1h", "--until", "0s", "hooked").ok().out)
+    assert story(events, "hooked")[2:] == [
+        "post_start",
+        "exec_create: sh -c exit 4",
+        "exec_start: sh -c exit 4",
+        "exec_die",
+    ]
+    assert events[2]["attributes"]["output"] == "one\ntwo"
+    assert events[-1]["attributes"]["exitCode"] == "4"
+    assert "output=one\\ntwo" in scenario.stackup("events", "--since", "1h", "--until", "0s", "hooked").ok().out
+    assert "stackup exec" in scenario.stackup("history").ok().out

@@ -85,3 +85,16 @@ def test_a_dependant_waits_for_a_run_that_succeeds(report: Scenario) -> None:
     report.stackup("up", "-d").ok()
     assert report.state("after") == "running"
     assert len(runs(report)) >= 2
+
+
+def test_it_can_be_run_before_its_time(report: Scenario) -> None:
+    report.replace("WORK", "exit 3")
+    report.replace("every: 1s", "every: 1h")
+    report.stackup("up", "-d").ok()
+    for count in (1, 2):
+        report.stackup("start", "--now", "report").ok()
+        eventually(lambda: len(runs(report)) == count, "it runs")  # noqa: B023
+        eventually(lambda: "exited (3)" in report.stackup("ps").ok().out, "it has ended")
+    assert re.search(r"Next run in (About an hour|5[0-9] minutes)", report.stackup("ps").ok().out)
+    past = report.stackup("history", "--runs").ok().out.splitlines()
+    assert [line.split("   ")[-1].partition(" after")[0] for line in past[1:]] == ["exit code 3"] * 2 + ["next run"]

@@ -1,4 +1,4 @@
-"""``stackup history``: who gave which command when, what was planned, and how it ended."""
+"""``stackup history``: who gave which command when, what was planned, and how it ended; when schedules ran."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from stackup.cli.options import switch, value
 from stackup.cli.session import Session
 from stackup.cli.table import elapsed, table
 
+RUNS_HEADER = ("CONTAINER", "WHEN", "RESULT")
 HEADER = ("WHEN", "WHO", "COMMAND", "RESULT", "STEPS")
 
 
@@ -23,10 +24,13 @@ class Request:
 
     limit: int = value("-n", "--limit", help="The last so many commands.", kind=int, default=20, metavar="NUMBER")
     steps: bool = switch("--steps", help="With the steps of each plan, and why.")
+    runs: bool = switch("--runs", help="When services with a schedule ran, how that ended, and when they run next.")
     json: bool = switch("--json", help="A JSON object for each command.")
 
 
 def run(session: Session, request: Request) -> int:
+    if request.runs:
+        return _show_runs(session, request)
     from stackup.engine.chronicle import commands
 
     found = commands(session.layout, session.project)[-request.limit :] if request.limit > 0 else []
@@ -46,8 +50,41 @@ def run(session: Session, request: Request) -> int:
     return 0
 
 
+def _show_runs(session: Session, request: Request) -> int:
+    from stackup.cli.containers import read
+
+    rows = [row for row in read(session) if row.next_run_ns or row.runs]
+    lines = []
+    for row in rows:
+        for past in row.runs[-request.limit :] if request.limit > 0 else ():
+            if request.json:
+                data = {"container": row.name, "time": rfc3339(past["at_ns"]), "seconds": past["seconds"]}
+                session.console.print(json.dumps({**data, "exit": past["code"]}))
+            lines.append((row.name, _moment(past["at_ns"]), _ended(past)))
+        if row.next_run_ns:
+            lines.append((row.name, _moment(row.next_run_ns), "next run"))
+    if request.json:
+        return 0
+    if lines:
+        session.console.out.write(table(RUNS_HEADER, lines))
+    else:
+        session.console.say(f"nothing runs by a schedule in project {session.project}")
+    return 0
+
+
+def _moment(ns: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(ns // 10**9))
+
+
+def _ended(run: dict[str, Any]) -> str:
+    took = elapsed(run["seconds"])
+    if run["code"] is None:
+        return f"ended while nobody watched, after {took}"
+    return f"done in {took}" if run["code"] == 0 else f"exit code {run['code']} after {took}"
+
+
 def _cells(command: dict[str, Any]) -> tuple[str, ...]:
-    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(command["time_ns"] // 10**9))
+    when = _moment(command["time_ns"])
     steps = sum(len(plan) for plan in command["plans"])
     return when, command["user"], command["command"], _result(command), str(steps)
 

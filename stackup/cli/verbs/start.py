@@ -14,6 +14,7 @@ class Request:
     """Start containers that exist."""
 
     services: tuple[str, ...] = services()
+    now: bool = switch("--now", help="Run what has a schedule before its time; it goes on by its schedule.")
     wait: bool = switch("--wait", help="Wait until services are running or healthy.")
     wait_timeout: float | None = value("--wait-timeout", help="Give up after this long.", kind=float, metavar="SECONDS")
 

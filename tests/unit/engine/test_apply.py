@@ -106,3 +106,25 @@ def test_cancelling_ends_what_runs_and_never_begins_the_rest() -> None:
 
     asyncio.run(main())
     assert effects.done == []
+
+
+def test_so_many_at_a_time_and_waiting_does_not_count() -> None:
+    busy, most = 0, 0
+
+    async def hook(action: str) -> None:
+        nonlocal busy, most
+        if action == "wait":
+            return await asyncio.sleep(0.01)
+        busy += 1
+        most = max(most, busy)
+        await asyncio.sleep(0)
+        busy -= 1
+        return None
+
+    waiting = WaitFor(id="wait", reason="test", service="x", condition="service_started")
+    actions = (waiting, *(start(f"s{number}") for number in range(6)), start("last", "wait"))
+    for at_once, expected in ((2, 2), (1, 1), (0, 6)):
+        most = 0
+        report = asyncio.run(apply(Plan("p", actions), Recorder(hook=hook), lambda event: None, at_once=at_once))
+        assert report.ok
+        assert most == expected

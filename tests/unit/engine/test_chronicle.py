@@ -44,9 +44,8 @@ class Life:
         self.state = SimpleNamespace(exit_code=None, oom_killed=False, stopped_by_user=False, error="", incarnation=1)
         labels = {"team": "blue", "com.docker.compose.service": "web"}
         supervision = SimpleNamespace(stop_signal="SIGTERM")
-        self.definition = SimpleNamespace(
-            id="0123", name="shop-web-1", service="web", image="busybox", labels=labels, supervision=supervision
-        )
+        about = {"id": "0123", "name": "shop-web-1", "service": "web", "image": "busybox", "labels": labels}
+        self.definition = SimpleNamespace(**about, supervision=supervision, endpoints=())
 
     def goes(self, what: str, **changes: Any) -> None:
         self.state.__dict__.update(changes)
@@ -109,3 +108,15 @@ def test_restart_is_told_when_somebody_asked_for_it(tmp_path: Path) -> None:
     command.ended(0)
     life.goes("started", incarnation=3)
     assert life.actions == ["start", "restart", "start"]
+
+
+def test_networks_tell_who_comes_and_goes(tmp_path: Path) -> None:
+    life = Life(tmp_path)
+    life.definition.endpoints = (SimpleNamespace(name="shop_default"),)
+    life.goes("starting")
+    life.goes("paused")
+    life.goes("unpaused")
+    life.goes("exited", exit_code=0)
+    assert life.actions == ["connect", "pause", "unpause", "die", "disconnect"]
+    assert life.published[0]["type"] == "network"
+    assert life.published[0]["attributes"] == {"container": "0123", "name": "shop_default", "type": "bridge"}

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stackup.engine import conditions
-from stackup.engine.conditions import wait_until
+from stackup.engine.conditions import condition_state, wait_until
 from stackup.engine.container import Container
 from stackup.engine.records import Definition, Records, State
 from stackup.engine.signals import Changes
-from stackup.engine.supervision import HealthCheck, Supervision
+from stackup.engine.supervision import HealthCheck, RestartPolicy, Supervision
 from stackup.model.observed import Phase
 
 CHECK = HealthCheck(("true",), 30.0, 30.0, 3, 0.0, 5.0)
@@ -89,3 +90,13 @@ def test_a_healthy_container_has_proved_itself(tmp_path: Path) -> None:
 
 def test_not_in_time(life: Life) -> None:
     assert outcome(life, timeout=0.01) == "not within 0.01 seconds"
+
+
+def test_other_exit_codes_can_mean_success(tmp_path: Path) -> None:
+    life = Life(tmp_path)
+    supervision = Supervision(restart=RestartPolicy(success_codes=(0, 7)))
+    life.container.definition = replace(life.container.definition, supervision=supervision)
+    for code, met in ((7, True), (0, True), (1, False), (None, False)):
+        life.is_now(Phase.EXITED, exit_code=code, exit_unknown=code is None)
+        assert condition_state([life.container], "service_completed_successfully")[0] is met
+        assert condition_state([life.container], "running_or_healthy")[0] is met

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
+import socket
+import ssl
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
-from stackup.engine.readiness import request_text, status_of
+from stackup.engine.readiness import Readiness, request_text, status_of
 from stackup.engine.supervision import OutsideProbe
 
 
@@ -26,3 +37,56 @@ def test_status() -> None:
 def test_no_http(line: bytes) -> None:
     with pytest.raises(ValueError, match=r"HTTP|closed"):
         status_of(line)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Self-signed, for a name that nobody asks for: what services have that make a certificate for themselves."""
+    if shutil.which("openssl") is None:
+        pytest.skip("there is no openssl to make a certificate with")
+    path = tmp_path_factory.mktemp("tls") / "pem"
+    kind = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=somewhere.example")
+    command = ("openssl", "req", "-x509", *kind, "-keyout", str(path), "-out", f"{path}.crt")
+    subprocess.run(command, check=True, capture_output=True)
+    path.write_text(path.read_text() + Path(f"{path}.crt").read_text())
+    return path
+
+
+def ask(probe: OutsideProbe, answer: bytes, path: Path) -> tuple[bool, str]:
+    """What the probe says of a TLS server that answers every request with ``answer``."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        writer.close()
+
+    async def run() -> tuple[bool, str]:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(path)
+        server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+        where = server.sockets[0].getsockname()
+
+        @asynccontextmanager
+        async def connected() -> AsyncIterator[tuple[socket.socket, str]]:
+            sock = socket.create_connection(where)
+            sock.setblocking(False)
+            yield sock, "10.0.0.2:8443"
+
+        container: Any = SimpleNamespace(age=0.0)
+        world: Any = None
+        readiness = Readiness(world, container, probe)
+        readiness._connected = connected  # type: ignore[method-assign]
+        async with server:
+            return await readiness.look(5)
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("status", "wanted", "ok"), [("200 OK", (), True), ("503 No", (), False), ("401 Who", (401,), True)]
+)
+def test_https_with_a_certificate_of_its_own(certificate: Path, status: str, wanted: tuple[int, ...], ok: bool) -> None:
+    probe = OutsideProbe("http", 8443, "/", "https", wanted)
+    answer = f"HTTP/1.1 {status}\r\nContent-Length: 4\r\n\r\nbody".encode()
+    found, text = ask(probe, answer, certificate)
+    assert (found, text) == (ok, f"HTTP/1.1 {status}" + ("" if ok else "\nbody"))

@@ -113,3 +113,12 @@ def test_only_on_failure_brings_a_run_back_before_its_time() -> None:
     assert (again.restart, again.due_ns, again.delay) == (True, 0, 0.1)
     assert run(Schedule(every=60.0), 0, "on-failure").due_ns
     assert run(Schedule(every=60.0), 1, "always").due_ns
+
+
+def test_a_run_before_its_time_leaves_the_schedule_as_it_is() -> None:
+    due, now = 12 * 3600 * NANOSECONDS, 11 * 3600 * NANOSECONDS
+    assert next_due(Schedule(every=3600.0), now, anchor_ns=due) == due
+    decision = after_run(
+        Schedule(every=3600.0), RestartPolicy(), RestartState(), exit_code=0, ran_for=1.0, due_ns=due, now_ns=now
+    )
+    assert (decision.restart, decision.due_ns) == (True, due)
