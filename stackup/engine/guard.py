@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from stackup.engine.watchers import FileWatch, MountWatch
 
 PEACE = 1.0  # seconds of a container's life before it is looked after: others may be waiting for the processor now
+_SETTLED = (Phase.RUNNING, Phase.PAUSED)
 SETTLE = 0.1  # seconds from the first suspicion to the look: events come in swarms
 
 
@@ -198,7 +199,8 @@ class Guard:
         """What was put right is what is looked for from now on, links of a new incarnation included."""
         for container_id in ids:
             container = self._world.containers.get(container_id)
-            if container is not None and container_id in self._innards and _is_settled(container):
+            # Who tells of a change may still hold the container's lock.
+            if container is not None and container_id in self._innards and container.phase in _SETTLED:
                 try:
                     self._begin_with(container, adopted=False)
                 except (OSError, ValueError) as error:
@@ -206,4 +208,4 @@ class Guard:
 
 
 def _is_settled(container: Container) -> bool:
-    return container.phase in (Phase.RUNNING, Phase.PAUSED) and not container.lock.locked()
+    return container.phase in _SETTLED and not container.lock.locked()
