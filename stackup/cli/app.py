@@ -26,6 +26,7 @@ EPILOG = (
 )
 _GROUP_HELP = {
     "network": "Networks that belong to no stack, for external: true.",
+    "systemd": "The project starts with the machine, and is stopped with it.",
     "volume": "Volumes, also those that belong to no stack, for external: true.",
 }
 # Of the command line library: where it keeps its own base class differs between its versions.

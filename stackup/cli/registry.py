@@ -49,6 +49,7 @@ VERBS = {
 GROUPS = {
     "network": ("create", "ls", "inspect", "rm", "prune"),
     "volume": ("create", "ls", "inspect", "rm", "prune"),
+    "systemd": ("install", "remove", "status", "start", "stop"),
 }
 
 

@@ -1,0 +1,1 @@
+"""``stackup systemd``: a verb a file."""
