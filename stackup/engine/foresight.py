@@ -49,8 +49,11 @@ def plan_offline(
     stack = with_named_services(loaded.stack, args.get("services") or ()) if loaded else None
     if loaded and stack and verb in MAKING:
         foresee(replace(loaded, stack=stack), ImageStore(layout).resolve)
-    desired = desired_of(verb, stack, args)
-    observed = look_offline(layout, project, stack)
+    if args.get("rollback") and stack is not None:
+        desired = _back(layout, project, stack, args)
+    else:
+        desired = desired_of(verb, stack, args)
+    observed = look_offline(layout, project, desired.stack)
     try:
         plan = decide(desired, observed)
     except StackupError as error:
@@ -60,6 +63,27 @@ def plan_offline(
     event = saved_form(desired, observed, plan, where)
     event["notices"] = [*(loaded.warnings if loaded else ()), *event["notices"]]
     return event
+
+
+def _back(layout: Layout, project: str, stack: Stack, args: Args) -> Desired:
+    from stackup.engine.rolling import desired_back
+
+    images = ImageStore(layout)
+
+    def image_id(reference: str) -> str | None:
+        image = images.resolve(reference)
+        return image.id if image else None
+
+    found, _ = _recorded(layout, project)
+    numbers = [(item.definition.service, item.definition.number) for item in found if not item.definition.parent]
+    try:
+        records = Records(layout.project(project).records, readonly=True)
+    except sqlite3.OperationalError:  # there are none
+        return desired_back(stack, args, meta=lambda _key: None, image_id=image_id, numbers=numbers)
+    try:
+        return desired_back(stack, args, meta=records.meta, image_id=image_id, numbers=numbers)
+    finally:
+        records.close()
 
 
 def _load(project: str, request: LoadRequest) -> LoadedStack:

@@ -117,16 +117,22 @@ class Operations:
 
     async def plan(self, asked: Asked, session: Session) -> int:
         """What another verb would do."""
+        if asked.args.get("verb") == "rollback":
+            before = await self._load(asked, session)
+            await self._show(self._back(before, asked.args), before, asked, session)
+            return 0
         verb = Verb(asked.args.get("verb", "up"))
         loaded = await self._load(asked, session) if needs_stack(verb) else None
         stack = with_named_services(loaded.stack, asked.args.get("services") or ()) if loaded else None
         if loaded and stack and verb in MAKING:
             foresee(replace(loaded, stack=stack), self._world.image)
-        desired = desired_of(verb, stack, asked.args)
-        observed = await self.observe(stack)
+        await self._show(desired_of(verb, stack, asked.args), loaded, asked, session)
+        return 0
+
+    async def _show(self, desired: Desired, loaded: LoadedStack | None, asked: Asked, session: Session) -> None:
+        observed = await self.observe(desired.stack)
         plan = self._decided(desired, observed, loaded)
         session.emit({"event": "plan", **saved_form(desired, observed, plan, asked.args.get("request") or {})})
-        return 0
 
     async def apply(self, asked: Asked, session: Session) -> int:
         """Carries out a saved plan: exactly that one, or nothing."""
@@ -146,12 +152,11 @@ class Operations:
         return FAILED if await self._change(self._back(loaded, asked.args), loaded, session, asked.who) else 0
 
     def _back(self, loaded: LoadedStack, args: Args) -> Desired:
-        from stackup.engine.rolling import with_previous  # seldom needed
+        from stackup.engine.rolling import desired_back  # seldom needed
 
-        names = tuple(args.get("services") or ())
-        desired = desired_of(Verb.UP, with_previous(self._world, loaded.stack, names), args)
-        scale = {name: len({item.definition.number for item in self._world.of_service(name)}) for name in names}
-        return replace(desired, rollback=True, no_deps=True, images_settled=True, scale=scale)
+        world = self._world
+        numbers = ((item.service, item.definition.number) for item in world.replicas())
+        return desired_back(loaded.stack, args, meta=world.records.meta, image_id=world.image_id, numbers=numbers)
 
     async def _load(self, asked: Asked, session: Session) -> LoadedStack:
         loaded = await self._loader.load(asked.files, asked.cwd, asked.env)

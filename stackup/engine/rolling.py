@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from stackup.base.errors import ContainerFault, PlanRefused
@@ -16,9 +17,11 @@ from stackup.engine.conditions import condition_state, wait_until
 from stackup.engine.container import Container
 from stackup.engine.records import Definition
 from stackup.engine.runner import Runner
+from stackup.engine.wishes import desired_of
 from stackup.engine.world import World
 from stackup.model.plan import Watch
 from stackup.model.stack import Deploy, Service, Stack
+from stackup.planner import Desired, Verb
 
 READY = "running_or_healthy"
 KEPT_DEPLOY = ("replicas", "update_config", "rollback_config")  # how many and how stays the stack file's business
@@ -78,25 +81,46 @@ def remember(world: World, old: Definition, new: Definition) -> None:
         world.records.set_meta(f"previous {old.service}", json.dumps(data))
 
 
-def with_previous(world: World, stack: Stack, names: Sequence[str]) -> Stack:
-    """``stack`` with the services ``names`` as they were before. Raises PlanRefused where nobody knows how that was."""
+def desired_back(
+    stack: Stack,
+    args: Mapping[str, Any],
+    *,
+    meta: Callable[[str], str | None],
+    image_id: Callable[[str], str | None],
+    numbers: Iterable[tuple[str, int]],
+) -> Desired:
+    """The wish for services as they were before, as many as there are. ``meta`` reads the records, ``numbers`` are
+    service and number of each container. Raises PlanRefused where nobody knows how a service was."""
+    names = tuple(args.get("services") or ())
+    there = set(numbers)
+    scale = {name: sum(service == name for service, _ in there) for name in names}
+    desired = desired_of(Verb.UP, _with_previous(stack, names, meta, image_id), args)
+    return replace(desired, rollback=True, no_deps=True, images_settled=True, scale=scale)
+
+
+def _with_previous(
+    stack: Stack,
+    names: Sequence[str],
+    meta: Callable[[str], str | None],
+    image_id: Callable[[str], str | None],
+) -> Stack:
     services = dict(stack.services)
     for name in names:
-        text = world.records.meta(f"previous {name}")
+        text = meta(f"previous {name}")
         if text is None or name not in services:
             raise PlanRefused(
                 f"cannot roll back service {name}: no configuration before the present one is known",
                 hint="it is known once an up has changed the service",
             )
-        services[name] = _previous(world, services[name], json.loads(text))
+        services[name] = _previous(services[name], json.loads(text), image_id)
     return stack.model_copy(update={"services": services})
 
 
-def _previous(world: World, now: Service, data: dict[str, Any]) -> Service:
+def _previous(now: Service, data: dict[str, Any], image_id: Callable[[str], str | None]) -> Service:
     """The image by its name where that still leads to the same one, else by its id."""
     config = {key: item for key, item in data["config"].items() if key != "files"}
     before = Service.model_validate({"name": now.name, **config})
-    same = world.image_id(data["image"]) == data["image_id"]
+    same = image_id(data["image"]) == data["image_id"]
     kept = now.deploy or Deploy()
     deploy = (before.deploy or Deploy()).model_copy(update={key: getattr(kept, key) for key in KEPT_DEPLOY})
     image = before.image if same else data["image_id"]

@@ -94,6 +94,9 @@ def test_rollback_and_forth(scenario: Scenario) -> None:
     scenario.stackup("rollback", "web").refused("no configuration before the present one is known")
     scenario.replace("blue", "green")
     scenario.stackup("up", "-d").ok()
+    shown = scenario.stackup("rollback", "--dry-run", "web").ok().out
+    assert 'rolled back: environment.COLOUR: "green" -> "blue"' in shown
+    assert colours(scenario) == ["green", "green", "green"]
     scenario.stackup("rollback", "web").ok()
     assert colours(scenario) == ["blue", "blue", "blue"]
     assert 'environment.COLOUR: "blue" -> "green"' in scenario.stackup("plan").says_changes().out

@@ -105,6 +105,8 @@ def _made_here(session: Session, verb: str, args: dict[str, Any], where: dict[st
     from stackup.engine.foresight import plan_offline  # the whole of it: YAML, models, rules
     from stackup.planner import Verb
 
+    if verb == "rollback":
+        verb, args = "up", {**args, "rollback": True}
     return plan_offline(session.layout, session.project, Verb(verb), args, resolve.load_request(session), where)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stackup.base.errors import UsageError
-from stackup.cli.options import argument
+from stackup.cli.options import argument, switch
 from stackup.cli.session import Session
 from stackup.cli.verbs.common import send, timeout
 
@@ -16,9 +16,14 @@ class Request:
 
     services: tuple[str, ...] = argument("Services.", metavar="SERVICE", many=True)
     timeout: int | None = timeout()
+    dry_run: bool = switch("--dry-run", help="Print what would be done, and do nothing.")
 
 
 def run(session: Session, request: Request) -> int:
     if not request.services:
         raise UsageError("cannot roll back: no service is named", hint="stackup rollback SERVICE")
+    if request.dry_run:
+        from stackup.cli.verbs.plan import show
+
+        return show(session, "rollback", vars(request))
     return send(session, "rollback", vars(request)).exit_code
