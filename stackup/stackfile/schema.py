@@ -14,12 +14,26 @@ from typing import Any
 from stackup.stackfile.describe import About, descriptions
 from stackup.stackfile.forms import Form, MapOf, Record
 from stackup.stackfile.grammar import STACK, ExternalForm
+from stackup.stackfile.grammar_extras import Cron
 from stackup.stackfile.grammar_parts import Count, FileMode
 from stackup.stackfile.grammar_service import ProviderValue
 from stackup.stackfile.listforms import ListOf, Pairs
 from stackup.stackfile.mounts import HostPath
 from stackup.stackfile.ports import PortList
 from stackup.stackfile.scalars import Duration, Flag, Microseconds, Number, NumberText, Scalar, Size, Text, Whole
+from stackup.stackfile.schemarules import (
+    CHECKS,
+    CRON,
+    DURATION,
+    NEEDED,
+    OFFERED,
+    PATTERNS,
+    PORT,
+    RULES,
+    SIZE,
+    VOLUME,
+    WORDS,
+)
 from stackup.stackfile.shortforms import Hosts, Names, SshKeys, UlimitForm
 from stackup.stackfile.wrappers import OneOf, Probe, Replaced, Short, Typed
 from stackup.stackfile.yamltree import scalar
@@ -30,43 +44,6 @@ Schema = dict[str, Any]
 _STRING: Schema = {"type": "string"}
 _NOTHING: Schema = {"type": "null"}
 _VARIABLE: Schema = {"type": "string", "pattern": r"\$"}
-_DURATION = r"^[-+]?(0|(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h|d|w))+)$"
-_SIZE = r"^\s*([0-9]+(\.[0-9]*)?|\.[0-9]+) ?([kKmMgGtTpP]?)([iI]?[bB])?\s*$"
-_WORDS = ("true", "t", "yes", "y", "on", "1", "false", "f", "no", "n", "off", "0")
-# Keys that are needed in each file already, beside those that the records name themselves.
-_NEEDED = {"a volume of a service": ("type", "target"), "a port": ("target",)}
-# What else must hold inside of one record: exclusions, and keys that others make necessary.
-_RULES: dict[str, Schema] = {
-    "a build": {"not": {"required": ["dockerfile", "dockerfile_inline"]}},
-    "a config": {"not": {"anyOf": [{"required": ["file", "content"]}, {"required": ["file", "environment"]}]}},
-    "a secret": {"not": {"required": ["file", "environment"]}},
-    "a volume of a service": {
-        "if": {"properties": {"type": {"const": "bind"}}, "required": ["type"]},
-        "then": {"required": ["source"]},
-    },
-    "a volume": {
-        "if": {"properties": {"external": {"const": True}}, "required": ["external"]},
-        "then": {"propertyNames": {"pattern": "^(name|external|x-.*)$"}},
-    },
-}
-_PORT = r"^(.*:)?[0-9]{1,5}(-[0-9]{1,5})?(/([tT][cC][pP]|[uU][dD][pP]|[sS][cC][tT][pP]))?$|\$"
-# Forms of texts that the grammar leaves to later checks.
-_PATTERNS = {("a service", "restart"): r"^(no|always|unless-stopped|on-failure(:[0-9]+)?)?$|\$"}
-_CHECKS = {"anyOf": [{"enum": ["NONE", "CMD", "CMD-SHELL"]}, {"type": "string", "pattern": r"\$"}]}
-# Values that editors offer where every text is allowed.
-_OFFERED = {
-    ("a service", "restart"): ("no", "always", "on-failure", "unless-stopped"),
-    ("a service", "pull_policy"): ("always", "never", "missing", "build", "daily", "weekly"),
-    ("a service", "network_mode"): ("none", "host", "bridge"),
-    ("a service", "stop_signal"): ("SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGKILL"),
-    ("a port", "protocol"): ("tcp", "udp", "sctp"),
-    ("a port", "mode"): ("ingress", "host"),
-    ("logging", "driver"): ("json-file", "local", "none", "journald", "syslog"),
-    ("restart_policy", "condition"): ("any", "on-failure", "none"),
-    ("deploy", "mode"): ("replicated", "global"),
-    ("a network", "driver"): ("bridge",),
-    ("a volume", "driver"): ("local",),
-}
 
 
 def schema() -> Schema:
@@ -108,10 +85,10 @@ class _Builder:
         }
         if form.open:
             result["patternProperties"] = {"^x-(?!stackup$)": {}}
-        needed = (*form.required, *_NEEDED.get(form.noun, ()))
+        needed = (*form.required, *NEEDED.get(form.noun, ()))
         if needed:
             result["required"] = list(needed)
-        result |= _RULES.get(form.noun, {})
+        result |= RULES.get(form.noun, {})
         if isinstance(form, OneOf):
             kinds = [{"required": [kind]} for kind in form.kinds]
             result["oneOf"] = [*kinds, {"not": {"anyOf": kinds}}]
@@ -120,11 +97,11 @@ class _Builder:
     def attribute(self, owner: Record, name: str, form: Form) -> Schema:
         """An attribute with its help, its default and examples."""
         found = self.form(form)
-        if pattern := _PATTERNS.get((owner.noun, name)):
+        if pattern := PATTERNS.get((owner.noun, name)):
             found = {"type": "string", "pattern": pattern}
         if (owner.noun, name) == ("a healthcheck", "test"):
-            found = _any(_STRING, {"type": "array", "items": [_CHECKS], "additionalItems": _STRING})
-        offered = _OFFERED.get((owner.noun, name))
+            found = _any(_STRING, {"type": "array", "items": [CHECKS], "additionalItems": _STRING})
+        offered = OFFERED.get((owner.noun, name))
         if offered:
             found = _any({"enum": list(offered)}, found)
         about = descriptions().get((owner.noun, name))
@@ -142,7 +119,7 @@ class _Builder:
         if isinstance(form, Replaced):
             return _any(self.form(form.form), *([_NOTHING] if form.null else []))
         if isinstance(form, Short):
-            return _any(_STRING, self.form(form.long))
+            return _any(_short(form), self.form(form.long))
         if isinstance(form, UlimitForm):
             long = {**self.record(form.long)}
             return _any(self.form(form.number), {"allOf": [long, {"required": ["soft", "hard"]}]})
@@ -152,7 +129,11 @@ class _Builder:
         if isinstance(form, PortList):
             return {
                 "type": "array",
-                "items": _any({"type": "integer"}, {"type": "string", "pattern": _PORT}, self.record(form.long)),
+                "items": _any(
+                    {"type": "integer", "minimum": 1, "maximum": 65535},
+                    {"type": "string", "pattern": PORT},
+                    self.record(form.long),
+                ),
             }
         if isinstance(form, ListOf):
             items = {"type": "array", "items": self.form(form.item)} | ({"uniqueItems": True} if form.unique else {})
@@ -187,6 +168,8 @@ def _single(form: Form) -> Schema:
 
 
 def _scalar(form: Form) -> Schema:
+    if isinstance(form, Cron):
+        return {"type": "string", "pattern": CRON}
     if isinstance(form, Text):
         return _text(form)
     if isinstance(form, HostPath):
@@ -205,9 +188,9 @@ def _scalar(form: Form) -> Schema:
     if isinstance(form, FileMode):
         return _any({"type": "integer", "minimum": 0, "maximum": 0o7777}, {"type": "string", "pattern": r"^[0-7]+$|\$"})
     if isinstance(form, Duration):
-        return {"type": "string", "pattern": rf"{_DURATION}|\$"}
+        return {"type": "string", "pattern": rf"{DURATION}|\$"}
     if isinstance(form, Size):
-        texts = [{"type": "string", "pattern": rf"{_SIZE}|{'^-1$|' if form.unlimited else ''}\$"}]
+        texts = [{"type": "string", "pattern": rf"{SIZE}|{'^-1$|' if form.unlimited else ''}\$"}]
         return _any(*([{"type": "number"}] if form.number else []), *texts)
     if isinstance(form, Scalar):
         return {"type": ["string", "number", "boolean"]}
@@ -226,13 +209,21 @@ def _text(form: Text) -> Schema:
 
 
 def _flag() -> Schema:
-    words = "|".join("".join(f"[{char.upper()}{char}]" if char.isalpha() else char for char in word) for word in _WORDS)
+    words = "|".join("".join(f"[{char.upper()}{char}]" if char.isalpha() else char for char in word) for word in WORDS)
     return _any({"type": "boolean"}, {"type": "string", "pattern": rf"^({words})$|\$"})
+
+
+def _short(form: Short) -> Schema:
+    """What the text of a short form must look like, where that can be said."""
+    patterns = {"a volume of a service": VOLUME, "a schedule": CRON}
+    pattern = patterns.get(form.long.noun) if isinstance(form.long, Record) else None
+    return {"type": "string", "pattern": pattern} if pattern else _STRING
 
 
 def _text_of(item: Schema) -> Schema:
     """A lone text stands for a list of one; what the item's schema says of texts holds for it, too."""
-    return item if item.get("type") == "string" or "anyOf" in item else _STRING
+    texts = [each for each in item.get("anyOf", [item]) if each.get("type") == "string" or "enum" in each]
+    return _any(*texts) if texts else _STRING
 
 
 def _any(*schemas: Schema) -> Schema:

@@ -9,6 +9,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+from stackfile_support import errors_of
 from test_mistakes import blocks
 
 from stackup.stackfile.describe import attributes, descriptions
@@ -137,6 +138,85 @@ def test_refused(text: str) -> None:
 )
 def test_accepted(text: str) -> None:
     assert complaints(text) == []
+
+
+WRONG = [
+    "ports: [99999]",
+    "ports: [0]",
+    "ports: ['80:80:80:80']",
+    "ports: ['99999:80']",
+    "ports: ['80:0']",
+    "ports: ['1.2.3:80:80']",
+    "env_file: {path: a}",
+    "label_file: {path: a}",
+    "volumes: ['a:/b::']",
+    "volumes: [':/x']",
+    "volumes: ['data:/b:ro:x']",
+    "network_mode: host\n    networks: [default]",
+    "network_mode: hsot",
+    "ipc: shared",
+    "uts: private",
+    "mac_address: 02:42",
+    "networks: {default: {mac_address: x}}",
+    "networks: {default: {ipv4_address: x}}",
+    "restart: alway",
+    "x-stackup: {schedule: foo}",
+    "x-stackup: {schedule: '* * * *'}",
+    "x-stackup: {schedule: {cron: '@dayly'}}",
+    "x-stackup: {schedule: {cron: '* * * * *', every: 1m}}",
+]
+RIGHT = [
+    "ports: [80, '80', '80-90', '1.2.3.4::80', '[::1]:80:80/TCP', '::1:80:80', ':80', '8000-8010:80/udp']",
+    "env_file: [a, {path: b, required: false}]",
+    "env_file: a",
+    "volumes: ['/x', 'C:/a:/b:ro', 'data:/d:nocopy', './a:/c', '${A}:/e', '~/f:/f:ro,z']",
+    "network_mode: service:other",
+    "network_mode: bridge",
+    "network_mode: ''\n    networks: [default]",
+    "ipc: container:x",
+    "restart: on-failure:3",
+    "x-stackup: {schedule: '*/5 0-6,22 1 jan MON-fri'}",
+    "x-stackup: {schedule: '@Daily'}",
+    "secrets: [s]\nsecrets: {s: {external: true}}",
+]
+SECTIONS = [
+    ("secrets: {a: {}}", False),
+    ("secrets: {a: {name: b}}", False),
+    ("secrets: {a: {environment: B}}", True),
+    ("configs: {a: {}}", False),
+    ("configs: {a: {content: ''}}", True),
+]
+
+
+def judged(tmp_path: Path, text: str) -> tuple[bool, bool]:
+    """Whether the loader and the schema take it."""
+    for name in ("a", "b"):
+        (tmp_path / name).touch()
+    return not errors_of(tmp_path, text, all_resources=True), not complaints(text)
+
+
+@pytest.mark.parametrize("attribute", WRONG)
+def test_loader_and_schema_both_refuse(tmp_path: Path, attribute: str) -> None:
+    assert judged(tmp_path, f"services:\n  other: {{image: o}}\n  web:\n    image: i\n    {attribute}\n") == (
+        False,
+        False,
+    )
+
+
+@pytest.mark.parametrize("attribute", RIGHT)
+def test_loader_and_schema_both_take(tmp_path: Path, attribute: str) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).touch()
+    text = f"services:\n  other: {{image: o}}\n  web:\n    image: i\n    {attribute}\n"
+    text += "volumes: {data: {}}\n" * ("data:" in text)
+    errors = [item.message for item in errors_of(tmp_path, text, environment={"A": "/a"})]
+    assert [item for item in errors if "there is no store of external ones" not in item] == []
+    assert complaints(text) == []
+
+
+@pytest.mark.parametrize(("section", "fine"), SECTIONS)
+def test_loader_and_schema_agree_on_resources(tmp_path: Path, section: str, fine: bool) -> None:
+    assert judged(tmp_path, f"services: {{web: {{image: i}}}}\n{section}\n") == (fine, fine)
 
 
 def test_our_own_mistakes_that_a_schema_can_see() -> None:
