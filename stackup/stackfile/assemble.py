@@ -5,9 +5,11 @@ Every step keeps the places of the values, and everything that is wrong in any f
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-from stackup.base.errors import StackFileError
+from stackup.base.errors import Position, StackFileError
+from stackup.base.values import frozen
 from stackup.stackfile.environment import Environment, read_env_files
 from stackup.stackfile.extend import Extender
 from stackup.stackfile.finish import prune
@@ -28,6 +30,23 @@ from stackup.stackfile.sources import Sources
 from stackup.stackfile.yamltree import read_documents
 
 
+@frozen
+class Unit:
+    """Files that are merged with each other: those of the user, or those of one entry of ``include``.
+
+    ``base`` is what their relative paths get in front where paths stay relative (``--no-path-resolution``); None for
+    the user's own, whose paths stay as they are. ``chain`` is how they were reached: (file, file, the entry).
+    """
+
+    directory: Path
+    base: str | None = None
+    chain: tuple[tuple[str, str, Node], ...] = ()
+
+    def below(self, directory: Path) -> str:
+        """The base of files in ``directory`` that are named in one of these."""
+        return clean(os.path.join(self.base or "", os.path.relpath(directory, self.directory)))
+
+
 class Assembler:
     """One load. ``tree`` is the only entry; included files come back to it with their own directory and variables."""
 
@@ -41,14 +60,12 @@ class Assembler:
         self.empty: Empty = {}
         self.links: list[Link] = []
 
-    def tree(
-        self, files: tuple[str, ...], directory: Path, environment: Environment, chain: tuple[str, ...] = ()
-    ) -> Node | None:
-        """The merged tree of ``files``; None when there is none. ``chain`` are the files that include these."""
+    def tree(self, files: tuple[str, ...], unit: Unit, environment: Environment) -> Node | None:
+        """The merged tree of ``files``; None when there is none."""
         merged: Node | None = None
         for name in files:
-            for document in self.documents(name, directory):
-                layer = self.layer(document, environment, (*chain, name), directory)
+            for document in self.documents(name, unit.directory, unit.base):
+                layer = self.layer(document, environment, unit, name)
                 if layer is not None:
                     merged = layer if merged is None else merge(STACK, merged, layer)
                     self.check(merged, environment)
@@ -65,8 +82,8 @@ class Assembler:
         if not self.problems.errors:
             check_required(merged, self.problems)
 
-    def documents(self, name: str, directory: Path) -> list[Node]:
-        """The documents of a file, as written."""
+    def documents(self, name: str, directory: Path, base: str | None) -> list[Node]:
+        """The documents of a file, as written. ``base``: see ``Source``."""
         self.files += 1
         if name == "-":
             text = self.request.stdin or ""
@@ -76,7 +93,7 @@ class Assembler:
             except StackFileError as error:
                 self.problems.append(error)
                 return []
-        source = Source("<stdin>" if name == "-" else name, text, str(directory))
+        source = Source("<stdin>" if name == "-" else name, text, str(directory), base=base)
         before = len(self.problems.errors)
         documents = read_documents(source, self.problems)
         written = [item for item in documents if item.value is not None]
@@ -84,7 +101,7 @@ class Assembler:
             self.problems.at(source, 1, 1, f"cannot use {source.name}: it is empty", hint="a stack file has services:")
         return written
 
-    def layer(self, document: Node, environment: Environment, chain: tuple[str, ...], directory: Path) -> Node | None:
+    def layer(self, document: Node, environment: Environment, unit: Unit, file: str) -> Node | None:
         """One document in long form, with what it extends and includes."""
         if type(document.value) is not dict:
             self.problems.add(document, f"cannot use {document.source.name}: expected a mapping, not {show(document)}")
@@ -101,10 +118,10 @@ class Assembler:
             self.problems.warn(version, "version is obsolete and ignored", hint="remove the line", at_key=True)
         services = tree.get("services")
         if services is not None and type(services.value) is dict:
-            Extender(self, environment, reader).apply(services)
+            Extender(self, environment, reader, unit).apply(services)
         includes = tree.value.pop("include", None)
         if includes is not None and includes.value:
-            tree = self.include(tree, includes, environment, chain, directory)
+            tree = self.include(tree, includes, environment, unit, file)
         return tree
 
     def reader(self, environment: Environment) -> Reader:
@@ -119,12 +136,10 @@ class Assembler:
 
     # --- include
 
-    def include(
-        self, tree: Node, includes: Node, environment: Environment, chain: tuple[str, ...], directory: Path
-    ) -> Node:
+    def include(self, tree: Node, includes: Node, environment: Environment, unit: Unit, file: str) -> Node:
         sections = dict(tree.value)
         for index, entry in enumerate(includes.value):
-            other = self.included(entry, f"include.{index}", environment, chain, directory)
+            other = self.included(entry, f"include.{index}", environment, unit, file)
             if other is None:
                 continue
             for section in SECTIONS:
@@ -150,25 +165,29 @@ class Assembler:
                 )
         return ours.with_value(result)
 
-    def included(
-        self, entry: Node, path: str, environment: Environment, chain: tuple[str, ...], directory: Path
-    ) -> Node | None:
+    def included(self, entry: Node, path: str, environment: Environment, unit: Unit, file: str) -> Node | None:
+        directory = unit.directory
         paths = entry.get("path")
         names = _texts(paths)
         if not names:
             self.problems.add(entry, f"cannot use {path}: the path of the file to include is missing")
             return None
         items = [item for item in paths.value if type(item.value) is str] if paths is not None else []
-        files = tuple(file for item in items if (file := self.place(item, path, directory)) is not None)
+        files = tuple(name for item in items if (name := self.place(item, path, directory)) is not None)
         if len(files) < len(items):
             return None
-        if self.cyclic(entry, path, files[0], chain) or self.missing(paths or entry, path, files):
+        if self.cyclic(entry, path, files[0], unit, file) or self.missing(paths or entry, path, files):
             return None
         given = entry.text("project_directory")
         where = self.local(given, directory) if given else Path(files[0]).parent
         inner = self.included_environment(entry, path, environment, directory, where, files)
-        tree = None if inner is None else self.tree(files, where, inner, chain)
-        return None if tree is None else prune(tree)
+        absolute = given.startswith(("/", "~")) or (not given and is_remote(items[0].value))
+        theirs = Unit(where, str(where) if absolute else unit.below(where), (*unit.chain, (file, files[0], entry)))
+        tree = None if inner is None else self.tree(files, theirs, inner)
+        if tree is None:
+            return None
+        default_contexts(tree, str(where) if self.request.resolve_paths else theirs.base or ".")
+        return prune(tree)
 
     def missing(self, node: Node, path: str, files: tuple[str, ...]) -> bool:
         absent = [file for file in files if not self.sources.exists(Path(file))]
@@ -192,12 +211,17 @@ class Assembler:
             read_env_files(files, directory, where, child, self.sources, self.problems)
         return child
 
-    def cyclic(self, entry: Node, path: str, file: str, chain: tuple[str, ...]) -> bool:
-        if file in chain:
-            cycle = [*chain[chain.index(file) :], file]
-            self.problems.add(entry, f"cannot use {path}: files include each other: {' -> '.join(cycle)}")
+    def cyclic(self, entry: Node, path: str, file: str, unit: Unit, within: str) -> bool:
+        """True, and said, where ``entry`` of the file ``within`` must not be followed to ``file``."""
+        chain = (*unit.chain, (within, file, entry))
+        start = next((index for index, step in enumerate(chain) if step[0] == file), None)
+        if start is not None:
+            steps = [(self.short(here), self.short(there), node) for here, there, node in chain[start:]]
+            names = " -> ".join([*(here for here, _, _ in steps), self.short(file)])
+            hint = self.problems.edges((f"{here} includes {there}", node, False) for here, there, node in steps)
+            self.problems.add(entry, f"cannot use {path}: files include each other in a circle, {names}", hint=hint)
             return True
-        if len(chain) > MAX_INCLUDES:
+        if len(unit.chain) >= MAX_INCLUDES:
             self.problems.add(entry, f"cannot use {path}: more than {MAX_INCLUDES} files include one another in a row")
             return True
         if self.files >= MAX_FILES:
@@ -206,6 +230,9 @@ class Assembler:
                 self.problems.add(entry, f"cannot use {path}: more than {MAX_FILES} files would be read", hint=hint)
             return True
         return False
+
+    def short(self, file: str) -> str:
+        return "<stdin>" if file == "-" else self.problems.short(Position(file))
 
     def place(self, node: Node, path: str, directory: Path) -> str | None:
         """The file that ``node`` names, here or on another machine; None where that cannot be had."""
@@ -221,6 +248,15 @@ class Assembler:
         if name.startswith("~") and self.home:
             return Path(clean(f"{self.home}/{name[1:].lstrip('/')}"))
         return Path(clean(str(directory / name)))
+
+
+def default_contexts(tree: Node, context: str) -> None:
+    """Of included files the default build context is their own project directory."""
+    for service in _children(tree, "services"):
+        build = service.get("build")
+        if build is not None and type(build.value) is dict and "context" not in build.value:
+            own = build.implied(context, "the default context is the project directory")
+            service.value["build"] = build.with_value({**build.value, "context": own})
 
 
 def resolve_content(tree: Node, environment: Environment) -> None:

@@ -6,7 +6,9 @@ The list follows compose-go's checkConsistency and validation packages; every fi
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping
+from itertools import chain
 
+from stackup.stackfile.finish import is_implied
 from stackup.stackfile.nodes import Node
 from stackup.stackfile.ports import is_address
 from stackup.stackfile.problems import Problems
@@ -52,7 +54,7 @@ class Checker:
         if name not in self.unsure and not (service.text("image") or "build" in fields or "provider" in fields):
             self.refuse(service, path, "it has neither an image nor a build", "add image: or build:", at_key=True)
         self.references(path, service)
-        self.dependencies(name, path, service)
+        self.dependencies(path, service)
         self.build(path, service)
         self.exclusions(path, service)
         self.numbers(path, service)
@@ -103,44 +105,29 @@ class Checker:
 
     # --- references to services
 
-    def dependencies(self, name: str, path: str, service: Node) -> None:
-        for other, node in children(service.get("depends_on")).items():
-            if other in self.enabled:
-                continue
-            required = node.get("required")
-            optional = required is not None and required.value is False
-            if other in self.disabled:
-                if not optional:
-                    profiles = ", ".join(str(item.value) for item in _items(self.disabled[other], "profiles"))
-                    self.refuse(
-                        node,
-                        f"{path}.depends_on",
-                        f"the service {other!r} is not part of the active profiles",
-                        f"switch its profile on: --profile {profiles}" if profiles else "",
-                        at_key=bool(node.key_line) and node.key_line == node.line,
-                    )
-                continue
-            self.unknown_service(other, node, self._cause(name, other, service), at_key=type(node.value) is dict)
+    def dependencies(self, path: str, service: Node) -> None:
+        known = children(service.get("depends_on"))
+        for other, node in known.items():
+            if other not in self.enabled and not is_implied(node):
+                at_key = type(node.value) is dict and bool(node.key_line) and node.key_line == node.line
+                self.absent_service(other, node, f"{path}.depends_on", known, at_key=at_key)
+        for where, other, node in _references(service):
+            if other not in self.enabled and other in known:
+                self.absent_service(other, node, f"{path}.{where}", known)
         self.additional_contexts(path, service)
 
-    def _cause(self, name: str, other: str, service: Node) -> str:
-        for mode in ("network_mode", "ipc", "pid", "uts", "cgroup"):
-            if service.text(mode) == f"service:{other}":
-                return f"services.{name}.{mode}"
-        for attribute in ("links", "volumes_from"):
-            if any(
-                str(item.value) == other or str(item.value).split(":")[0] == other
-                for item in _items(service, attribute)
-            ):
-                return f"services.{name}.{attribute}"
-        return f"services.{name}.depends_on"
-
-    def unknown_service(self, other: str, node: Node, path: str, *, at_key: bool) -> None:
-        known = [*self.enabled, *self.disabled]
-        at_key = at_key and node.key_line == node.line
-        self.refuse(
-            node, path, f"there is no service {other!r}", self.problems.did_you_mean(other, known), at_key=at_key
-        )
+    def absent_service(self, other: str, node: Node, path: str, known: Fields, *, at_key: bool = False) -> None:
+        """``node`` names a service that is not there, or that no profile selects. ``known``: the ``depends_on``."""
+        if other not in self.disabled:
+            hint = self.problems.did_you_mean(other, chain(self.enabled, self.disabled))
+            self.refuse(node, path, f"there is no service {other!r}", hint, at_key=at_key)
+            return
+        required = known[other].get("required") if other in known else None
+        if required is None or required.value is not False:
+            profiles = ", ".join(str(item.value) for item in _items(self.disabled[other], "profiles"))
+            hint = f"switch its profile on: --profile {profiles}" if profiles else ""
+            reason = f"the service {other!r} is not part of the active profiles"
+            self.refuse(node, path, reason, hint, at_key=at_key)
 
     def additional_contexts(self, path: str, service: Node) -> None:
         build = service.get("build")
@@ -151,7 +138,7 @@ class Checker:
             if other == value:
                 continue
             if other not in self.enabled:
-                self.unknown_service(other, node, where, at_key=False)
+                self.absent_service(other, node, where, {})
             elif self.enabled[other].get("build") is None:
                 self.refuse(node, where, f"the service {other!r} has no build")
 
@@ -206,9 +193,14 @@ class Checker:
         other = names.setdefault(node.value, name)
         if other != name:
             self.refuse(node, f"{path}.container_name", f"{show(node)} is taken by the service {other!r}")
-        scale = service.get("scale") or _child(_find(service, "deploy"), "replicas")
-        if scale is not None and type(scale.value) is int and scale.value > 1:
-            self.refuse(node, f"{path}.container_name", f"{scale.value} containers cannot have the same name")
+        for where, scale in (
+            ("deploy.replicas", _find(service, "deploy", "replicas")),
+            ("scale", service.get("scale")),
+        ):
+            if scale is not None and type(scale.value) is int and scale.value > 1:
+                reason = f"{scale.value} containers cannot all have the container_name {show(node)}"
+                self.refuse(scale, f"{path}.{where}", reason, "remove container_name, or have one container")
+                break
 
     def mounts(self, path: str, service: Node) -> None:
         """Nothing may be mounted where something else is already."""
@@ -247,6 +239,20 @@ class Checker:
                 f"a list begins with NONE, CMD or CMD-SHELL, not {words[0]!r}",
                 "write a text to have a shell run it, or put CMD first",
             )
+
+
+def _references(service: Node) -> Iterator[tuple[str, str, Node]]:
+    """Services that are named elsewhere than in depends_on: (attribute, service, where)."""
+    for index, link in enumerate(_items(service, "links")):
+        parts = str(link.value).split(":")
+        yield f"links.{index}", parts[0] if len(parts) == 2 else str(link.value), link
+    for mode in ("network_mode", "ipc", "pid", "uts", "cgroup"):
+        node = service.get(mode)
+        if node is not None and type(node.value) is str and node.value.startswith("service:"):
+            yield mode, node.value.removeprefix("service:"), node
+    for index, source in enumerate(_items(service, "volumes_from")):
+        if not str(source.value).startswith("container:"):
+            yield f"volumes_from.{index}", str(source.value).partition(":")[0], source
 
 
 def _mounted(service: Node) -> Iterator[tuple[str, str, Node]]:

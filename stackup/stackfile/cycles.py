@@ -48,15 +48,15 @@ def _cycles(start: str, edges: Mapping[str, Mapping[str, Node]], done: set[str])
 
 def _report(cycle: list[str], edges: Mapping[str, Mapping[str, Node]], problems: Problems) -> None:
     loop = [*cycle, cycle[0]]
-    parts = []
-    for name, other in pairwise(loop):
-        node = edges[name][other]
-        where = node.key_position if node.key_line == node.line and node.key_line else node.position
-        parts.append(f"{name} needs {other} ({where})")
-    first = edges[cycle[0]][loop[1]]
+    steps = [(name, other, edges[name][other]) for name, other in pairwise(loop)]
+    first = steps[0][2]
     problems.add(
         first,
         f"cannot order the services: they depend on each other in a circle, {' -> '.join(loop)}",
-        hint="; ".join(parts),
-        at_key=first.key_line == first.line,
+        hint=problems.edges((f"{name} needs {other}", node, _at_key(node)) for name, other, node in steps),
+        at_key=_at_key(first),
     )
+
+
+def _at_key(node: Node) -> bool:
+    return bool(node.key_line) and node.key_line == node.line

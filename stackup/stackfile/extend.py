@@ -17,7 +17,7 @@ from stackup.stackfile.nodes import RESET, Node
 from stackup.stackfile.reader import Reader
 
 if TYPE_CHECKING:
-    from stackup.stackfile.assemble import Assembler
+    from stackup.stackfile.assemble import Assembler, Unit
 
 Step = tuple[str, str, Node]  # file, service, and the ``extends`` that leads on
 
@@ -25,7 +25,8 @@ Step = tuple[str, str, Node]  # file, service, and the ``extends`` that leads on
 class Extender:
     """Resolves the ``extends`` of one document's services, in place."""
 
-    def __init__(self, assembler: Assembler, environment: Environment, reader: Reader) -> None:
+    def __init__(self, assembler: Assembler, environment: Environment, reader: Reader, unit: Unit) -> None:
+        self.unit = unit
         self.assembler = assembler
         self.environment = environment
         self.reader = reader
@@ -126,8 +127,9 @@ class Extender:
                 where, f"cannot extend services.{name}: the file {extends.text('file')} does not exist ({file})"
             )
             return None
+        base = str(path.parent) if is_remote(asked) else self.unit.below(path.parent)
         services: dict[str, Node] = {}
-        for document in self.assembler.documents(file, path.parent):
+        for document in self.assembler.documents(file, path.parent, base):
             document.source.environment = self.environment
             if self.assembler.request.interpolate:
                 interpolate(document, self.environment, self.assembler.problems)
@@ -153,16 +155,15 @@ class Extender:
             return
         self.circles.add(known)
         names = [item[1] for item in loop] + [loop[0][1]]
-        edges = "; ".join(f"{name} extends {after} ({item[2].position})" for item, name, after in _edges(loop, names))
+        edges = self.assembler.problems.edges(
+            (f"{name} extends {after}", item[2], False)
+            for item, name, after in zip(loop, names, names[1:], strict=False)
+        )
         self.assembler.problems.add(
             loop[0][2],
             f"cannot extend services.{loop[0][1]}: services extend each other in a circle, {' -> '.join(names)}",
             hint=edges,
         )
-
-
-def _edges(loop: tuple[Step, ...], names: list[str]) -> list[tuple[Step, str, str]]:
-    return [(item, names[index], names[index + 1]) for index, item in enumerate(loop)]
 
 
 class _Lazy(dict[str, Node]):

@@ -13,9 +13,10 @@ from pathlib import Path
 from stackup.base.errors import StackFileError
 from stackup.model.stack import Service
 from stackup.stackfile import dotenv
-from stackup.stackfile.environment import Environment
+from stackup.stackfile.environment import Environment, home
 from stackup.stackfile.forms import replacing
 from stackup.stackfile.limits import MAX_VALUES
+from stackup.stackfile.mounts import clean
 from stackup.stackfile.nodes import RESET, Node, Source
 from stackup.stackfile.problems import Problems
 from stackup.stackfile.request import LoadRequest
@@ -24,11 +25,10 @@ from stackup.stackfile.sources import Sources
 NAMED = ("networks", "volumes", "secrets", "configs")
 Fields = dict[str, Node]
 BRIDGES = ("bridge", "default")  # modes that mean the engine's own network; here it is the project's default one
+_REFERRED = "the service is referred to by "
 _JOINS = "services without networks join the default one"
 
 
-def prune(node: Node) -> Node:
-    """Drops what ``!reset`` left behind where there was nothing to reset."""
 def as_run(service: Service) -> Service:
     """A service that was loaded to be shown, as it is when it is loaded to be run."""
     if service.network_mode not in BRIDGES or service.networks:
@@ -36,6 +36,8 @@ def as_run(service: Service) -> Service:
     return service.model_copy(update={"network_mode": None, "networks": {"default": None}})
 
 
+def prune(node: Node) -> Node:
+    """Drops what ``!reset`` left behind where there was nothing to reset."""
     value = node.value
     if type(value) is dict:
         kept = {key: prune(child) for key, child in value.items() if child.tag != RESET}
@@ -138,7 +140,7 @@ class Finisher:
             known: Fields = dict(node.value) if node is not None else {}
             for name, cause, restart in dependencies:
                 if name not in known:
-                    why = f"the service is referred to by {cause.value!r}"
+                    why = f"{_REFERRED}{cause.value!r}"
                     given = {"condition": "service_started", "required": True} | ({"restart": True} if restart else {})
                     known[name] = cause.under({key: cause.implied(value, why) for key, value in given.items()})
             fields["depends_on"] = (node or service).with_value(known)
@@ -236,6 +238,12 @@ def _implied(fields: Fields) -> Iterable[tuple[str, Node, bool]]:
             yield source.value.split(":")[0], source, False
 
 
+def is_implied(dependency: Node) -> bool:
+    """True for an entry of ``depends_on`` that nobody wrote: it follows from ``links`` or the like."""
+    condition = dependency.get("condition")
+    return condition is not None and condition.origin is not None and condition.origin.reason.startswith(_REFERRED)
+
+
 def _texts(node: Node | None) -> list[Node]:
     return [item for item in node.value if type(item.value) is str] if node is not None else []
 
@@ -243,7 +251,9 @@ def _texts(node: Node | None) -> list[Node]:
 class Files:
     """Resolves ``env_file`` and ``label_file`` of services into ``environment`` and ``labels``."""
 
-    def __init__(self, environment: Environment, sources: Sources, problems: Problems) -> None:
+    def __init__(self, environment: Environment, sources: Sources, problems: Problems, directory: Path) -> None:
+        """``directory``: what paths are relative to where they have not been resolved."""
+        self.directory = directory
         self.environment = environment
         self.sources = sources
         self.problems = problems
@@ -272,7 +282,7 @@ class Files:
         return service.with_value(fields)
 
     def env_file(self, path: str, entry: Node, own: Fields, values: Fields) -> None:
-        file = Path(entry.text("path"))
+        file = self.local(entry.text("path"))
         required = entry.get("required")
         if not self.sources.exists(file):
             if required is None or required.value is not False:
@@ -286,8 +296,13 @@ class Files:
         raw = entry.text("format") == "raw"
         self.take(file, entry, own, values, raw=raw)
 
+    def local(self, name: str) -> Path:
+        if name.startswith("~"):
+            return Path(clean(f"{home(self.environment)}/{name[1:].lstrip('/')}"))
+        return Path(clean(str(self.directory / name)))
+
     def label_file(self, path: str, entry: Node, labels: Fields) -> None:
-        file = Path(entry.value)
+        file = self.local(entry.value)
         if not self.sources.exists(file):
             self.problems.add(entry, f"cannot use {path}: the label file {file} does not exist")
             return

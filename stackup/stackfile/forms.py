@@ -46,7 +46,7 @@ def merge(form: Form, base: Node, over: Node) -> Node | None:
     if over.tag == OVERRIDE or (base.value is None and over.value is not None) or base.tag == RESET:
         return replacing(base, over)
     if over.value is None and not form.null_resets:
-        return base
+        return base if base.value is not None else replacing(base, over)
     merged = form.merge(base, over)
     if base.shadow is not None and merged.shadow is None:
         merged = merged.with_value(merged.value) if merged is over else merged

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from stackup.base.errors import StackFileError, UsageError
 from stackup.base.names import is_project_name, normalize_project_name
 from stackup.model.stack import Stack
-from stackup.stackfile.assemble import Assembler
+from stackup.stackfile.assemble import Assembler, Unit
 from stackup.stackfile.check import Checker, check_resources, children
 from stackup.stackfile.cycles import check_cycles
 from stackup.stackfile.discovery import Found, named, search, working_directory
@@ -61,8 +61,8 @@ def _without_collector() -> Iterator[None]:
 class _Load:
     def __init__(self, request: LoadRequest) -> None:
         self.request = request
-        self.problems = Problems()
         self.sources = Sources()
+        self.problems = Problems(str(request.cwd), self.sources.inputs)
         self.environment = Environment(request.environment)
         self.home = home(self.environment)
         self.links: tuple[Link, ...] = ()
@@ -77,7 +77,7 @@ class _Load:
         name = self.project_name(found)
         self.environment.put("COMPOSE_PROJECT_NAME", name)
         assembler = Assembler(self.request, self.sources, self.problems, self.home, self.remotes)
-        tree = assembler.tree(found.files, found.directory, self.environment)
+        tree = assembler.tree(found.files, Unit(found.directory), self.environment)
         self.links = tuple(assembler.links)
         if tree is None or not tree.value:
             self.problems.settle()
@@ -88,7 +88,7 @@ class _Load:
         self.removed = finisher.removed
         profiles = self.profiles()
         enabled, disabled = select(tree, profiles)
-        tree = self.complete(tree, enabled, disabled)
+        tree = self.complete(tree, enabled, disabled, found.directory)
         self.check_extras(tree)
         self.problems.settle()
         return self.answer(tree, enabled, disabled, found, name, profiles)
@@ -181,10 +181,10 @@ class _Load:
         found |= {link.services[0] for link in self.links if link.services}
         return {name for name in services if name in found or name.partition(".")[0] in found}
 
-    def complete(self, tree: Node, enabled: Fields, disabled: Fields) -> Node:
+    def complete(self, tree: Node, enabled: Fields, disabled: Fields, directory: Path) -> Node:
         """Files into environment and labels, then the checks that need the whole stack."""
         if self.request.resolve_environment:
-            files = Files(self.environment, self.sources, self.problems)
+            files = Files(self.environment, self.sources, self.problems, directory)
             for name, service in enabled.items():
                 enabled[name] = files.resolve(name, service)
         if self.request.check_consistency and self.request.interpolate:

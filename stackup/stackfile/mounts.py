@@ -127,7 +127,8 @@ def clean(path: str) -> str:
 def absolute(node: Node, reader: Reader) -> str:
     """A path of the host: ``~`` is the caller's home, relative ones start at the directory of the file they are in."""
     path: str = node.value
-    if not reader.resolve_paths:
+    base = node.source.directory if reader.resolve_paths else node.source.base
+    if base is None:
         return path
     if path.startswith("~"):
         return clean(os.path.join(reader.home, path[1:].lstrip("/"))) if reader.home else path
@@ -135,7 +136,7 @@ def absolute(node: Node, reader: Reader) -> str:
         return path
     if _is_drive(path) or path.startswith("\\\\"):
         return path
-    return clean(os.path.join(node.source.directory, path))
+    return clean(os.path.join(base, path))
 
 
 class HostPath(Form):

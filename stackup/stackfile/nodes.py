@@ -35,13 +35,17 @@ class Source:
     """One file of the stack as it was read. ``directory`` is what its relative paths start from.
 
     ``environment`` is what its variables were filled in from (``environment.Environment``), None where none were.
+    Where paths are not resolved, ``base`` is put in front of them; with None they stay as they are written.
     ``cause`` is the entry of ``env_file`` or ``label_file`` that names this file, where it is one.
     """
 
-    __slots__ = ("_lines", "cause", "directory", "environment", "name", "text")
+    __slots__ = ("_lines", "base", "cause", "directory", "environment", "name", "text")
 
-    def __init__(self, name: str, text: str, directory: str, cause: Node | None = None) -> None:
+    def __init__(
+        self, name: str, text: str, directory: str, cause: Node | None = None, *, base: str | None = None
+    ) -> None:
         self.cause = cause
+        self.base = base
         self.name = name
         self.text = text
         self.directory = directory

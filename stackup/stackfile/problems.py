@@ -14,11 +14,15 @@ from stackup.stackfile.nodes import Node, Source
 MAX_PROBLEMS = 100  # beyond this nobody reads; the last one says how many more there are
 MAX_KEPT = 2000  # beyond this they are only counted: a broken file of some MiB must not take long to refuse
 
+MAX_EDGES = 20  # of a circle that are shown with their lines
 MAX_KNOWN = 1000  # words among which the closest one is looked for
 
 
 # A place in a stack file as errors name it; the group is what comes behind the section and the key in it.
 _PATH = re.compile(r"\b(?:(?:services|networks|volumes|secrets|configs|models)\.[^\s.:,]+|include)((?:\.[^\s:,.]+)*)")
+
+
+_SERVICE = re.compile(r"\bservices\.[^\s.:\[]+")
 
 
 def _counted(match: re.Match[str]) -> str:
@@ -44,14 +48,16 @@ class Notice:
 class Problems:
     """Errors and warnings of one load, from all its files."""
 
-    def __init__(self) -> None:
+    def __init__(self, cwd: str = "", read: Iterable[str] = ()) -> None:
+        """``read`` are the files of the load in their order, as far as they are known when problems are sorted."""
+        self.cwd = cwd
+        self.read = read
         self.errors: list[StackFileError] = []
         self.unkept = 0  # errors that were not kept
         self.unsaid = 0  # warnings that were not
         self.notices: dict[Notice, None] = {}
         self._seen: set[tuple[str, Position | None]] = set()
         self._once: set[str] = set()
-        self._order: dict[str, int] = {}
 
     def add(self, node: Node | None, message: str, *, hint: str = "", at_key: bool = False) -> None:
         """An error about ``node``; ``at_key`` points at its key instead of its value."""
@@ -84,12 +90,11 @@ class Problems:
             return
         error.message = _PATH.sub(_counted, error.message)
         error.args = (error.message,)
-        key = (error.message, error.where)
-        if key in self._seen:  # an anchor that is used twice is wrong once
+        said = _SERVICE.sub("services", error.message) if error.where else error.message
+        key = (said, error.where)
+        if key in self._seen:  # an anchor that is used twice is wrong once, and so is a service that others extend
             return
         self._seen.add(key)
-        if error.where is not None:
-            self._order.setdefault(error.where.file, len(self._order))
         self.errors.append(error)
 
     def did_you_mean(self, word: str, known: Iterable[str]) -> str:
@@ -127,7 +132,7 @@ class Problems:
         """Raises the first error with all others in its ``details`` when there is any."""
         if not self.errors:
             return
-        errors = sorted(self.errors, key=self._rank)
+        errors = sorted(self.errors, key=_Rank(self.read))
         if len(errors) > MAX_PROBLEMS:
             left = len(errors) - MAX_PROBLEMS + self.unkept
             errors = [*errors[:MAX_PROBLEMS], StackFileError(f"cannot show {left} more errors: there are too many")]
@@ -140,14 +145,44 @@ class Problems:
 
     def warnings(self) -> tuple[Notice, ...]:
         """In the order of the files and their lines; those about no line come first."""
-        found = tuple(sorted(self.notices, key=self._rank))
+        found = in_order(self.notices, self.read)
         return (*found, Notice(f"there are {self.unsaid} more warnings")) if self.unsaid else found
 
-    def _rank(self, item: StackFileError | Notice) -> tuple[int, int, int]:
+    def short(self, where: Position) -> str:
+        """A place as it is shown everywhere: files below the user's directory by their short name."""
+        inside = where.file.removeprefix(f"{self.cwd}/") if self.cwd else where.file
+        return str(Position(inside, where.line, where.column))
+
+    def edges(self, items: Iterable[tuple[str, Node, bool]]) -> str:
+        """A circle, an edge a line: what leads where, its place (that of the key, where True), and the line there."""
+        lines: list[str] = []
+        for words, node, at_key in items:
+            if len(lines) == MAX_EDGES:
+                lines.append("...")
+                break
+            where = node.key_position if at_key else node.position
+            line = node.source.line(where.line)
+            rest = line[where.column - 1 :]
+            written = line.strip() if len(line) < 100 else f"... {rest[:80]}{' ...' if len(rest) > 80 else ''}"
+            lines.append(f"{words}: {self.short(where)}: {written}")
+        return "\n".join(lines)
+
+
+class _Rank:
+    """Sorts by the files in the order in which they were read, then by line and column."""
+
+    def __init__(self, read: Iterable[str]) -> None:
+        self.order = {file: number for number, file in enumerate(read, 1)}
+
+    def __call__(self, item: StackFileError | Notice) -> tuple[int, int, int]:
         if item.where is None:
-            return (-1, 0, 0) if isinstance(item, Notice) else (len(self._order), 0, 0)
-        file = self._order.setdefault(item.where.file, len(self._order))
-        return (file, item.where.line, item.where.column)
+            return (-1, 0, 0) if isinstance(item, Notice) else (len(self.order) + 1, 0, 0)
+        return (self.order.get(item.where.file, 0), item.where.line, item.where.column)
+
+
+def in_order(notices: Iterable[Notice], read: Iterable[str]) -> tuple[Notice, ...]:
+    """In the order of the files, as they were ``read``, and of their lines; those about no line come first."""
+    return tuple(sorted(notices, key=_Rank(read)))
 
 
 def caret_width(node: Node, at_key: bool = False) -> int:

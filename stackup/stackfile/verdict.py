@@ -41,12 +41,15 @@ def check_support(services: Mapping[str, Node], tree: Node, problems: Problems) 
     check_networks(services, networks.value if networks is not None and networks.value else {}, problems)
 
 
-def outlook(tree: Node, services: Iterable[str], before: Iterable[Notice] = ()) -> tuple[Notice, ...]:
+def outlook(
+    tree: Node, services: Iterable[str], before: Iterable[Notice] = (), read: Iterable[str] = ()
+) -> tuple[Notice, ...]:
     """What ``check_support`` would say of a stack that is only looked at: refusals are warnings, too.
 
-    ``before`` are the warnings of loading it; all together are answered in the order of the lines, each once.
+    ``before`` are the warnings of loading it; all together are answered in the order of the lines, each once, and of
+    the files as they were ``read``.
     """
-    problems = Problems()
+    problems = Problems(read=tuple(read))
     for notice in before:
         problems.note(notice)
     known = tree.get("services")

@@ -101,7 +101,8 @@ def _load(session: Session, request: Request) -> Loaded:
         loaded = _read(session, request, switches)
     warnings = loaded.warnings
     if not (as_written or request.no_consistency or request.only_part):
-        warnings = outlook(loaded.tree, loaded.stack.services, warnings)
+        files = (item.path for item in loaded.inputs)
+        warnings = outlook(loaded.tree, loaded.stack.services, warnings, files)
     if warnings:
         report.warn(warnings, session.console, as_json=request.format == "json")
     return loaded

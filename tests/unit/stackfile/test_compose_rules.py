@@ -333,11 +333,20 @@ def test_overrides(tmp_path: Path, base: str, over: str, shown: dict[str, Any]) 
     assert without_empty(service) == shown
 
 
-@pytest.mark.parametrize("attribute", ["security_opt", "group_add", "device_cgroup_rules", "external_links"])
+TWICE = {
+    "security_opt": "no-new-privileges:true",
+    "group_add": "x",
+    "device_cgroup_rules": "c 1:3 mr",
+    "external_links": "x",
+}
+
+
+@pytest.mark.parametrize("attribute", TWICE)
 def test_what_two_files_list_is_there_twice(tmp_path: Path, attribute: str) -> None:
-    text = f"services:\n  a:\n    image: i\n    {attribute}: [x]\n"
+    value = TWICE[attribute]
+    text = f"services:\n  a:\n    image: i\n    {attribute}: ['{value}']\n"
     write(tmp_path, a__yaml=text, b__yaml=text)
-    with pytest.raises(StackFileError, match=re.escape("'x' is listed twice; the first one is in ")) as caught:
+    with pytest.raises(StackFileError, match=re.escape(f"'{value}' is listed twice; the first one is in ")) as caught:
         load_in(tmp_path, "a.yaml", "b.yaml")
     assert "a.yaml:4" in caught.value.message
 
