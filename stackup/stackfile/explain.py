@@ -59,6 +59,9 @@ def explain(loaded: Loaded, path: str) -> list[Explanation]:
     if path == "name":
         return [explainer.project_name()]
     node = find(loaded.tree, path)
+    if node is None and path.endswith(".0") and _lone(find(loaded.tree, path[:-2])):
+        path = path[:-2]
+        node = find(loaded.tree, path)
     if node is not None:
         shown = _shown(loaded.tree, path)
         return [*(explainer.leaf(*item) for item in _leaves(node, shown, path)), *explainer.gone_below(path)]
@@ -66,6 +69,11 @@ def explain(loaded: Loaded, path: str) -> list[Explanation]:
         if known is not None:
             return [known]
     raise unknown_path(loaded, path)
+
+
+def _lone(node: Node | None) -> bool:
+    """A text that stands for a list of one, as ``x-stackup`` keeps it."""
+    return node is not None and type(node.value) is str
 
 
 def _leaves(node: Node, shown: str, path: str) -> Iterator[tuple[str, str, Node]]:

@@ -75,13 +75,14 @@ def _merged(form: Form, base: Node, over: Node) -> Node:
     kinds = form.kinds if isinstance(form, OneOf) and any(name in over.value for name in form.kinds) else ()
     result = {name: child for name, child in base.value.items() if name not in kinds or name in over.value}
     for name, child in over.value.items():
-        if child.tag == RESET:
-            result.pop(name, None)
-        elif name in result and name in form.fields:
-            result[name] = _merged(form.fields[name], result[name], child)
-        else:
+        if name in result:
+            known = None if child.tag == RESET else form.fields.get(name)
+            result[name] = replacing(result[name], child) if known is None else _merged(known, result[name], child)
+        elif child.tag != RESET:
             result[name] = child
-    return over.with_value(result)
+    merged = over.with_value(result)
+    another = any(name not in result for name in base.value)  # kind of probe: the first one stays known
+    return replacing(base, merged) if another else merged
 
 
 class OneOf(Record):

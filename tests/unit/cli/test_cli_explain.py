@@ -65,11 +65,13 @@ services:
     dns: 10.0.0.1
     labels: {l: 1}
     volumes: ["./old:/data"]
+    x-stackup: {ready: {http: {port: 80, status: [200, 204]}, timeout: 3s}}
   heavier:
     extends: heavy
     command: faster
     ports: !override ["83:83"]
 include: [db/compose.yaml]
+x-stackup: {allow: docker.sock}
 """,
     "compose.override.yaml": """\
 services:
@@ -89,6 +91,7 @@ services:
     dns: !override [10.0.0.2]
     labels: !reset
     volumes: ["./new:/data"]
+    x-stackup: {ready: {tcp: 80}}
 """,
     "db/compose.yaml": 'services: {db: {image: pg, environment: {PW: "${PW}"}}}\n',
     "db/.env": "PW=secret\n",
@@ -134,6 +137,11 @@ PATHS = [
     "services.heavy.volumes",
     "services.heavier.command",
     "services.heavier.ports",
+    "services.heavy.x-stackup.ready",
+    "services.heavy.x-stackup.ready.http.status[1]",
+    "x-stackup.allow[0]",
+    "x-stackup.allow.0",
+    "x-stackup.allow",
 ]
 
 
