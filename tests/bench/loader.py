@@ -1,6 +1,6 @@
 """How long the stack file takes: 450 services, about 5,000 lines, read, validated and completed in a fresh process.
 
-What counts is the processor time of the loader itself: the imports are over when the clock starts, nothing is warm yet,
+What counts is the processor time of the loader itself: the imports are over when the clock starts, nothing is warm yet.
 """
 
 from __future__ import annotations
