@@ -11,14 +11,13 @@ from enum import StrEnum
 from typing import Any
 
 from stackup.base.values import as_mapping, frozen
+from stackup.engine.suspicion import Suspicion
 from stackup.model.plan import Action, Plan
 from stackup.model.repairs import Reconnect, Relimit, RemakeNetwork, Remount, RenewContainer
 
 AT_ONCE = 3  # repairs of one thing that do not wait
 FIRST_PAUSE = 1.0  # seconds before the next one; doubled each time ...
 LONGEST_PAUSE = 60.0  # ... up to this
-Suspicion = tuple[str, str, str]  # LINKS, MOUNTS, ...; container id, file
-LINKS, MOUNTS, LIMIT, LIMITS, FILE = "links", "mounts", "limit", "limits", "file"
 QUIET = 120.0  # seconds after which a repair counts as the first one again
 
 
@@ -89,7 +88,9 @@ def _of_container(
     who: dict[str, Any] = {**as_mapping(place), "container_id": container_id}
     name = place.name
     after = tuple(dict.fromkeys(bridges[item.network] for item in found if item.network in bridges))
-    if failed or any(drift.kind is Kind.LOST_MOUNT for drift in found):
+    kinds = {drift.kind for drift in found}
+    failed = failed and bool(kinds & {Kind.LINK, Kind.MOUNT})  # a wrong limit is no reason to end anything
+    if failed or Kind.LOST_MOUNT in kinds:
         reason = _reason(found) + (", and a repair has failed" if failed else "")
         yield RenewContainer(f"restart {name}", reason, after, **who)
         return

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 from stackup.base import log
 from stackup.engine.chronicle import Command
 from stackup.engine.container import Container
-from stackup.engine.drift import FILE, LIMIT, LIMITS, LINKS, MOUNTS, Drift, Patience, Place, Suspicion, plan_repairs
+from stackup.engine.suspicion import FILE, LIMIT, LIMITS, LINKS, MOUNTS, Suspicion
 from stackup.engine.tasks import spawn
 from stackup.engine.world import World
 from stackup.linux.inotify import DELETE, MODIFY, MOVED_FROM
 from stackup.model.observed import Phase
 
 if TYPE_CHECKING:
+    from stackup.engine.drift import Drift, Patience
     from stackup.engine.innards import Innards
     from stackup.engine.runner import Runner
     from stackup.engine.watchers import FileWatch, MountWatch
@@ -44,7 +45,7 @@ class Guard:
         self._files: FileWatch | None = None
         self._suspicions: set[Suspicion] = set()
         self._working: asyncio.Task[None] | None = None
-        self._patience = Patience()
+        self._patience: Patience | None = None
         self._failed: set[str] = set()
 
     def watch(self, container: Container, *, adopted: bool = False) -> None:
@@ -69,7 +70,8 @@ class Guard:
 
     def removed(self, container: Container) -> None:
         self._failed.discard(container.id)
-        self._patience.forget(container.id)
+        if self._patience is not None:
+            self._patience.forget(container.id)
 
     def close(self) -> None:
         for watcher in (self._mounts, self._files, self._timer):
@@ -162,19 +164,24 @@ class Guard:
 
     def _due(self, drifts: list[Drift]) -> list[Drift]:
         """Without those that were repaired a moment ago: they are looked at again when their pause is over."""
-        now, due = time.monotonic(), []
+        from stackup.engine.drift import Patience
+
+        patience = self._patience = self._patience or Patience()
+        now = time.monotonic()
+        due: list[Drift] = []
         for drift in drifts:
-            left = self._patience.left(drift.key, now)
+            left = patience.left(drift.key, now)
             if left:
                 asyncio.get_running_loop().call_later(left, self._suspect, *drift.suspicion)
             else:
                 due.append(drift)
         for key in {drift.key for drift in due}:
-            self._patience.repaired(key, now)
+            patience.repaired(key, now)
         return due
 
     async def _repair(self, drifts: list[Drift]) -> None:
         from stackup.engine.apply import apply
+        from stackup.engine.drift import Place, plan_repairs
         from stackup.engine.mending import Repairs
 
         world = self._world
@@ -189,9 +196,9 @@ class Guard:
         report = await apply(plan, repairs, command.hear)
         command.ended(0 if report.ok else 1)
         self._failed = (self._failed - repairs.repaired) | repairs.failed
-        for container_id in repairs.failed:
+        if not report.ok:  # what was not reached is looked at again as well
             for drift in known:
-                if drift.container_id == container_id:
+                if drift.container_id not in repairs.repaired:
                     self._suspect(*drift.suspicion)
         self._refresh(repairs.repaired)
 

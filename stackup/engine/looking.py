@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from stackup.base.errors import StackupError
 from stackup.engine.container import Container
-from stackup.engine.drift import FILE, LIMIT, LIMITS, LINKS, MOUNTS, Drift, Kind, Suspicion
+from stackup.engine.drift import Drift, Kind
 from stackup.engine.innards import Innards, mount_points
+from stackup.engine.suspicion import FILE, LIMIT, LIMITS, LINKS, MOUNTS, Suspicion
 from stackup.engine.world import World
 from stackup.linux.cgroups import read_file
 from stackup.runtime.relimiting import change_limits

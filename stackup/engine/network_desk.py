@@ -14,7 +14,7 @@ from dataclasses import asdict
 from typing import Any
 
 from stackup.base import log
-from stackup.base.errors import Bug, StackupError
+from stackup.base.errors import Bug, HostUnfit, StackupError
 from stackup.base.names import LINK_PREFIX
 from stackup.base.paths import Layout
 from stackup.base.values import changed
@@ -336,11 +336,20 @@ class NetworkDesk:
     async def remake(self, key: str) -> Record | None:
         """Makes the bridge of a network anew; answers the state to be recorded, None when it was removed meanwhile."""
         before = self._states.get(key)
+        if before is not None and before.external:
+            await self._found_again(before)
+            return None
         state = await asyncio.to_thread(self._manager.remake, before) if before is not None else None
         if before is None or state is None or self._states.get(key) is not before:
             return None
         self._know(state)
         return state.to_dict()
+
+    async def _found_again(self, state: NetworkState) -> None:
+        """An external network is made anew by the stack that it belongs to, or here where it belongs to none."""
+        await asyncio.to_thread(self._standalones.ensure, state.name)
+        if all(name != state.bridge for _, name in socket.if_nameindex()):
+            raise HostUnfit(f"cannot restore network {state.name}: the stack that it belongs to has not done so yet")
 
     async def reconnect(self, container: Container) -> None:
         """Puts back the links of a running container; the container runs on. Raises StackupError."""

@@ -12,8 +12,6 @@ from ipaddress import ip_network
 
 from stackup.base.errors import HostUnfit
 from stackup.base.values import changed, frozen
-from stackup.linux.inside import link_index, netlink_in
-from stackup.linux.netlink import Batch, open_socket
 from stackup.network import links
 from stackup.network.address import Network
 from stackup.network.links import Link, LinkError, Request, Rtnl
@@ -42,7 +40,7 @@ def faults(
     held = set(addresses)
     wrong = []
     for state in states:
-        text = "" if state.external else _bridge_fault(state, by_name.get(state.bridge), held)
+        text = _bridge_fault(state, by_name.get(state.bridge), held)
         if text:
             wrong.append(Fault(state.key, "", state.bridge, text))
     for item in attachments:
@@ -61,6 +59,8 @@ def faults(
 def _bridge_fault(state: NetworkState, link: Link | None, held: set[tuple[int, Network]]) -> str:
     if link is None:
         return "is gone"
+    if state.external:
+        return ""  # its owner looks after it
     if not link.up:
         return "is down"
     own = [ip_network(subnet) for subnet in (state.subnet, state.subnet6) if subnet]
@@ -116,6 +116,9 @@ def join(rtnl: Rtnl, link: Link, bridge: Link) -> None:
 
 def relink(item: Attachment, bridge: Link, pid: int, pidfd: int) -> None:
     """Makes the pair anew: the same addresses and MAC, so that connections go on. Raises LinkError."""
+    from stackup.linux.inside import link_index, netlink_in  # seldom needed
+    from stackup.linux.netlink import Batch, open_socket
+
     step = f"connect {item.container_name} to {item.bridge}"
     try:
         with closing(open_socket()) as host, closing(netlink_in(pidfd)) as inside:

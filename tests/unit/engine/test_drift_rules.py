@@ -50,6 +50,12 @@ def test_what_cannot_be_repaired_in_place_starts_again(drift: Drift, failed: tup
     ]
 
 
+def test_a_wrong_limit_ends_nothing() -> None:
+    limit = Drift(Kind.LIMIT, "pids.max was changed from max to 2", "d")
+    plan = plan_repairs("shop", [limit], PLACES, {}, ["d"])
+    assert [action.describe() for action in plan] == ["set the limits of container shop-db-1 again"]
+
+
 def test_a_storm_is_met_with_patience() -> None:
     patience, now, pauses = Patience(), 1000.0, []
     for _ in range(14):

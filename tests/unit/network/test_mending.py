@@ -38,8 +38,10 @@ def test_faults(links: list[Link], addresses: list[object], found: list[str]) ->
     assert [f"{fault.link} {fault.text}" for fault in seen] == found
 
 
-def test_the_bridge_of_another_stack_is_not_ours_to_mend() -> None:
-    assert [fault.container_id for fault in faults([changed(STATE, external=True)], [WEB], [], [])] == ["w"]
+def test_the_bridge_of_another_stack_is_only_missed() -> None:
+    others = changed(STATE, external=True)
+    assert [fault.text for fault in faults([others], [WEB], [changed(BRIDGE, up=False), LINK], [])] == []
+    assert [fault.text for fault in faults([others], [], [], [])] == ["is gone"]
 
 
 def message(kind: int, body: bytes) -> bytes:
