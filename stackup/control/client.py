@@ -54,6 +54,7 @@ def supervisor_environment(layout: Layout) -> dict[str, str]:
     """The whole environment of launcher and supervisor: nothing of the user's, so that no request depends on it."""
     env = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
     env["PYTHONPATH"] = str(Path(__file__).parents[2])
+    env["STACKUP_PROGRAM"] = sys.executable  # see replacing
     env["PYDANTIC_DISABLE_PLUGINS"] = "true"  # looking for some reads the metadata of every package that is installed
     if layout.root:
         env["STACKUP_ROOT"] = layout.root
@@ -198,11 +199,21 @@ class Client:
                 return
             if attempt < RETRIES:
                 self.socket.close()
+                self._replace_deleted()
                 self.socket = ensure(self.layout, self.project).socket
         raise SupervisorLost(
             f"cannot finish {verb}: the supervisor of project {self.project} went away",
             hint=f"see {self.layout.project(self.project).supervisor_log}; the containers run on",
         )
+
+    def _replace_deleted(self) -> bool:
+        """Whether the project's launcher was ended because what it would start as a supervisor was deleted."""
+        from stackup.control import replacing  # seldom needed
+
+        if not replacing.is_deleted(self.layout, self.project):
+            return False
+        replacing.end(self.layout, self.project)
+        return True
 
     def _see_off(self) -> None:
         """Waits for processes that said they were leaving, so that nothing runs when the command returns."""
@@ -242,6 +253,8 @@ class Client:
             for line in lines:
                 event = json.loads(line)
                 if event["event"] == "restarting":
+                    return True
+                if not seen and event["event"] == "error" and self._replace_deleted():
                     return True
                 seen = True
                 if event["event"] == "leaving":

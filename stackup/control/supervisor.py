@@ -157,8 +157,8 @@ class Supervisor:
             time.sleep(0.005)
 
     async def _handle(self, request: Request, connection: Connection) -> int:
-        if request.version != VERSION or request.protocol != PROTOCOL:
-            # The program on disk is another one now: its supervisor answers, this one makes way.
+        if request.version != VERSION or request.protocol != PROTOCOL or not os.path.exists(__file__):
+            # The program on disk is another one now, or gone: its supervisor answers, this one makes way.
             connection.emit({"event": "restarting"})
             self._ending.set()
             return 0
