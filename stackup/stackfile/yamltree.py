@@ -179,13 +179,14 @@ def _report(source: Source, error: yaml.MarkedYAMLError, problems: Problems) -> 
         message = f"cannot read {source.name} as YAML: the alias *{alias[1]} has no anchor &{alias[1]} before it"
         problems.at(source, line, column, message, width=len(alias[0]))
         return
-    near = _VARIABLE.finditer(source.line(line)[: column + 200])
-    variable = next((item for item in near if item.start() <= column <= item.end()), None)
+    start = max(0, column - 200)  # some lines are megabytes
+    near = _VARIABLE.finditer(source.line(line)[start : column + 200])
+    variable = next((item for item in near if item.start() <= column - start <= item.end()), None)
     if said.startswith("did not find expected ','") and variable:
         words = "inside of [ ] and { }, a text with a variable must stand in quotes"
         whole = variable[0] if "}" in variable[0] else f"{variable[0]}}}"
         message, hint = f"cannot read {source.name} as YAML: {words}", f'write "{whole}"'
-        problems.at(source, line, variable.start() + 1, message, hint=hint, width=len(variable[0]))
+        problems.at(source, line, start + variable.start() + 1, message, hint=hint, width=len(variable[0]))
         return
     for begin, translated in _WORDS:
         if said.startswith(begin):
