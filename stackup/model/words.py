@@ -67,6 +67,8 @@ def device_rule(text: str) -> tuple[str, int | None, int | None, str] | None:
     kind, numbers, access = parts
     major, colon, minor = numbers.partition(":")
     fits = kind in ("a", "b", "c") and bool(colon) and set(access) <= set("rwm")
-    if not fits or not all(part == "*" or (part.isdecimal() and part.isascii()) for part in (major, minor)):
+    if not fits or not all(
+        part == "*" or (part.isdecimal() and part.isascii() and len(part) < 11) for part in (major, minor)
+    ):
         return None
     return kind, None if major == "*" else int(major), None if minor == "*" else int(minor), access

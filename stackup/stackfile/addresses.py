@@ -99,11 +99,10 @@ def _check_range(node: Node | None, path: str, subnet: Subnet, problems: Problem
 
 
 def _options(path: str, network: Node, problems: Problems) -> None:
-    options = network.get("driver_opts")
-    if options is None:
-        return
+    options = network.get("driver_opts") or network.under({})
     name, mtu = options.get(f"{_OPTION}.bridge.name"), options.get(f"{_OPTION}.driver.mtu")
-    if name is not None and name.value and (len(str(name.value).encode()) > 15 or "/" in str(name.value)):
+    link = str(name.value or "") if name is not None else ""
+    if name is not None and (len(link.encode("utf-8", "surrogatepass")) > 15 or "/" in link):
         problems.add(name, f"cannot use {show(name)} for {path}: it is no name of a link", hint="at most 15 letters")
     if mtu is not None and not str(mtu.value).isdecimal():
         problems.add(mtu, f"cannot use {show(mtu)} for {path}: it is no MTU", hint="such as 1500")

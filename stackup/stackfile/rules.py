@@ -118,7 +118,7 @@ def user(value: Any) -> None:
     if ":" in group or re.search(r"\s", text):
         raise Wrong("it is no user", "NAME, NUMBER, NAME:GROUP or NUMBER:NUMBER")
     for part in (name, group):
-        if re.fullmatch(r"-?[0-9]+", part) and not 0 <= int(part) < 1 << 31:
+        if re.fullmatch(r"-?[0-9]+", part) and not (len(part) < 11 and 0 <= int(part) < 1 << 31):
             raise Wrong(f"{part} is no number of a user or group", "they go from 0 to 2147483647")
 
 
@@ -209,7 +209,7 @@ def between(low: int, high: int) -> Rule:
 
 
 def hostname(value: Any) -> None:
-    if len(str(value).encode()) > 63 or re.search(r"[\s/:]", str(value)):
+    if len(str(value).encode("utf-8", "surrogatepass")) > 63 or re.search(r"[\s/:]", str(value)):
         raise Wrong("it is no name of a host", "at most 63 letters, digits, '-' and '.'")
 
 

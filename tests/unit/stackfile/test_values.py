@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from stackfile_support import errors_of, load_text
 
+from stackup.stackfile.addresses import check_networks
+from stackup.stackfile.nodes import Node, Source
+from stackup.stackfile.problems import Problems
+from stackup.stackfile.rules import Wrong, sysctl
+from stackup.stackfile.values import _TABLE
 from stackup.stackfile.verdict import outlook
 
 SERVICE = "services:\n  web:\n    image: i\n    "
@@ -164,3 +170,43 @@ def test_the_network_of_an_engine_is_the_projects_default_one(tmp_path: Path) ->
         "exclude each other"
         in errors_of(tmp_path, SERVICE + "network_mode: bridge\n    networks: [default]\n")[0].message
     )
+
+
+ODD = {
+    "digits": "9" * 5000,
+    "negative": "-" + "9" * 5000,
+    "surrogates": "\udc80\ud800",
+    "foreign digit": "\u0661",
+    "long": "a" * 100_000,
+    "colon": ":",
+    "bracket": "[",
+    "zone": "fe80::1%",
+    "slash": "/",
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_nothing_but_words_comes_of_odd_values(name: str) -> None:
+    """Whatever stands in a file or in a variable, it is refused or taken."""
+    text = ODD[name]
+    for rule in _TABLE.values():
+        with suppress(Wrong):
+            rule(text)
+    with suppress(Wrong):
+        sysctl(text, True)
+    for value in (text, f"{text}/24", f"10.0.0.0/{text}", f"c {text}:{text} rwm", f"/t:size={text}", f"RTMIN+{text}"):
+        for rule in _TABLE.values():
+            with suppress(Wrong):
+                rule(value)
+        source = Source("f", "", "")
+        node = Node(value, source, 1, 1)
+        pool = Node(dict.fromkeys(("subnet", "gateway", "ip_range"), node), source, 1, 1)
+        network = Node({"ipam": Node({"config": Node([pool], source, 1, 1)}, source, 1, 1)}, source, 1, 1)
+        place = Node({"ipv4_address": node, "ipv6_address": node}, source, 1, 1)
+        service = Node({"networks": Node({"n": place}, source, 1, 1)}, source, 1, 1)
+        check_networks({"web": service}, {"n": network}, Problems())
+
+
+def test_a_network_without_any_addresses(tmp_path: Path) -> None:
+    text = "services: {a: {image: i}}\nnetworks: {default: {enable_ipv4: false}}\n"
+    assert "neither IPv4 nor IPv6 is enabled (add enable_ipv6: true)" in texts(tmp_path, text)[0]
