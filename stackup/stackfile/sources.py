@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import stat
 from collections.abc import Iterable
@@ -41,11 +42,12 @@ class Sources:
         if len(data) > MAX_BYTES:
             raise StackFileError(f"cannot read {what} {path}: {too_large(max(status.st_size, len(data)))}")
         try:
-            text = data.decode("utf-8-sig")
+            data = data.removeprefix(codecs.BOM_UTF8)
+            text = data.decode()
         except UnicodeDecodeError as error:
-            before = data[: error.start].decode("utf-8-sig")
+            before = data[: error.start].decode()
             line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
-            shown = Source(key, data.decode("utf-8-sig", "replace"), "").snippet(line, column)
+            shown = Source(key, data.decode(errors="replace"), "").snippet(line, column)
             raise StackFileError(
                 f"cannot read {what} {path}: this is not UTF-8",
                 hint="save the file as UTF-8",

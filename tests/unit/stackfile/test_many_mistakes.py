@@ -189,7 +189,8 @@ def test_nesting_and_bytes_have_their_place(tmp_path: Path) -> None:
     assert (error.where.line, error.where.column) == (3, 203)
     (tmp_path / "compose.yaml").write_bytes("a: 1\nä: \0".encode())
     (tmp_path / "other.yaml").write_bytes("a: 1\nä: ".encode() + b"\xff # x")
-    for name in ("compose.yaml", "other.yaml"):
+    (tmp_path / "bom.yaml").write_bytes("\ufeffa: 1\nä: ".encode() + b"\xff # x")
+    for name in ("compose.yaml", "bom.yaml", "other.yaml"):
         try:
             load_in(tmp_path, name)
         except StackFileError as found:
