@@ -259,3 +259,21 @@ def test_a_restart_that_fails_is_tried_again_and_never_looks_ended(
         assert "exited" not in phases
 
     play(tmp_path, act, monkeypatch, restart=RestartPolicy("always", delay=0.01))
+
+
+@pytest.mark.parametrize(("jump", "delay"), [(-365, 0.05), (365, 30.0)], ids=["backwards", "forwards"])
+def test_a_clock_that_is_set_never_makes_a_restart_late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jump: int, delay: float
+) -> None:
+    """By a year, in days: backwards, the delay that was decided is waited; forwards, the time has come."""
+
+    async def act(stage: Stage) -> None:
+        stage.launcher.go.set()
+        await stage.runner.start(stage.container)
+        stage.launcher.asked.clear()
+        stage.exits(1)
+        monkeypatch.setattr(runner_module, "now_ns", lambda: time.time_ns() + jump * 86_400 * 10**9)
+        await asyncio.wait_for(stage.launcher.asked.wait(), 5)
+        await asyncio.sleep(0)
+
+    play(tmp_path, act, monkeypatch, restart=RestartPolicy("always", delay=delay, max_delay=delay))
