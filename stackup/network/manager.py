@@ -51,7 +51,6 @@ class NetworkManager:
         self._books = Books(layout.leases)
         self._places = Places(self._books, project, self._id)
         self._table = ProjectTable(f"{names.NFT_TABLE_PREFIX}{self._id}", project)
-        self._aliases: dict[str, str] = {}  # of our bridges: what they remember for all of them
         self._lock = threading.RLock()
 
     # networks
@@ -173,15 +172,15 @@ class NetworkManager:
     ) -> tuple[NetworkState, ...]:
         """Takes over after a crash or a reboot: what the records say exists, made true again.
 
-        A bridge that is gone is made anew: with another subnet if its own was taken meanwhile, and with another id if
-        somebody lives on it, who must be connected again. One of this project that no record knows is deleted.
+        A bridge that is gone is made anew: with another subnet if its own was taken meanwhile, and then with another id
+        if somebody lives on it. Who lives on one that was made anew must be connected again (``mending``). A bridge of
+        this project that no record knows is deleted.
         Answers the states as they are now, in the same order.
         """
         attachments = tuple(attachments)
         inhabited = {item.network_id for item in attachments}
         with self._session("recover networks") as rtnl:
             found = rtnl.links()
-            self._aliases |= {link.name: link.alias for link in found if self._is_mine(link)}
             known = {state.bridge for state in states}
             strays = [link for link in found if self._is_mine(link) and _is_bridge(link) and link.name not in known]
             self._delete(rtnl, strays, found)
@@ -263,10 +262,14 @@ class NetworkManager:
             config_hash=config_hash,
         )
 
-    def _make(self, rtnl: Rtnl, state: NetworkState, found: Sequence[Link]) -> NetworkState:
-        """Bridge, addresses, switches, firewall. Whatever was made is taken away again when a step fails."""
-        alias = self._alias(state, found)
-        self._add_bridge(rtnl, state, alias)
+    def _make(
+        self, rtnl: Rtnl, state: NetworkState, found: Sequence[Link], *, remembered: bool = False
+    ) -> NetworkState:
+        """Bridge, addresses, switches, firewall. Whatever was made is taken away again when a step fails.
+        ``remembered``: how the machine's switches were before is in ``state``, for they have been changed since."""
+        if not (remembered and state.forwarding):
+            state = replace(state, forwarding=_forwarding_before(found).text)
+        self._add_bridge(rtnl, state)
         try:
             state = self._open_bridge(rtnl, state)
             self._books.write(state.bridge, Book(state.to_dict()))
@@ -274,20 +277,19 @@ class NetworkManager:
         except BaseException:
             self._table.forget(state)
             self._books.drop(state.bridge)
-            made = Link(_index(state.bridge), state.bridge, "bridge", alias, 0, 0, False)
+            made = Link(_index(state.bridge), state.bridge, "bridge", self._alias(state), 0, 0, False)
             self._delete(rtnl, [made], [*found, made])
             raise
         return state
 
-    def _alias(self, state: NetworkState, found: Sequence[Link]) -> str:
-        return f"{ALIAS} {self._id} {_forwarding_before(found).text} {self._project} {state.key}"
+    def _alias(self, state: NetworkState) -> str:
+        return f"{ALIAS} {self._id} {state.forwarding or Forwarding().text} {self._project} {state.key}"
 
-    def _add_bridge(self, rtnl: Rtnl, state: NetworkState, alias: str) -> None:
+    def _add_bridge(self, rtnl: Rtnl, state: NetworkState) -> None:
         rtnl.send(
             links.add_bridge(state.bridge, mac_of(state.gateway or state.gateway6), state.mtu),
-            links.set_alias(state.bridge, alias),
+            links.set_alias(state.bridge, self._alias(state)),
         )
-        self._aliases[state.bridge] = alias
 
     def _open_bridge(self, rtnl: Rtnl, state: NetworkState) -> NetworkState:
         """Addresses, switches, up."""
@@ -341,10 +343,11 @@ class NetworkManager:
         if link is not None and (self._is_mine(link) or not link.alias):
             return replace(state, ifindex=link.index)
         taken = self._taken(rtnl, found, state.bridge)
-        identity = os.urandom(32).hex() if inhabited else state.id
-        fresh = rechosen(replace(state, id=identity), taken, self._pools)
+        fresh = rechosen(state, taken, self._pools)
+        if inhabited and fresh.subnet != state.subnet:  # who lives there must be given another address
+            fresh = replace(fresh, id=os.urandom(32).hex())
         before = self._books.read(state.bridge)
-        made = self._make(rtnl, fresh, found)
+        made = self._make(rtnl, fresh, found, remembered=inhabited)
         if before is not None and made.subnet == state.subnet:  # what others hold in it stays theirs
             self._books.write(state.bridge, Book(made.to_dict(), before.addresses, before.last))
         return made

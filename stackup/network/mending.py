@@ -84,7 +84,7 @@ class MendingManager(NetworkManager):
             found = rtnl.links()
             link = next((link for link in found if link.name == state.bridge), None)
             if link is None:
-                self._add_bridge(rtnl, state, self._aliases.get(state.bridge) or self._alias(state, found))
+                self._add_bridge(rtnl, state)
                 return self._open_bridge(rtnl, state)
             addresses = (links.add_address(link.index, address) for address in own_addresses(state))
             rtnl.send(links.set_up(link.index), *addresses)

@@ -39,6 +39,9 @@ class NetworkState:
     talk: bool = True  # containers of this network may reach each other
     external: bool = False
     config_hash: str = ""
+    forwarding: str = (
+        ""  # the machine's switches before any stack came, as when the bridge was made (sysctl.Forwarding)
+    )
 
     def to_dict(self) -> dict[str, Any]:
         return as_mapping(self)

@@ -204,7 +204,7 @@ def test_recovery(manager: NetworkManager, layout: Layout) -> None:
     successor = NetworkManager(layout, "shop")
     now = successor.recover([front, back, quiet], places, ports)
     assert now[0] == front
-    assert (now[1].subnet, now[1].id == back.id) == (back.subnet, False)
+    assert (now[1].subnet, now[1].id) == (back.subnet, back.id)
     assert (now[2].subnet, now[2].id) == (quiet.subnet, quiet.id)
     assert set(bridges()) == {front.bridge, back.bridge, quiet.bridge}
     assert stray.bridge not in bridges()

@@ -123,11 +123,14 @@ def test_while_nobody_was_looking(shop: Scenario) -> None:
     watched(shop, "web")
     pid, supervisor = shop.pid("web"), shop.daemon("supervisor")
     os.kill(supervisor, signal.SIGSTOP)
-    for link in links("skv"):
-        run("ip", "link", "delete", link)
+    run("ip", "link", "delete", links("skv")[0])
+    run("ip", "link", "delete", links("skb")[0])
     run("nsenter", "-t", str(pid), "-m", "umount", "-l", "/data")
     os.kill(supervisor, signal.SIGKILL)
     gone(supervisor)
-    repaired(shop, "reconnect container shop-web-1: link skv.* is gone")
+    for service in ("web", "db"):
+        repaired(shop, f"reconnect container shop-{service}-1: link skv.* is")
+    eventually(lambda: "1 packets received" in shop.exec("web", "ping", "-c1", "-W1", "db").out, "db answers")
+    assert shop.stackup("plan").ok().out.strip() == "shop: nothing to do"
     repaired(shop, "mount /data in container shop-web-1 again")
     assert shop.pid("web") == pid
