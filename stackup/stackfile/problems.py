@@ -203,11 +203,15 @@ def caret_width(node: Node, at_key: bool = False) -> int:
 
 _KEY = re.compile(r"""("[^"]*"|'[^']*'|[^:"'\[\]{},]+)(?=\s*:)""")
 _QUOTED = re.compile(r"""!*("(?:[^"\\]|\\.)*"|'(?:[^']|'')*')""")
+_FLOW = re.compile(r"\[[^\[\]{}]*\]|\{(?:[^\[\]{}]|\[[^\[\]{}]*\])*\}")
 _PLAIN = re.compile(r"""[^\s\[\]{}"'&*|>#,](?:[^\s,\[\]{}]|\{[^\s,{}]*\})*""")
 
 
 def _token(rest: str) -> int:
-    """One quoted text or word (``- db``, ``[front, back]``); 1 where a mapping or a list begins."""
+    """A quoted text, a word (``- db``, ``[front, back]``), brackets that close in this line; 1 for what is longer."""
+    flow = _FLOW.match(rest)
+    if flow:
+        return len(flow[0])
     quoted = _QUOTED.match(rest)
     if quoted:
         return len(quoted[0])

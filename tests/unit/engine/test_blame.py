@@ -79,7 +79,8 @@ def line_of(loaded: LoadedStack, error: StackupError, action: Action, image: Ima
     [
         ("command", "serve", "command"), ("exec", "/bin/serve", "command"), ("cwd", "/srv", "/srv"),
         ("user", "", "bob"), ("sysctl", "net.core.somaxconn", "10"), ("rlimits", "nofile=9999999:9999999", "nofile"),
-        ("mount", "/t", '"/t:size=x"'), ("mount", "/there", "./here:/there"), ("source", "/nowhere", "{"),
+        ("mount", "/t", '"/t:size=x"'), ("mount", "/there", "./here:/there"),
+        ("source", "/nowhere", "{type: bind, source: /nowhere, target: /x}"),
         ("apparmor", "none", "apparmor=none"), ("cgroup", "cpuset.cpus=77", '"77"'), ("cgroup", "x/memory.max=1", "1m"),
         ("device", "/dev/nope", "/dev/nope"), ("clone", "", ""), ("veth", "skb1", ""),
     ],
