@@ -31,21 +31,24 @@ def main() -> int:
             command = given.command[0] if len(given.command) == 1 else shlex.join(given.command)
             return run(given.image, command, "systemd" if given.systemd else "plain", given.timeout)
         suites = {name: SUITES[name] for name in given.suite or ("kernel", "systemd")}
-        codes = [run(given.image, suite.command(), suite.init, given.timeout) for suite in suites.values()]
+        codes = [
+            run(given.image, suite.command(), suite.init, given.timeout, reboots=bool(suite.script))
+            for suite in suites.values()
+        ]
         return max(codes)
     except VmUnavailable as error:
         print(f"NO VIRTUAL MACHINE, NOTHING WAS TESTED: {error}", file=sys.stderr)
         return 125
 
 
-def run(image_name: str, command: str, init: str, timeout: float) -> int:
+def run(image_name: str, command: str, init: str, timeout: float, *, reboots: bool = False) -> int:
     """The command's exit code; 124 when there was no answer in time."""
 
     def tell(text: str) -> None:
         sys.stdout.write(text.replace("\r\n", "\n"))
         sys.stdout.flush()
 
-    outcome = boot(image(image_name), command, init=init, timeout=timeout, tell=tell)
+    outcome = boot(image(image_name), command, init=init, timeout=timeout, tell=tell, reboots=reboots)
     if outcome.code is None:
         print(outcome, file=sys.stderr)
         return 124

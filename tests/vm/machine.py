@@ -47,10 +47,12 @@ def boot(
     init: str = "plain",
     timeout: float = 600,
     memory: int = 2048,
+    reboots: bool = False,
     tell: Callable[[str], None] = lambda text: None,
 ) -> Outcome:
     """``command`` is a shell script, run in the tree as root; ``init`` is "plain" (the script is all there is) or
-    "systemd". ``tell`` gets the output as it comes. Raises VmUnavailable."""
+    "systemd". ``tell`` gets the output as it comes. With ``reboots`` the machine may be
+    restarted: the command is run again then, on the same disk. Raises VmUnavailable."""
     if not shutil.which(QEMU):
         raise VmUnavailable("missing here: qemu-system-x86 (Debian's name)")
     mark = f"exit-{secrets.token_hex(8)}"
@@ -62,7 +64,8 @@ def boot(
             *("nice", "-n", "19"),
             *(QEMU, "-machine", "q35,usb=off,vmport=off", "-accel", "tcg,thread=multi", "-cpu", "Nehalem"),
             *("-smp", "2", "-m", str(memory), "-nodefaults", "-no-user-config", "-display", "none", "-nic", "none"),
-            *("-no-reboot", "-kernel", str(image.kernel), "-initrd", str(image.initramfs)),
+            *(() if reboots else ("-no-reboot",)),
+            *("-kernel", str(image.kernel), "-initrd", str(image.initramfs)),
             *("-append", "console=ttyS0 panic=-1 quiet loglevel=4 mitigations=off nokaslr systemd.show_status=1"),
             *("-drive", f"file={image.root},format=raw,if=virtio,snapshot=on,cache=unsafe"),
             *("-drive", f"file={tree},format=raw,if=virtio,readonly=on"),

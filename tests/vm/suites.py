@@ -20,8 +20,11 @@ class Suite:
     init: str
     tests: tuple[str, ...]
     left_out: tuple[str, ...] = ()
+    script: str = ""  # instead of pytest; the machine may reboot, and runs it again then
 
     def command(self) -> str:
+        if self.script:
+            return self.script
         words = [*self.tests, *(f"--deselect={name}" for name in self.left_out)]
         return f"{_PYTEST} {shlex.join(words)}"
 
@@ -55,6 +58,7 @@ SUITES = {
             f"{_UNDER_SYSTEMD}::test_limits_hold_whatever_systemd_does_to_its_tree",
         ),
     ),
+    "reboot": Suite("systemd", (), script="exec python -m tests.vm.guest.over_a_reboot"),
     "all-systemd": Suite("systemd", (_UNDER_SYSTEMD,)),
     "all-kernel": Suite("plain", ("tests/kernel", "tests/security", "tests/conformance/oci"), _IN_REAL_TIME),
     "all-e2e": Suite("plain", ("tests/e2e",), _IN_REAL_TIME),
