@@ -8,7 +8,9 @@ import shutil
 import signal
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -73,10 +75,10 @@ def test_records_of_an_older_stackup_are_read(scenario: Scenario) -> None:
         "definition": ("inherits", "parent", "step", "per_replica"),
         "state": ("updating", "due_ns", "runs", "prepared", "post_start_due"),
     }
-    known = {"definition": Definition, "state": State}
+    known: dict[str, Any] = {"definition": Definition, "state": State}
     with sqlite3.connect(scenario.root / "lib/projects/shop/records.db") as records:
         for column, names in since.items():
-            assert set(names) <= set(known[column].__dataclass_fields__)
+            assert set(names) <= {item.name for item in fields(known[column])}
             for identity, text in records.execute(f"SELECT id, {column} FROM containers").fetchall():
                 older = {key: value for key, value in json.loads(text).items() if key not in names}
                 records.execute(f"UPDATE containers SET {column} = ? WHERE id = ?", (json.dumps(older), identity))

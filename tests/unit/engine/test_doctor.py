@@ -89,7 +89,11 @@ def set_file(path: str, text: str) -> Callable[[Fake], None]:
 
 
 def put(**values: Any) -> Callable[[Fake], None]:
-    return lambda fake: [setattr(fake, name, value) for name, value in values.items()] and None
+    def change(fake: Fake) -> None:
+        for name, value in values.items():
+            setattr(fake, name, value)
+
+    return change
 
 
 def mounted(kind: str) -> Callable[[Fake], None]:
@@ -167,7 +171,7 @@ def test_the_real_machine_can_be_looked_at() -> None:
     machine: Machine = ThisMachine()
     assert host.facts(machine, "/nowhere/at/all")["kernel"] == machine.release()
     assert machine.text("/nowhere/at/all") == ""
-    assert {"pydantic", "pyroute2"} <= set(machine.requirements() or {"pydantic": 0, "pyroute2": 0})
+    assert {"pydantic", "pyroute2"} <= set(machine.requirements() or ("pydantic", "pyroute2"))
 
 
 # -------------------------------------------------------------------------------------------------------- projects
