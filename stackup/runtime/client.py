@@ -133,20 +133,21 @@ class LauncherClient:
     async def exec(
         self,
         container_id: str,
-        process: Process,
+        process: Process | dict[str, Any],
         *,
         exec_id: str = "",
         stdio: tuple[int, int, int] | None = None,
         tty: bool = False,
         seccomp_filter: str = "",
     ) -> ExecStarted:
-        """Runs ``process`` in a container; ``on_exit`` tells its end under ``exec_id``. ``stdio`` None: /dev/null."""
+        """Runs ``process`` (or what ``encode_spec`` made of it) in a container; ``on_exit`` tells its end under
+        ``exec_id``. ``stdio`` None: /dev/null."""
         exec_id = exec_id or f"exec-{os.urandom(8).hex()}"
         request = {
             "op": "exec",
             "id": container_id,
             "exec_id": exec_id,
-            "process": encode_spec(process),
+            "process": process if isinstance(process, dict) else encode_spec(process),
             "tty": tty,
             "seccomp": seccomp_filter,
         }
@@ -235,24 +236,29 @@ class LauncherClient:
             )
         future: asyncio.Future[_Answer] = self._loop.create_future()
         self._answers[tag] = future
-        # Duplicates, so that the caller may close its own when this call is cancelled while the packet waits.
-        self._unsent.append((data, tuple(os.dup(fd) for fd in fds)))
-        self._flush()
+        if self._unsent or not self._send(data, fds):
+            # Duplicates, so that the caller may close its own when this call is cancelled while the packet waits.
+            self._unsent.append((data, tuple(os.dup(fd) for fd in fds)))
+            self._loop.add_writer(self._sock, self._flush)
         try:
             return await future
         finally:
             self._answers.pop(tag, None)
 
+    def _send(self, data: bytes, fds: tuple[int, ...]) -> bool:
+        """False: the launcher's queue is full. One that has gone is noticed here, and everybody told."""
+        try:
+            packets.send_bytes(self._sock, data, fds)
+        except BlockingIOError:
+            return False
+        except OSError:
+            self._lose(tell=True)
+        return True
+
     def _flush(self) -> None:
         while self._unsent:
             data, fds = self._unsent[0]
-            try:
-                packets.send_bytes(self._sock, data, fds)
-            except BlockingIOError:
-                self._loop.add_writer(self._sock, self._flush)
-                return
-            except OSError:
-                self._lose(tell=True)
+            if not self._send(data, fds) or not self._open:
                 return
             self._unsent.popleft()
             _close_all(fds)

@@ -22,6 +22,8 @@ MAX_PACKET = 1 << 18
 MAX_FDS = 250  # the kernel's SCM_MAX_FD is 253
 
 _CONTROL_SPACE = CMSG_SPACE(4 * (MAX_FDS + 3))
+# Where packets arrive, one after the other: each end has one thread for them, and room for the largest is dear to make.
+_incoming = memoryview(bytearray(MAX_PACKET))
 
 
 def encode(message: dict[str, Any]) -> bytes:
@@ -42,7 +44,7 @@ def receive(sock: Socket, *, wait: bool = False) -> tuple[dict[str, Any] | None,
     """One packet, or (None, []) when the peer has gone. Raises BlockingIOError when there is none (unless ``wait``)."""
     try:
         flags = MSG_CMSG_CLOEXEC | (0 if wait else MSG_DONTWAIT)
-        data, ancillary, got, _ = sock.recvmsg(MAX_PACKET, _CONTROL_SPACE, flags)
+        size, ancillary, got, _ = sock.recvmsg_into([_incoming], _CONTROL_SPACE, flags)
     except ConnectionError:
         return None, []
     fds = [
@@ -55,6 +57,6 @@ def receive(sock: Socket, *, wait: bool = False) -> tuple[dict[str, Any] | None,
         for fd in fds:
             os.close(fd)
         return {}, []
-    if not data:
+    if not size:
         return None, []
-    return json.loads(data.decode("utf-8", "surrogateescape")), fds
+    return json.loads(str(_incoming[:size], "utf-8", "surrogateescape")), fds
