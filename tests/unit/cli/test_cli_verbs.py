@@ -138,6 +138,9 @@ def test_down_sends_its_flags_and_shows_what_happens(layout: Layout) -> None:
         "volumes": True,
         "timeout": 3,
         "remove_orphans": False,
+        "all": False,
+        "purge": False,
+        "yes": False,
         "dry_run": False,
     }
     assert fake.requests[0]["files"]["project_name"] == "shop"
