@@ -292,6 +292,7 @@ def _with_special_mounts(spec: Spec, volumes: list[PlannedVolume]) -> Spec:
 
 def _ports(service: Service) -> list[PortRecord]:
     return [
-        PortRecord(item.target, item.published or "", item.protocol or "tcp", item.host_ip or "")
+        # "0" is a free one, as it is for bind(2)
+        PortRecord(item.target, (item.published or "").lstrip("0"), item.protocol or "tcp", item.host_ip or "")
         for item in service.ports
     ]

@@ -247,3 +247,13 @@ def test_a_port_that_is_taken_names_its_holder(scenario: Scenario) -> None:
 
 def test_two_projects_may_not_publish_the_same_port(servers: Scenario) -> None:
     servers.stackup("-p", "second", "up", "-d", "web").refused("8080", "shop-web-1")
+
+
+def test_port_0_is_any_free_one(scenario: Scenario) -> None:
+    scenario.compose(SERVERS.replace('"8080:80"', '"127.0.0.1:0:80"'))
+    scenario.file("www/index.html", "served")
+    scenario.stackup("up", "-d").ok()
+    address = scenario.stackup("port", "web", "80").ok().out.strip()
+    assert int(address.rpartition(":")[2]) > 1023
+    assert page(f"http://{address}/").strip() == "served"
+    scenario.stackup("plan").ok()
