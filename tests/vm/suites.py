@@ -48,9 +48,10 @@ SUITES = {
             "tests/kernel/test_runtime_container.py::test_masked_and_readonly_paths",
             "tests/kernel/test_runtime_container.py::test_default_devices_work_and_others_do_not",
             "tests/e2e/test_up.py::test_up_serves_a_page_through_a_published_port",
-            "tests/e2e/test_pausing.py",
-            "tests/e2e/recovery/test_drift.py::test_mounts_limits_and_files",
         ),
+    ),
+    "freezer": Suite(
+        "plain", ("tests/e2e/test_pausing.py", "tests/e2e/recovery/test_drift.py::test_mounts_limits_and_files")
     ),
     "systemd": Suite(
         "systemd",
