@@ -68,7 +68,7 @@ def _load() -> Codec:
 
 
 def _forget() -> None:
-    for name in [name for name in sys.modules if name == _PACKAGE or name.startswith(f"{_PACKAGE}.")]:
+    for name in [name for name in list(sys.modules) if name == _PACKAGE or name.startswith(f"{_PACKAGE}.")]:
         del sys.modules[name]
 
 

@@ -122,9 +122,10 @@ def test_a_killed_build_whose_state_root_was_deleted(scenario: Scenario, nothing
         eventually(lambda: [path for path in residue.cgroups(root) if "build." in str(path)], "its groups", 10)
         assert scenario.stackup("down", "--all").ok()
         assert residue.links(), "a living build is left alone"
-        for process in sorted(residue.all_processes(), key=lambda item: "launcher" not in item.command):
-            if residue.belongs(process.pid, root):
-                os.kill(process.pid, signal.SIGKILL)
+        doomed = [process.pid for process in residue.all_processes() if residue.belongs(process.pid, root)]
+        for number in (signal.SIGSTOP, signal.SIGKILL):  # at once: none of them shall replace another
+            for pid in doomed:
+                os.kill(pid, number)
         live.kill()
         shutil.rmtree(root)
         eventually(lambda: len(residue.links()) == 1, "what is left is the bridge", 5)
