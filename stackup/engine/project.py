@@ -13,6 +13,7 @@ from stackup.base.files import try_lock
 from stackup.base.names import project_cgroup
 from stackup.base.paths import Layout
 from stackup.engine.chronicle import Command
+from stackup.engine.endings import Endings
 from stackup.engine.guard import Guard
 from stackup.engine.inquiries import Inquiries
 from stackup.engine.loading import Loader
@@ -81,13 +82,14 @@ class Project:
         paths = layout.project(project)
         runner_box: list[Runner] = []
 
-        def on_exit(event: Exit) -> None:
+        def ended(event: Exit) -> None:
             if event.id in world.containers:
                 runner_box[0].exited(event)
             else:
                 world.execs.ended(event)
 
-        launcher = LauncherClient(launcher_socket, on_exit=on_exit, on_lost=on_launcher_lost)
+        endings = Endings(ended)
+        launcher = LauncherClient(launcher_socket, on_exit=endings, on_lost=on_launcher_lost)
         try:
             world = World(
                 project=project,
@@ -103,7 +105,7 @@ class Project:
             world.guard = Guard(world, runner_box[0])
             world.desk.watch_links(world.guard.links_lost)
             world.desk.on_put_back = world.guard.put_back
-            await recover(world, runner_box[0])
+            await recover(world, runner_box[0], endings)
         except Exception as error:
             raise NotOpened(error, launcher) from error
         return cls(world, runner_box[0])

@@ -6,7 +6,6 @@ Truth was written before every effect, so each phase says what may have happened
 from __future__ import annotations
 
 import asyncio
-import json
 import shutil
 import signal
 from collections.abc import Coroutine, Iterator
@@ -20,23 +19,28 @@ from stackup.base.errors import StackupError
 from stackup.base.names import project_cgroup
 from stackup.engine.bundles import has_spec
 from stackup.engine.container import Container
+from stackup.engine.endings import Endings
 from stackup.engine.prestart import end_steps
 from stackup.engine.runner import Runner
 from stackup.engine.tasks import spawn
 from stackup.engine.world import World
 from stackup.model.observed import Phase
 from stackup.runtime.cgroups import OWN_GROUP, children, kill_all, remove_cgroups
-from stackup.runtime.client import Exit, LauncherLost, Orphan, Running
+from stackup.runtime.client import LauncherLost, Orphan, Running
 
 RAN = frozenset({Phase.STARTING, Phase.RUNNING, Phase.PAUSED, Phase.STOPPING})  # phases with a process, or nearly
 
 
-async def recover(world: World, runner: Runner) -> None:
-    """Fills ``world.containers`` from the records and makes every one of them true again."""
+async def recover(world: World, runner: Runner, endings: Endings) -> None:
+    """Fills ``world.containers`` from the records and makes every one of them true again.
+
+    What ends meanwhile is heard of through ``endings`` once it has been taken over: the list below is older.
+    """
     running = {item.container_id: item for item in await world.launcher.list()}
     for record in world.records.containers():
         container = Container(record.definition, record.state, world.records, world.publish)
         world.containers[container.id] = container
+    endings.expect(world.containers)
     changed = await world.desk.recover(world.records.networks(), list(world.containers.values()))
     for key, data in changed.items():
         world.records.put_network(key, data)
@@ -47,6 +51,7 @@ async def recover(world: World, runner: Runner) -> None:
             if isinstance(error, LauncherLost):
                 raise
             log.note(f"cannot take over {container.name}: {error}")  # the others are not to suffer
+        endings.taken_over(container.id)
     await end_steps(world, runner)
     await world.desk.publish()
     await _remove_unrecorded(world, list(running))
@@ -105,25 +110,11 @@ async def _stop_again(world: World, stopping: Coroutine[Any, Any, None]) -> None
 
 
 async def _settle_lost(world: World, runner: Runner, container: Container) -> None:
-    """It is gone. Its exit status is on disk where a launcher saw it, else nobody knows it."""
-    known = _exit_on_disk(world, container)
+    """It is gone, and no launcher will tell how it ended."""
     if container.phase is Phase.STARTING:
         container.started(0, 0, -1)
     runner.take_rest(container)
-    if known is None:
-        runner.vanished(container)
-    else:
-        runner.exited(known)
-
-
-def _exit_on_disk(world: World, container: Container) -> Exit | None:
-    try:
-        data = json.loads(world.container_paths(container.id).exit_file.read_bytes())
-    except (FileNotFoundError, ValueError):
-        return None
-    if data.get("incarnation") != container.state.incarnation:
-        return None
-    return Exit(container.id, data["status"], data["signal"], data["oom"], data["at_ns"])
+    runner.ended_unheard(container)
 
 
 async def _remove_unrecorded(world: World, running: list[str]) -> None:

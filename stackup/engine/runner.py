@@ -16,6 +16,7 @@ from stackup.base.clock import now_ns
 from stackup.base.errors import ContainerFault, StackupError
 from stackup.engine.bundles import write_incarnation
 from stackup.engine.container import Container, exit_text
+from stackup.engine.endings import exit_on_disk
 from stackup.engine.hooks import after_start, resume_after_start
 from stackup.engine.lastwords import last_lines
 from stackup.engine.logreader import STREAMS
@@ -350,6 +351,14 @@ class Runner(Stopper):
     def vanished(self, container: Container) -> None:
         """A container that is recorded as alive but is not there, and whose exit nobody saw."""
         self._settle_exit(container, None, oom_killed=False, at_ns=now_ns())
+
+    def ended_unheard(self, container: Container) -> None:
+        """Its status is on disk where a launcher saw it, else nobody knows it."""
+        known = exit_on_disk(self._world, container)
+        if known is None:
+            self.vanished(container)
+        else:
+            self.exited(known)
 
 
 def _remove_files(paths: Sequence[os.PathLike[str]]) -> None:

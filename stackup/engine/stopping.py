@@ -6,11 +6,13 @@ Each step is recorded as an intent before it happens. What follows on the end it
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 
 from stackup.base.errors import ContainerFault, StackupError
 from stackup.engine.container import Container
 from stackup.engine.deafness import is_deaf
+from stackup.engine.endings import exit_on_disk
 from stackup.engine.hooks import before_stop
 from stackup.engine.tasks import to_the_end
 from stackup.engine.world import World
@@ -19,6 +21,8 @@ from stackup.model.observed import Phase
 from stackup.runtime.freezing import freeze, thaw
 
 DEAF_PATIENCE = 0.3  # seconds for a process that has just started to install its signal handler
+ENDING_PATIENCE = 0.5  # seconds for the launcher to tell of an end that the kernel has told us of,
+ENDING_LOOKS = 8  # times so long for it to write down how it ended
 KILL_PATIENCE = 10.0  # seconds that a SIGKILLed container may take to be gone before we say so
 
 
@@ -177,8 +181,43 @@ class Stopper:
         await self._world.launcher.signal(container.id, number)
 
     async def _gone(self, container: Container, timeout: float | None) -> bool:
+        """Whether it ends within ``timeout`` seconds (None: no limit), by the launcher's word or by the kernel's."""
         changes = self._world.changes[container.service]
-        return await changes.until(lambda: not container.alive, timeout=timeout)
+        watching = asyncio.get_running_loop().create_task(self._notice(container))
+        try:
+            return await changes.until(lambda: not container.alive, timeout=timeout)
+        finally:
+            watching.cancel()
+
+    async def _notice(self, container: Container) -> None:
+        """Nobody may wait for ever for a process that is gone, whatever became of the message that says so."""
+        incarnation = container.state.incarnation
+        await _readable(container.pidfd)
+        for _ in range(ENDING_LOOKS):
+            await asyncio.sleep(ENDING_PATIENCE)
+            if exit_on_disk(self._world, container) is not None:
+                break
+        if container.alive and container.state.incarnation == incarnation:
+            self.ended_unheard(container)
+
+    def ended_unheard(self, container: Container) -> None:
+        """Its process is gone, and nobody said so; ``runner`` knows what follows."""
+        raise NotImplementedError
+
+
+async def _readable(pidfd: int) -> None:
+    """Returns when the process has ended."""
+    if pidfd < 0:
+        await asyncio.Event().wait()
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    own = os.dup(pidfd)  # the other one is closed as soon as the end is known
+    loop.add_reader(own, ended.set)
+    try:
+        await ended.wait()
+    finally:
+        loop.remove_reader(own)
+        os.close(own)
 
 
 def signal_number(name: str) -> int:

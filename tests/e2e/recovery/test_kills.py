@@ -255,3 +255,33 @@ def test_many_descriptors_are_for_stackup_not_for_containers(scenario: Scenario)
         eventually(lambda pid=pid: len(set(resource.prlimit(pid, resource.RLIMIT_NOFILE))) == 1, "a raised limit")
     assert resource.prlimit(scenario.pid("web"), resource.RLIMIT_NOFILE)[0] == 1024
     assert scenario.run_in("web", "ulimit -Sn") == "1024"
+
+
+def test_what_ends_while_a_successor_takes_over_has_ended(scenario: Scenario) -> None:
+    """Twenty containers that end one after the other around the time at which the successor takes them over."""
+    scenario.compose("""
+        services:
+          job:
+            image: busybox
+            scale: 20
+            stop_signal: SIGKILL
+            volumes: ["./go:/go"]
+            command:
+              - sh
+              - -c
+              - |
+                number=1$$(echo $$HOSTNAME | tr -dc 0-9 | tail -c 2)
+                while [ ! -e /go/now ]; do usleep 5000; done
+                usleep $$(($$number % 100 * 10000))
+        """)
+    (scenario.directory / "go").mkdir()
+    scenario.stackup("up", "-d").ok()
+    scenario.file("go/now", "")
+    kill(scenario, "supervisor")
+
+    def over() -> bool:
+        return {row["State"] for row in scenario.ps("-a")} == {"exited"}
+
+    eventually(over, "all have ended", 5)
+    scenario.stackup("up", "-d").ok()
+    scenario.stackup("down").ok()
