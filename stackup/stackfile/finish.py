@@ -6,16 +6,17 @@ compose-go calls these steps SetDefaultValues and Normalize; the order here foll
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from stackup.base.errors import StackFileError
 from stackup.model.stack import Service
 from stackup.stackfile import dotenv
 from stackup.stackfile.environment import Environment, home
 from stackup.stackfile.forms import replacing
-from stackup.stackfile.limits import MAX_VALUES
+from stackup.stackfile.limits import MAX_PORTS, MAX_VALUES, TOO_MANY_PORTS
 from stackup.stackfile.mounts import clean
 from stackup.stackfile.nodes import RESET, Node, Source
 from stackup.stackfile.problems import Problems
@@ -40,14 +41,29 @@ def prune(node: Node) -> Node:
     """Drops what ``!reset`` left behind where there was nothing to reset."""
     value = node.value
     if type(value) is dict:
-        kept = {key: prune(child) for key, child in value.items() if child.tag != RESET}
-        same = len(kept) == len(value) and all(kept[key] is value[key] for key in kept)
-        return node if same else node.with_value(kept)
+        changed = dict(_pruned(value.items()))
+        if not changed:
+            return node
+        kept = {**value, **changed}
+        return node.with_value({key: child for key, child in kept.items() if child is not None})
     if type(value) is list:
-        items = [prune(child) for child in value if child.tag != RESET]
-        same = len(items) == len(value) and all(new is old for new, old in zip(items, value, strict=True))
-        return node if same else node.with_value(items)
+        replaced = dict(_pruned(enumerate(value)))
+        if not replaced:
+            return node
+        items = [replaced.get(index, child) for index, child in enumerate(value)]
+        return node.with_value([child for child in items if child is not None])
     return node
+
+
+def _pruned(children: Iterable[tuple[Any, Node]]) -> Iterator[tuple[Any, Node | None]]:
+    """The children that do not stay as they are; most do, as most are scalars."""
+    for key, child in children:
+        if child.tag == RESET:
+            yield key, None
+        elif type(child.value) in (dict, list):
+            pruned = prune(child)
+            if pruned is not child:
+                yield key, pruned
 
 
 def graves(node: Node, path: str = "") -> dict[str, Node]:
@@ -86,6 +102,7 @@ class Finisher:
             for name, service in services.value.items():
                 if type(service.value) is dict:
                     done[name] = self.service(service)
+            self.count_ports(done)
             sections["services"] = services.with_value(done)
         if self.request.normalize:
             self.default_network(sections, tree, done)
@@ -93,6 +110,16 @@ class Finisher:
                 if section in sections and type(sections[section].value) is dict:
                     sections[section] = self.named(sections[section])
         return tree.with_value(sections)
+
+    def count_ports(self, services: Fields) -> None:
+        """Services that extend another one have its ports, too."""
+        total = 0
+        for name, service in services.items():
+            ports = service.get("ports")
+            total += len(ports.value) if ports is not None and type(ports.value) is list else 0
+            if total > MAX_PORTS:
+                self.problems.add(ports, f"cannot use services.{name}.ports: {TOO_MANY_PORTS}")
+                self.problems.settle()
 
     # --- services
 

@@ -13,6 +13,7 @@ MAX_DEPTH = 200  # of nesting in one file; real files stay below 20
 MAX_FILES = 500  # in one load, those included several times counted each time
 MAX_INCLUDES = 40  # files of which each includes the next
 MAX_EXTENDS = 100  # services of which each extends the next
+MAX_PORTS = 50_000  # that the short forms of one load stand for, and that all of its services have together
 MAX_TEXT = MAX_BYTES  # characters of a text once its variables are filled in
 
 
@@ -24,3 +25,4 @@ def too_large(size: int) -> str:
 TOO_MANY = f"it holds more than {MAX_VALUES:,} values, which is all that is read of one file"
 TOO_MANY_ALIASES = f"its aliases expand to more than {MAX_ALIASED:,} values, which is all that is read of one file"
 TOO_DEEP = f"it is nested deeper than {MAX_DEPTH} levels"
+TOO_MANY_PORTS = f"together with those before it these are more than {MAX_PORTS:,} ports"

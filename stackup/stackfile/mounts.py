@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 
 from stackup.stackfile.forms import Form
 from stackup.stackfile.nodes import Node
@@ -35,7 +34,9 @@ _OPTIONS = ("ro", "rw", "z", "Z", "nocopy", "cached", "delegated", "consistent",
 
 def _warn_of_options(node: Node, path: str, reader: Reader) -> None:
     """Compose skips options that it does not know; their author meant something by them."""
-    parts = list(_volume_parts(node.value))
+    if node.value.count(":") < 2:
+        return
+    parts = _volume_parts(node.value)
     for option in parts[2].split(",") if len(parts) == 3 else ():
         if option not in _OPTIONS:
             hint = "did you mean 'ro'?" if option in ("readonly", "read_only", "r") else f"one of {', '.join(_OPTIONS)}"
@@ -49,7 +50,7 @@ def parse_volume(text: str) -> dict[str, object]:
     if len(text) <= 2:
         return {"type": "volume", "target": text}
     fields: dict[str, object] = {}
-    parts = list(_volume_parts(text))
+    parts = _volume_parts(text)
     if any(not part for part in parts):
         raise ValueError("there is nothing between two colons" if text.strip(":") else "there are only colons")
     if len(parts) > 3:
@@ -80,8 +81,12 @@ def parse_volume(text: str) -> dict[str, object]:
     return fields
 
 
-def _volume_parts(text: str) -> Iterator[str]:
+def _volume_parts(text: str) -> list[str]:
     """Splits at colons, but not at that of a Windows drive, nor inside ``${...}``."""
+    parts = text.split(":")
+    if "${" not in text and not any(len(part) == 1 and part.isalpha() for part in parts):
+        return parts
+    parts = []
     start = level = 0
     for index, char in enumerate(text):
         if text.startswith("${", index):
@@ -89,9 +94,9 @@ def _volume_parts(text: str) -> Iterator[str]:
         elif char == "}" and level:
             level -= 1
         elif char == ":" and not level and not (index - start == 1 and text[start].isalpha()):
-            yield text[start:index]
+            parts.append(text[start:index])
             start = index + 1
-    yield text[start:]
+    return [*parts, text[start:]]
 
 
 def _is_path(source: str) -> bool:

@@ -6,6 +6,7 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
+from stackup.base.values import frozen
 from stackup.stackfile.forms import Record
 from stackup.stackfile.listforms import ListOf
 from stackup.stackfile.nodes import Node
@@ -37,13 +38,13 @@ class PortList(ListOf):
         if reader.open_text(child):
             return [child]
         try:
-            return [
-                child.with_value({name: child.under(part) for name, part in port.items()})
-                for port in parse_ports(value)
-            ]
+            ports = parse_ports(value)
         except ValueError as error:
             reader.misused(child, path, str(error), f"a port is written {_PORT}")
             return []
+        if reader.problems.afford_ports(len(ports), child, path):
+            return [child.with_value(port) for port in ports.each(child)]
+        return []
 
 
 def _with_mode(item: Node) -> Node:
@@ -59,13 +60,46 @@ _DEFAULTS = {"mode": "ingress", "protocol": "tcp"}
 def _port_key(node: Node) -> str | None:
     if type(node.value) is not dict:
         return None
-    parts = {name: child.value for name, child in node.value.items() if not name.startswith("x-")}
-    published, protocol = parts.get("published") or "", parts.get("protocol", "tcp")
-    return f"{parts.get('host_ip') or '0.0.0.0'}:{published}:{parts.get('target')}/{protocol}"
+    published, target, protocol, address = (
+        part.value if (part := node.value.get(name)) is not None else None for name in _IDENTITY
+    )
+    return f"{address or '0.0.0.0'}:{published or ''}:{target}/{protocol or 'tcp'}"
 
 
-def parse_ports(text: str) -> Iterator[dict[str, str | int]]:
-    """The long forms of one short port. Raises ValueError with a sentence (docker/go-connections nat.ParsePortSpec)."""
+_IDENTITY = ("published", "target", "protocol", "host_ip")
+
+
+@frozen
+class Ports:
+    """What a short port stands for: ``first`` to ``last`` in the container, each published or not.
+
+    ``published`` is the host's port for the first one, those for the others follow; None for none; a text ("80-90")
+    where one port of the container may get any of these.
+    """
+
+    first: int
+    last: int
+    published: int | str | None
+    address: str
+    protocol: str
+
+    def __len__(self) -> int:
+        return self.last - self.first + 1
+
+    def each(self, node: Node) -> Iterator[dict[str, Node]]:
+        """The long forms, at the place of ``node``. What all have in common they share: a range may be long."""
+        mode, protocol = node.under("ingress"), node.under(self.protocol)
+        common = {"host_ip": node.under(self.address)} if self.address else {}
+        for target in range(self.first, self.last + 1):
+            port = {"mode": mode, "target": node.under(target), "protocol": protocol}
+            if self.published is not None:
+                given = self.published
+                port["published"] = node.under(given if isinstance(given, str) else str(given + target - self.first))
+            yield port | common
+
+
+def parse_ports(text: str) -> Ports:
+    """What one short port stands for. Raises ValueError with a sentence (docker/go-connections nat.ParsePortSpec)."""
     spec, slash, protocol = text.partition("/")
     protocol = protocol.lower() if slash and protocol else "tcp"
     parts = spec.split(":")
@@ -80,22 +114,13 @@ def parse_ports(text: str) -> Iterator[dict[str, str | int]]:
         raise ValueError(f"the protocol {protocol!r} is none of tcp, udp, sctp")
     start, end = _port_range(container, "container")
     if not host:
-        return iter(_long(address, "", port, protocol) for port in range(start, end + 1))
+        return Ports(start, end, None, address, protocol)
     first, last = _port_range(host, "host")
-    if end - start != last - first:
-        if end != start:
-            raise ValueError(f"the ranges {host} and {container} differ in length")
-        return iter([_long(address, f"{first}-{last}", start, protocol)])
-    return iter(_long(address, str(first + port - start), port, protocol) for port in range(start, end + 1))
-
-
-def _long(address: str, published: str, target: int, protocol: str) -> dict[str, str | int]:
-    port: dict[str, str | int] = {"mode": "ingress", "target": target, "protocol": protocol}
-    if published:
-        port["published"] = published
-    if address:
-        port["host_ip"] = address
-    return port
+    if end - start == last - first:
+        return Ports(start, end, first, address, protocol)
+    if end != start:
+        raise ValueError(f"the ranges {host} and {container} differ in length")
+    return Ports(start, end, f"{first}-{last}", address, protocol)
 
 
 def _address(text: str) -> str:

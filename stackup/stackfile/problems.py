@@ -9,6 +9,7 @@ from itertools import islice
 
 from stackup.base.errors import Position, StackFileError
 from stackup.base.values import frozen
+from stackup.stackfile.limits import MAX_PORTS, TOO_MANY_PORTS
 from stackup.stackfile.nodes import Node, Source
 
 MAX_PROBLEMS = 100  # beyond this nobody reads; the last one says how many more there are
@@ -58,6 +59,7 @@ class Problems:
         self.notices: dict[Notice, None] = {}
         self._seen: set[tuple[str, Position | None]] = set()
         self._once: set[str] = set()
+        self._ports = MAX_PORTS
 
     def add(self, node: Node | None, message: str, *, hint: str = "", at_key: bool = False) -> None:
         """An error about ``node``; ``at_key`` points at its key instead of its value."""
@@ -127,6 +129,17 @@ class Problems:
         first = key not in self._once
         self._once.add(key)
         return first
+
+    def afford_ports(self, number: int, node: Node, path: str) -> bool:
+        """Counts what short ports stand for; False, and said once, for those beyond what one load takes on."""
+        if self._ports < 0:
+            return False
+        self._ports -= number
+        if self._ports < 0:
+            self.add(
+                node, f"cannot use {path}: {TOO_MANY_PORTS}", hint="publish fewer, or let network_mode: host do it"
+            )
+        return self._ports >= 0
 
     def settle(self) -> None:
         """Raises the first error with all others in its ``details`` when there is any."""

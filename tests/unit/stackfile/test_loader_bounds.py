@@ -103,6 +103,16 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     "many wrong ports": (IMAGE % f"ports: [{', '.join(['x:y'] * 100_000)}]", "ports"),
     "many tags": ("!x " * 300_000 + "a", "cannot read"),
     "a range of ports with no end": (IMAGE % "ports: ['1-65535:1-65535/udp', '1-99999999999999:1']", "ports"),
+    "every port there is": (IMAGE % "ports: ['1-65535:1-65535', '1-65535:1-65535/udp']", "more than 50,000 ports"),
+    "every port of many addresses": (
+        IMAGE % f"ports: [{', '.join(f'127.0.0.{n}:1-65535:1-65535' for n in range(1, 60))}]",
+        "services.a.ports[0]: together with those before it these are more than 50,000 ports",
+    ),
+    "services that extend one with many ports": (
+        "services:\n  a: {image: i, ports: ['1-9999:1-9999']}\n"
+        + "".join(f"  s{n}: {{extends: a}}\n" for n in range(2_000)),
+        "more than 50,000 ports",
+    ),
     "numbers beyond all numbers": (IMAGE % f"scale: {'9' * 5_000}", "scale"),
     "a float beyond all floats": (IMAGE % "cpus: 1e999999999", "cpus"),
     "a size beyond all sizes": (IMAGE % f"mem_limit: {'9' * 5_000}g", "mem_limit"),
@@ -143,6 +153,10 @@ TAKEN: dict[str, str | bytes] = {
     "a variable that is nested": IMAGE % f"hostname: '{nested(40, '${A:-', 'x', '}')}'",
     "dollars": IMAGE % f"command: '{'$$' * 400_000}'",
     "many ports": IMAGE % "ports: ['1-30000:1-30000/udp']",
+    "many ports of several services": (
+        "services: {a: &a {image: i, ports: ['10000-20000:10000-20000', '10000-20000:10000-20000/udp']}, b: *a}"
+    ),
+    "many short volumes": IMAGE % f"volumes: [{', '.join(f'./v:/d{n}' for n in range(20_000))}]",
     "many labels": IMAGE % ("labels: {" + ", ".join(f"k{n}: v" for n in range(10_000)) + "}"),
     "many flags in a command": IMAGE % f"command: {'-x ' * 50_000}",
 }
