@@ -71,6 +71,10 @@ class Extender:
         base, others = found
         self.assembler.links.append(Link(extends, (name, target), (file or service.source.name,)))
         base = self.resolve(target, base, others, (*chain, link))
+        ports = base.get("ports")
+        inherited = len(ports.value) if ports is not None and type(ports.value) is list else 0
+        if inherited and not self.assembler.problems.afford_ports(inherited, extends, f"services.{name}.extends"):
+            return own
         merged = merge(SERVICE, base, own)
         return own if merged is None else merged
 

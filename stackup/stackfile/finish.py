@@ -16,7 +16,7 @@ from stackup.model.stack import Service
 from stackup.stackfile import dotenv
 from stackup.stackfile.environment import Environment, home
 from stackup.stackfile.forms import replacing
-from stackup.stackfile.limits import MAX_PORTS, MAX_VALUES, TOO_MANY_PORTS
+from stackup.stackfile.limits import MAX_VALUES
 from stackup.stackfile.mounts import clean
 from stackup.stackfile.nodes import RESET, Node, Source
 from stackup.stackfile.problems import Problems
@@ -102,7 +102,6 @@ class Finisher:
             for name, service in services.value.items():
                 if type(service.value) is dict:
                     done[name] = self.service(service)
-            self.count_ports(done)
             sections["services"] = services.with_value(done)
         if self.request.normalize:
             self.default_network(sections, tree, done)
@@ -110,16 +109,6 @@ class Finisher:
                 if section in sections and type(sections[section].value) is dict:
                     sections[section] = self.named(sections[section])
         return tree.with_value(sections)
-
-    def count_ports(self, services: Fields) -> None:
-        """Services that extend another one have its ports, too."""
-        total = 0
-        for name, service in services.items():
-            ports = service.get("ports")
-            total += len(ports.value) if ports is not None and type(ports.value) is list else 0
-            if total > MAX_PORTS:
-                self.problems.add(ports, f"cannot use services.{name}.ports: {TOO_MANY_PORTS}")
-                self.problems.settle()
 
     # --- services
 

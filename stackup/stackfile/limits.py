@@ -13,7 +13,7 @@ MAX_DEPTH = 200  # of nesting in one file; real files stay below 20
 MAX_FILES = 500  # in one load, those included several times counted each time
 MAX_INCLUDES = 40  # files of which each includes the next
 MAX_EXTENDS = 100  # services of which each extends the next
-MAX_PORTS = 50_000  # that the short forms of one load stand for, and that all of its services have together
+MAX_PORTS = 50_000  # that the short forms of one load stand for; those that extends brings are counted again
 MAX_TEXT = MAX_BYTES  # characters of a text once its variables are filled in
 
 
