@@ -42,6 +42,7 @@ class Container:
         self.aftermath: asyncio.Task[None] | None = None  # after an exit: restarts where that is due
         self.spec: tuple[int, Spec] | None = None  # incarnation and what it was started from, once somebody asked
         self.latest_exec: tuple[Spec, tuple[str, ...], dict[str, Any]] | None = None  # a command and its OCI process
+        self.well_for = 0.0  # seconds between the first and the last probe of this incarnation that succeeded
         self.stop_tried = -1  # incarnation that was last asked to stop
         self.early_exit: Any = None  # an exit that was told before the start's answer was handled
         self._records = records
@@ -143,6 +144,7 @@ class Container:
 
     def started(self, pid: int, start_time: int, pidfd: int) -> None:
         self.pidfd = pidfd
+        self.well_for = 0.0
         self._set("started", phase=Phase.RUNNING.value, pid=pid, start_time=start_time, started_ns=now_ns())
 
     def start_failed(self, error: str, exit_code: int) -> None:

@@ -37,12 +37,16 @@ async def watch_health(world: World, runner: Runner, container: Container) -> No
         outside = Readiness(world, container, check.outside)
         if outside.lasting and known == "healthy":
             return
+    well_since: float | None = None
     while True:
         await asyncio.sleep(max(0.0, state.next_probe - container.age))
         early = is_early(state, container.age)
         ok, output = await (outside.look(check.timeout) if outside else probe(world, container, check))
         if not container.alive:
             return
+        if ok:
+            well_since = container.age if well_since is None else well_since
+            container.well_for = container.age - well_since
         state = after_probe(check, state, ok=ok, age=container.age, early=early)
         if ok or not early or container.age > EARLY_SILENCE:
             container.health_changed(state.status, output)

@@ -26,12 +26,15 @@ from stackup.engine.prober import watch_health
 from stackup.engine.stopping import Stopper
 from stackup.engine.supervision import (
     CRASH_LOOP,
+    UNHEALTHY,
     RestartDecision,
     RestartState,
     Schedule,
     crash_text,
     decide_restart,
     restart_at_once,
+    restart_sick,
+    sick_text,
 )
 from stackup.engine.tasks import done, spawn, to_the_end
 from stackup.model.observed import Phase
@@ -249,17 +252,21 @@ class Runner(Stopper):
             os.close(container.pidfd)
             container.pidfd = -1
         by_user = container.phase is Phase.STOPPING and state.stopped_by_user
+        probe = state.health_output
         decision = self._decide(container, status, ran_for=ran_for, by_user=by_user)
         container.ended(exit_code=status, oom_killed=oom_killed, at_ns=at_ns, decision=decision, by_user=by_user)
         container.tidying = spawn(self._tidy(container))
-        container.aftermath = spawn(self._after_exit(container, decision))
+        how = sick_text(probe) if decision.reason == UNHEALTHY else exit_text(container.state)
+        container.aftermath = spawn(self._after_exit(container, decision, how))
 
     def _decide(self, container: Container, status: int | None, *, ran_for: float, by_user: bool) -> RestartDecision:
         state = container.state
         supervision = container.definition.supervision
-        if container.phase is Phase.STOPPING and not by_user:
-            return restart_at_once(RestartState(state.attempts, state.restart_delay))
         before = RestartState(state.attempts, state.restart_delay)
+        if container.phase is Phase.STOPPING and not by_user:
+            if state.health == UNHEALTHY and supervision.restart_unhealthy:
+                return restart_sick(supervision.restart, before, well_for=container.well_for)
+            return restart_at_once(before)
         if supervision.schedule and not by_user:
             from stackup.engine.schedule import after_run
 
@@ -285,10 +292,10 @@ class Runner(Stopper):
         except StackupError as error:
             self._world.tell(f"{container.name}: {error.message}")
 
-    async def _after_exit(self, container: Container, decision: RestartDecision) -> None:
+    async def _after_exit(self, container: Container, decision: RestartDecision, how: str) -> None:
         await done(container.tidying)
         if decision.state.attempts >= CRASH_LOOP or (decision.state.attempts and not decision.restart):
-            spawn(self._tell_crashes(container, decision, exit_text(container.state)))
+            spawn(self._tell_crashes(container, decision, how))
         await self.restart_when_due(container)
 
     async def _tell_crashes(self, container: Container, decision: RestartDecision, ended: str) -> None:

@@ -15,6 +15,7 @@ DEFAULT_STOP_GRACE = 10.0
 CRASH_LOOP = 3  # restarts one after the other, none of which ran as long as the policy's window
 LAST_LINE_WIDTH = 160
 GAVE_UP = "gave up"
+UNHEALTHY = "unhealthy"
 
 
 @frozen
@@ -190,9 +191,27 @@ def crash_text(decision: RestartDecision, ended: str, last_line: str) -> str:
         what = f"crash loop: it {ended}, restart {attempts} in {decision.delay:g} s"
     else:
         return ""
-    if len(last_line) > LAST_LINE_WIDTH:
-        last_line = f"{last_line[: LAST_LINE_WIDTH - 3]}..."
-    return f"{what}; last output: {last_line}" if last_line else what
+    return f"{what}; last output: {_shortened(last_line)}" if last_line else what
+
+
+def _shortened(line: str) -> str:
+    return line if len(line) <= LAST_LINE_WIDTH else f"{line[: LAST_LINE_WIDTH - 3]}..."
+
+
+def restart_sick(policy: RestartPolicy, state: RestartState, *, well_for: float) -> RestartDecision:
+    """It ran but was unhealthy, and starts anew whatever the policy says: at once, and with the policy's back-off when
+    that does not help. ``well_for``: seconds that its probes had succeeded before; a probe takes its time to fail, so
+    its age says nothing."""
+    if well_for >= policy.window or not state.attempts:
+        return RestartDecision(True, 0.0, RestartState(1, 0.0), UNHEALTHY)
+    delay = min(state.delay * policy.factor, policy.max_delay) if state.delay else policy.delay
+    return RestartDecision(True, delay, RestartState(state.attempts + 1, delay), UNHEALTHY)
+
+
+def sick_text(probe: str) -> str:
+    """How a container ended that was unhealthy; ``probe`` is the output of its last probe."""
+    lines = probe.strip().splitlines()
+    return f"was unhealthy (its last probe said: {_shortened(lines[-1])})" if lines else "was unhealthy"
 
 
 def restart_at_once(state: RestartState) -> RestartDecision:

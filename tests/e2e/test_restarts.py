@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from itertools import pairwise
 
@@ -70,6 +71,23 @@ def test_an_unhealthy_service_is_restarted_when_asked_for(scenario: Scenario) ->
     scenario.run_in("web", "rm /tmp/well")
     eventually(lambda: scenario.state("web") == "running" and scenario.pid("web") != first, "it is another process")
     scenario.has_health("web", "healthy")
+
+
+def test_a_service_that_stays_sick_is_a_crash_loop(scenario: Scenario) -> None:
+    scenario.compose("""
+        services:
+          web:
+            image: busybox
+            command: "sh -c 'echo began; exec sleep 1000'"
+            stop_signal: SIGKILL
+            healthcheck: {test: "echo no route; false", interval: 50ms, retries: 1}
+            x-stackup: {restart_when: unhealthy, backoff: {delay: 400ms}}
+        """)
+    scenario.stackup("up", "-d").ok()
+    text = r"crash loop: it was unhealthy \(its last probe said: no route\), restart \d in .* s; last output: began"
+    eventually(lambda: re.search(text, scenario.stackup("ps", "-a").ok().err), "it is told")
+    assert scenario.logs().count("began") <= 5
+    scenario.stackup("down").ok()
 
 
 def test_a_dependency_that_fails_fails_its_dependants_at_once(scenario: Scenario) -> None:

@@ -15,6 +15,8 @@ from stackup.engine.supervision import (
     Supervision,
     crash_text,
     decide_restart,
+    restart_sick,
+    sick_text,
 )
 
 
@@ -96,3 +98,18 @@ def test_what_ends_as_it_should_is_no_crash() -> None:
     assert not crash_text(decide(RestartPolicy("no"), 1), "exited with code 1", "x")
     assert not crash_text(decide(RestartPolicy("on-failure"), 0, state=RestartState(7, 1.0)), "exited", "x")
     assert len(crash_text(decide(RestartPolicy("always"), 1, state=RestartState(7, 1.0)), "exited", "x" * 999)) < 300
+
+
+def test_one_that_is_sick_again_and_again_is_restarted_ever_later() -> None:
+    policy, state, delays = RestartPolicy("no", delay=1.0, max_delay=5.0), RestartState(), []
+    for _ in range(6):
+        decision = restart_sick(policy, state, well_for=0.5)
+        assert decision.restart
+        state = decision.state
+        delays.append(decision.delay)
+    assert delays == [0.0, 1.0, 2.0, 4.0, 5.0, 5.0]
+    assert crash_text(decision, sick_text("trying\nno\n"), "") == (
+        "crash loop: it was unhealthy (its last probe said: no), restart 6 in 5 s"
+    )
+    assert restart_sick(policy, state, well_for=10.0).state == RestartState(1, 0.0)
+    assert sick_text("") == "was unhealthy"
