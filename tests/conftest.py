@@ -30,15 +30,24 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests of the real kernel: one pytest-xdist group each for e2e and the rest, so that two never share a core."""
+    """Tests of the real kernel in pytest-xdist groups: a group keeps to one worker, one after the other."""
     rooted = [item for item in items if item.get_closest_marker("root")]
     for item in rooted:
-        item.add_marker(pytest.mark.xdist_group("e2e" if "e2e" in item.path.parts else "kernel"))
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
     reason = why_not_isolated() if rooted else ""
     if reason:
         config.stash[NOT_RUN] = (len(rooted), reason)
         for item in rooted:
             item.add_marker(pytest.mark.skip(reason=f"{reason}; use ./dev test"))
+
+
+def _group(item: pytest.Item) -> str:
+    """A file of end-to-end tests is a group, so that both workers are done at about the same time. What uses the image
+    ``host`` or the examples' images stays together: they are dear to make, and each worker would make its own."""
+    if "e2e" not in item.path.parts:
+        return "kernel"
+    shared = {"example", "examples_root", "prebuilt_images"} & set(getattr(item, "fixturenames", ()))
+    return "examples" if shared else item.path.stem
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
