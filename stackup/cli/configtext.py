@@ -86,9 +86,9 @@ def variables(config: dict[str, Any], form: str) -> str:
 
     Table, keys and spelling are docker compose's.
     """
-    from stackup.stackfile.template import uses
+    from stackup.stackfile.template import mentioned
 
-    found = {use.name: use for text in reversed(list(_strings(config))) for use in uses(text)}
+    found = mentioned(_strings(config))
     inside = [found[name] for name in sorted(found)]
     if form:
         names = ("Name", "DefaultValue", "PresenceValue", "Required")

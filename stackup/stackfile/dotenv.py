@@ -15,7 +15,7 @@ from stackup.base.values import frozen
 from stackup.stackfile.limits import MAX_VALUES, TOO_MANY
 from stackup.stackfile.nodes import Node, Source
 from stackup.stackfile.problems import Problems
-from stackup.stackfile.template import Lookup, TemplateError, substitute
+from stackup.stackfile.template import Asked, Lookup, Outcome, TemplateError, substitute
 
 _EXPORT = re.compile(r"export\s+")
 _ESCAPE = re.compile(r"\\([abcfnrtv$\"\\]|0[0-7]{0,3})")
@@ -42,15 +42,18 @@ class Mistake:
 
 Report = Callable[[Mistake], None]
 Unset = Callable[[str, int, int], None]
+AskedBy = dict[str, tuple[Asked, ...]]
 
 
-def parse(text: str, lookup: Lookup, report: Report, unset: Unset | None = None) -> dict[str, str | None]:
+def parse(
+    text: str, lookup: Lookup, report: Report, unset: Unset | None = None, asked: AskedBy | None = None
+) -> dict[str, str | None]:
     """Names to values; None for a name alone that the environment does not have. ``report`` hears of every mistake.
 
     Variables in values are looked up with ``lookup`` first, then among the names defined above. ``unset`` hears of
-    those that neither has, with line and column.
+    those that neither has, with line and column. ``asked`` gets, by name, the look-ups for its value.
     """
-    return _Reader(text.removeprefix("\ufeff").replace("\r\n", "\n"), lookup, report, unset).run()
+    return _Reader(text.removeprefix("\ufeff").replace("\r\n", "\n"), lookup, report, unset, asked).run()
 
 
 def parse_raw(text: str, lookup: Lookup, report: Report) -> dict[str, str | None]:
@@ -70,7 +73,14 @@ def parse_raw(text: str, lookup: Lookup, report: Report) -> dict[str, str | None
 
 
 def read(
-    path: Path, text: str, lookup: Lookup, problems: Problems, *, raw: bool = False, what: str = "the env file"
+    path: Path,
+    text: str,
+    lookup: Lookup,
+    problems: Problems,
+    *,
+    raw: bool = False,
+    what: str = "the env file",
+    asked: AskedBy | None = None,
 ) -> Mapping[str, str | None]:
     """Like ``parse``; what is wrong goes to ``problems`` with its place."""
     source = Source(str(path), text, str(path.parent))
@@ -87,7 +97,7 @@ def read(
         at = text.index("\0")
         report(Mistake("it holds a NUL byte, so it is no text file", *_Lines(text).place(at)))
         return {}
-    values = parse_raw(text, lookup, report) if raw else parse(text, lookup, report, unset)
+    values = parse_raw(text, lookup, report) if raw else parse(text, lookup, report, unset, asked)
     if "" in values:
         line = next((number for number, line in enumerate(text.split("\n"), 1) if line.lstrip()[:1] in ("=", ":")), 1)
         column = len(source.line(line)) - len(source.line(line).lstrip()) + 1
@@ -122,11 +132,13 @@ class _Skip(Exception):
 
 
 class _Reader:
-    def __init__(self, text: str, lookup: Lookup, report: Report, unset: Unset | None) -> None:
+    def __init__(self, text: str, lookup: Lookup, report: Report, unset: Unset | None, asked: AskedBy | None) -> None:
         self.text = text
         self.lookup = lookup
         self.report = report
         self.unset = unset
+        self.asked = asked
+        self.found: list[Asked] = []  # the look-ups of the current statement
         self.lines = _Lines(text)
         self.at = 0
         self.values: dict[str, str | None] = {}
@@ -139,8 +151,11 @@ class _Reader:
                 self.error(TOO_MANY, self.at)
                 break
             try:
+                self.found = []
                 name, inherited = self.name()
                 self.values[name] = self.lookup(name) if inherited else self.value()
+                if self.asked is not None:
+                    self.asked[name] = tuple(self.found)
             except _Skip:
                 end = self.text.find("\n", self.at)
                 self.at = len(self.text) if end < 0 else end
@@ -221,13 +236,14 @@ class _Reader:
                 places.extend(self.written(start))
             return places[offset]
 
-        def missing(name: str, offset: int) -> None:
-            if self.unset is not None and name not in missed:
-                missed.add(name)
-                self.unset(name, *self.lines.place(index(offset)))
+        def record(asked: Asked) -> None:
+            self.found.append(asked)
+            if asked.outcome is Outcome.UNSET and self.unset is not None and asked.name not in missed:
+                missed.add(asked.name)
+                self.unset(asked.name, *self.lines.place(index(asked.offset)))
 
         try:
-            return substitute(value, find, missing)
+            return substitute(value, find, record)
         except TemplateError as error:
             where = index(error.offset)
             self.report(Mistake(str(error), *self.lines.place(where), error.hint))

@@ -132,11 +132,11 @@ class _Explainer:
             written = source.line(node.line).strip()
             kind = "env file" if type(source.cause.value) is dict else "label file"
             step = Step(f"{kind.replace(' ', '_')} names the file", source.cause.position)
-            variables = variables_of(written.partition("=")[2], None, source.environment) if "$" in written else ()
+            variables = variables_of(origin, source.environment)
             return Layer(value, kind, node.position, written, steps=(step,), variables=variables)
         steps, text = self.ways.of(path, node)
         written = _first_line(text or (origin.template if origin else show(node)))
-        variables = variables_of(origin.template, origin.variables, source.environment) if origin else ()
+        variables = variables_of(origin, source.environment)
         kind, reason = "stack file", ""
         if origin is not None and "$" not in origin.template and origin.variables:
             reason = "(it stands without a value, so the caller's is taken)"

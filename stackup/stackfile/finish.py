@@ -11,17 +11,18 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from stackup.base.errors import StackFileError
+from stackup.base.errors import Position, StackFileError
 from stackup.model.stack import Service
 from stackup.stackfile import dotenv
 from stackup.stackfile.environment import Environment, home
 from stackup.stackfile.forms import replacing
 from stackup.stackfile.limits import MAX_VALUES
 from stackup.stackfile.mounts import clean
-from stackup.stackfile.nodes import RESET, Node, Source
+from stackup.stackfile.nodes import RESET, Node, Origin, Source
 from stackup.stackfile.problems import Problems
 from stackup.stackfile.request import LoadRequest
 from stackup.stackfile.sources import Sources
+from stackup.stackfile.template import Asked
 
 NAMED = ("networks", "volumes", "secrets", "configs")
 Fields = dict[str, Node]
@@ -341,11 +342,26 @@ class Files:
         source = Source(str(file), text, str(file.parent), entry)
         source.environment = self.environment
         lines = lines_of(text)
-        for name, value in dotenv.read(file, text, lookup, self.problems, raw=raw, what=what).items():
+        before = dict(values)
+        asked: dotenv.AskedBy = {}
+        read = dotenv.read(file, text, lookup, self.problems, raw=raw, what=what, asked=asked)
+
+        def placed(item: Asked) -> Asked:
+            """With the place of its value where that is none of the project's variables."""
+            if item.value is None or self.environment.get(item.name) is not None:
+                return item
+            layer = own if item.name in own else before
+            known = layer[item.name].position if item.name in layer else Position(str(file), lines.get(item.name, 0), 1)
+            return item._replace(where=known)
+
+        for name, value in read.items():
             if value is None and name in values:
                 continue  # a name alone that the caller does not have says nothing
             line = lines.get(name, 0)
             node = Node(value, source, line, 1, line, 1)
+            uses = tuple(placed(item) for item in asked.get(name, ()))
+            if uses:
+                node.origin = Origin(source.line(line).strip(), tuple(item.name for item in uses), asked=uses)
             node.shadow = values.get(name)
             values[name] = node
 

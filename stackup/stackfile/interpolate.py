@@ -8,7 +8,7 @@ from stackup.stackfile.dotenv import warn_unset
 from stackup.stackfile.environment import Environment
 from stackup.stackfile.nodes import Node, Origin
 from stackup.stackfile.problems import Problems
-from stackup.stackfile.template import TemplateError, substitute
+from stackup.stackfile.template import Asked, Outcome, TemplateError, substitute
 
 
 def interpolate(root: Node, environment: Environment, problems: Problems) -> None:
@@ -20,7 +20,6 @@ class _Interpolator:
     def __init__(self, environment: Environment, problems: Problems) -> None:
         self.environment = environment
         self.problems = problems
-        self.asked: list[str] = []
 
     def walk(self, node: Node, path: str) -> None:
         value = node.value
@@ -37,22 +36,18 @@ class _Interpolator:
 
     def fill(self, node: Node, path: str) -> None:
         template: str = node.value
-        self.asked = []
-        unset: list[tuple[str, int]] = []
+        asked: list[Asked] = []
         try:
-            node.value = substitute(template, self.lookup, lambda name, offset: unset.append((name, offset)))
+            node.value = substitute(template, self.environment.get, asked.append)
         except TemplateError as error:
             line, column = place(node, template, error.offset)
             width = _width(template, error.offset)
             self.problems.at(node.source, line, column, f"cannot use {path}: {error}", hint=error.hint, width=width)
             node.value = ""
-        node.origin = Origin(template, tuple(dict.fromkeys(self.asked)))
-        for name, offset in unset:
-            self.warn(node, template, name, offset)
-
-    def lookup(self, name: str) -> str | None:
-        self.asked.append(name)
-        return self.environment.get(name)
+        node.origin = Origin(template, tuple(dict.fromkeys(item.name for item in asked)), asked=tuple(asked))
+        for item in asked:
+            if item.outcome is Outcome.UNSET:
+                self.warn(node, template, item.name, item.offset)
 
     def warn(self, node: Node, template: str, name: str, offset: int) -> None:
         if self.problems.crowded() or not self.problems.once(f"unset variable {name}"):

@@ -7,9 +7,12 @@ new nodes and shares the old ones.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from stackup.base.errors import Position
+
+if TYPE_CHECKING:
+    from stackup.stackfile.template import Asked
 
 RESET: Final = "!reset"
 OVERRIDE: Final = "!override"
@@ -78,14 +81,18 @@ class Source:
 class Origin:
     """Why a value is what it is: the text before interpolation and the variables that went into it.
 
+    ``asked`` are the look-ups that took place; a name that stands for its own value is in ``variables`` only.
     ``reason`` stands for what nobody wrote: a default, or what another attribute implies.
     """
 
-    __slots__ = ("reason", "template", "variables")
+    __slots__ = ("asked", "reason", "template", "variables")
 
-    def __init__(self, template: str, variables: tuple[str, ...], reason: str = "") -> None:
+    def __init__(
+        self, template: str, variables: tuple[str, ...], reason: str = "", asked: tuple[Asked, ...] = ()
+    ) -> None:
         self.template = template
         self.variables = variables
+        self.asked = asked
         self.reason = reason
 
 

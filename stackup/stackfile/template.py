@@ -7,8 +7,12 @@ variable inside a default that is not used does no harm.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from array import array
+from collections.abc import Callable, Iterable
+from enum import StrEnum
+from typing import NamedTuple
 
+from stackup.base.errors import Position
 from stackup.base.values import frozen
 from stackup.stackfile.limits import MAX_TEXT, MAX_VALUES
 
@@ -16,6 +20,7 @@ Lookup = Callable[[str], str | None]
 
 MAX_NESTING = 50
 _NAME = re.compile(r"[_a-zA-Z][_a-zA-Z0-9]*")
+_BRACE = re.compile(r"[{}]")
 _OPERATORS = (":-", ":+", ":?", "-", "+", "?")
 
 
@@ -38,14 +43,56 @@ class Use:
     required: bool = False
 
 
-def substitute(text: str, lookup: Lookup, unset: Callable[[str, int], None] | None = None) -> str:
-    """``text`` with its variables filled in. ``unset`` hears of variables that have neither a value nor a default.
+def mentioned(texts: Iterable[str]) -> dict[str, Use]:
+    """The variables of all ``texts`` by name, each once: required where one text requires it, the first default that
+    is given, the first alternative. Raises TemplateError."""
+    found: dict[str, Use] = {}
+    for use in (use for text in texts for use in uses(text)):
+        known = found.get(use.name, use)
+        found[use.name] = Use(
+            use.name,
+            known.default or use.default,
+            known.alternative or use.alternative,
+            known.required or use.required,
+        )
+    return found
 
-    Raises TemplateError.
+
+class Outcome(StrEnum):
+    """What became of one look-up. ``NOTHING``: an alternative whose condition does not hold."""
+
+    VALUE = "value"
+    DEFAULT = "default"
+    ALTERNATIVE = "alternative"
+    NOTHING = "nothing"
+    UNSET = "unset"  # neither a value nor a default
+    REFUSED = "refused"  # it is required
+
+
+class Asked(NamedTuple):
+    """One look-up that took place. ``argument`` is what follows the operator, as it is written.
+
+    ``offset`` counts characters from the start of the text. ``where`` is the place of the value where it is none of the
+    project's variables: another line of the same env file, for instance.
     """
+
+    name: str
+    operator: str
+    argument: str
+    outcome: Outcome
+    offset: int
+    value: str | None
+    where: Position | None = None
+
+
+Record = Callable[[Asked], None]
+
+
+def substitute(text: str, lookup: Lookup, record: Record | None = None) -> str:
+    """``text`` with its variables filled in. ``record`` hears of every look-up, in order. Raises TemplateError."""
     if "$" not in text:
         return text
-    return _Template(text, lookup, unset).run(0, len(text), 0)
+    return _Template(text, lookup, record).run(0, len(text), 0)
 
 
 def uses(text: str) -> list[Use]:
@@ -61,13 +108,14 @@ class _Template:
         self,
         text: str,
         lookup: Lookup,
-        unset: Callable[[str, int], None] | None,
+        record: Record | None,
         found: list[Use] | None = None,
     ) -> None:
         self.text = text
         self.lookup = lookup
-        self.unset = unset
+        self.record = record
         self.found = found
+        self.pairs: array[int] | None = None
         self.left = MAX_VALUES  # variables, nested ones too
 
     def run(self, start: int, end: int, depth: int) -> str:
@@ -111,20 +159,14 @@ class _Template:
     def closing(self, dollar: int, end: int) -> int:
         """The brace that ends ``${`` at ``dollar``: braces in a default come in pairs; else it is the last one."""
         text = self.text
-        level = 0
-        for index in range(dollar + 1, end):
-            if text[index] == "{":
-                level += 1
-            elif text[index] == "}":
-                level -= 1
-                if level == 0:
-                    if "\n" in text[dollar:index]:
-                        break
-                    return index
-        last = text.rfind("}", dollar, end)
-        if last < 0 or "\n" in text[dollar:last]:
+        if self.pairs is None:
+            self.pairs = _pairs(text)
+        close = self.pairs[dollar + 1]
+        if not close or close >= end or text.find("\n", dollar, close) >= 0:
+            close = text.rfind("}", dollar, end)
+        if close < 0 or text.find("\n", dollar, close) >= 0:
             raise TemplateError("'${' has no closing '}'", dollar, "write $$ for a plain dollar sign")
-        return last
+        return close
 
     def braced(self, dollar: int, close: int, depth: int) -> str:
         text = self.text
@@ -161,6 +203,10 @@ class _Template:
             return ""
         value = self.lookup(name)
         there = bool(value) if operator[0] == ":" else value is not None
+        offset = span[0] - len(operator) - len(name) - 2
+        if self.record is not None:
+            outcome = _OUTCOMES[kind][there]
+            self.record(Asked(name, operator, self.text[span[0] : span[1]], outcome, offset, value))
         if kind == "+":
             return self.run(*span, depth + 1) if there else ""
         if there:
@@ -170,14 +216,33 @@ class _Template:
         said = self.run(*span, depth + 1).strip()
         state = "empty" if value is not None else "not set"
         message = f"the required variable {name} is {state}" + (f": {said}" if said else "")
-        raise TemplateError(
-            message, span[0] - len(operator) - len(name) - 2, f"set {name} in the environment or in .env"
-        )
+        raise TemplateError(message, offset, f"set {name} in the environment or in .env")
 
     def value(self, name: str, offset: int) -> str:
         value = self.lookup(name)
-        if value is None:
-            if self.unset is not None:
-                self.unset(name, offset)
-            return ""
-        return value
+        if self.record is not None:
+            self.record(Asked(name, "", "", Outcome.UNSET if value is None else Outcome.VALUE, offset, value))
+        return value or ""
+
+
+# By the kind of the operator: when the variable is not there, and when it is.
+_OUTCOMES = {
+    "-": (Outcome.DEFAULT, Outcome.VALUE),
+    "+": (Outcome.NOTHING, Outcome.ALTERNATIVE),
+    "?": (Outcome.REFUSED, Outcome.VALUE),
+}
+
+
+def _pairs(text: str) -> array[int]:
+    """By the index of each opening brace that of the closing one, 0 where there is none.
+
+    Found in one go, however deep they are nested; an array, as a text may hold millions of them.
+    """
+    opened, pairs = array("I"), array("I", bytes(len(text) * array("I").itemsize))
+    for match in _BRACE.finditer(text):
+        index = match.start()
+        if match[0] == "{":
+            opened.append(index)
+        elif opened:
+            pairs[opened.pop()] = index
+    return pairs

@@ -1,4 +1,4 @@
-"""The variables in one text: the value of each, where that was found, and what it hides."""
+"""The variables that went into one value: the value of each, where that was found, and what it hides."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 from stackup.base.errors import Position
 from stackup.base.values import frozen
 from stackup.stackfile.finish import lines_of
-from stackup.stackfile.template import TemplateError, uses
+from stackup.stackfile.nodes import Origin
+from stackup.stackfile.template import Asked, Outcome
 
 
 @frozen
@@ -30,35 +31,46 @@ class Variable:
     effect: str = ""
 
 
-def variables_of(template: str, asked: tuple[str, ...] | None, environment: Any) -> tuple[Variable, ...]:
-    """Those of ``template`` that were looked up (``asked``; None: all). ``environment`` is ``Source.environment``."""
-    try:
-        written = {use.name: use for use in uses(template)}
-    except TemplateError:
-        written = {}
-    names = tuple(written) if asked is None else asked
-    result = []
-    for name in names:
-        found = tuple(_found(name, environment)) if environment is not None else ()
-        use = written.get(name)
-        effect = ""
-        empty = not found or (f"${{{name}:" in template and not found[0].value)
-        if use is not None and use.alternative:
-            effect = "so nothing is filled in" if empty else f"so {use.alternative} is filled in"
-        elif empty and use is not None and f"${{{name}" in template and _has_default(template, name):
-            effect = f"so the default {use.default or '(an empty text)'} is used"
-        elif not found:
-            effect = "so it is an empty text" if "$" in template else "so it stays unset"
-        result.append(Variable(name, found[0] if found else None, found[1:], effect))
-    return tuple(result)
+def variables_of(origin: Origin | None, environment: Any) -> tuple[Variable, ...]:
+    """What was looked up for a value, in order; twice where a name had two effects. ``environment``: that of its
+    ``Source``."""
+    if origin is None:
+        return ()
+    result: dict[tuple[str, str], Variable] = {}
+    names: set[str] = set()
+    for item in origin.asked:
+        effect = _EFFECTS[item.outcome].format(item.argument or "(an empty text)")
+        if (item.name, effect) not in result:
+            found = _own(item) or _found(item.name, environment)
+            hidden = () if item.name in names else tuple(found[1:])
+            result[item.name, effect] = Variable(item.name, found[0] if found else None, hidden, effect)
+            names.add(item.name)
+    for name in origin.variables:
+        if name not in names:
+            found = _found(name, environment)
+            effect = "" if found else "so it stays unset"
+            result[name, effect] = Variable(name, found[0] if found else None, tuple(found[1:]), effect)
+    return tuple(result.values())
 
 
-def _has_default(template: str, name: str) -> bool:
-    return any(f"${{{name}{operator}" in template for operator in (":-", "-"))
+_EFFECTS = {
+    Outcome.VALUE: "",
+    Outcome.UNSET: "so it is an empty text",
+    Outcome.DEFAULT: "so the default {} is used",
+    Outcome.ALTERNATIVE: "so {} is filled in",
+    Outcome.NOTHING: "so nothing is filled in",
+    Outcome.REFUSED: "and it is required",
+}
+
+
+def _own(item: Asked) -> list[Found]:
+    return [Found(item.value or "", "env file", item.where)] if item.where is not None else []
 
 
 def _found(name: str, environment: Any) -> list[Found]:
-    result = []
+    result: list[Found] = []
+    if environment is None:
+        return result
     for value, files in environment.whence(name):
         if files:
             for index, file in enumerate(files):

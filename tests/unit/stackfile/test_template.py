@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from stackup.stackfile.template import TemplateError, Use, substitute, uses
+from stackup.stackfile.template import Asked, TemplateError, Use, mentioned, substitute, uses
 
 VALUES = {"FOO": "first", "BAR": "", "JSON": '{"a":1}'}
 
@@ -63,9 +65,38 @@ def test_errors_say_where(text: str, offset: int, message: str) -> None:
 
 
 def test_unset_variables_are_reported() -> None:
-    missing: list[tuple[str, int]] = []
-    assert substitute("a$NO ${NOR}", VALUES.get, lambda name, offset: missing.append((name, offset))) == "a "
-    assert missing == [("NO", 1), ("NOR", 5)]
+    asked: list[Asked] = []
+    assert substitute("a$NO ${NOR}", VALUES.get, asked.append) == "a "
+    assert [(item.name, item.offset, item.outcome) for item in asked] == [("NO", 1, "unset"), ("NOR", 5, "unset")]
+
+
+def test_each_look_up_is_recorded_as_it_happened() -> None:
+    asked: list[Asked] = []
+    assert (
+        substitute("$$FOO ${NO:-d} ${NO} ${FOO:+${BAR-x}} ${FOO:-$NEVER}", VALUES.get, asked.append) == "$FOO d   first"
+    )
+    assert [(item.name, item.operator, item.outcome) for item in asked] == [
+        ("NO", ":-", "default"),
+        ("NO", "", "unset"),
+        ("FOO", ":+", "alternative"),
+        ("BAR", "-", "value"),
+        ("FOO", ":-", "value"),
+    ]
+
+
+def test_what_several_texts_say_of_one_variable_is_put_together() -> None:
+    assert mentioned(["${TAG:?need}", "${TAG:+yes} ${TAG:-x}"]) == {
+        "TAG": Use("TAG", default="x", alternative="yes", required=True)
+    }
+
+
+def test_braces_are_paired_once_however_deep() -> None:
+    text = "${A:-" * 300_000 + "x" + "}" * 300_000
+    before = time.process_time()
+    with pytest.raises(TemplateError):
+        substitute(text, VALUES.get)
+    assert substitute(text, lambda name: "a") == "a"
+    assert time.process_time() - before < 2
 
 
 def test_uses_lists_what_is_mentioned() -> None:
