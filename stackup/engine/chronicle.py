@@ -196,7 +196,7 @@ class Command:
         kind = event.get("event")
         if kind == "plan":
             self._actions = {action["id"]: action for action in event["actions"]}
-            steps = [[action["text"], action["reason"]] for action in event["actions"]]
+            steps = [[item["text"], item["reason"], *item.get("changes", ())] for item in event["actions"]]
             self._note("plan", steps=steps[:STEPS], count=len(steps))
         elif kind == "action" and event["state"] == "done":
             action = self._actions.get(event["id"], {})
@@ -232,7 +232,7 @@ def user_of(pid: str, env: dict[str, str]) -> str:
 
 def commands(layout: Layout, project: str) -> list[Entry]:
     """Oldest first: id, time_ns, ended_ns (0: not yet), verb, command, user, pid, cwd, exit (None: not known), plans
-    (lists of [step, reason]), errors."""
+    (lists of [step, reason, changes...]), errors."""
     found: dict[str, Entry] = {}
     for entry in entries(commands_path(layout, project)):
         what = entry.get("what")

@@ -7,7 +7,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from stackup.base.values import frozen
+
 LONGEST = 60  # characters of a value that is shown
+AROUND = 20  # of them before the place where two long values begin to differ
 SHOWN = 5  # differences of one container that are spelt out
 
 _SECRET = re.compile(r"passw|secret|token|credential|private|api_?key|access_?key|auth", re.IGNORECASE)
@@ -20,44 +23,70 @@ _IDENTITY = {  # how an entry of a list of mappings is named
 }
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+@frozen
+class Change:
+    """``path`` of a key and what became of it. The values are JSON, whole; "" where there is none to be shown."""
+
+    path: str
+    old: str = ""
+    new: str = ""
+    what: str = "changed"
+
+    def in_full(self) -> str:
+        return self._words(self.old, self.new)
+
+    def __str__(self) -> str:
+        """Long values are shortened; of two, what is left is where they differ."""
+        if self.old and self.new:
+            return self._words(*_around(self.old, self.new))
+        return self._words(_cut(self.old), _cut(self.new))
+
+    def _words(self, old: str, new: str) -> str:
+        if self.what != "changed":
+            return f"{self.path}: {self.what} {new}".rstrip()
+        return f"{self.path}: {old} -> {new}" if old else f"{self.path}: another value"
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Change]:
     """``environment.DEBUG: "0" -> "1"``, ``cap_add: added ["NET_ADMIN"]``, ``hostname: removed``; sorted by key.
 
     Values of variables whose names look like credentials are not shown.
     """
-    return [line for key in sorted(old.keys() | new.keys()) for line in _compare(key, old.get(key), new.get(key))]
+    return [change for key in sorted(old.keys() | new.keys()) for change in _compare(key, old.get(key), new.get(key))]
 
 
-def summary(lines: Sequence[str]) -> str:
+def summary(changes: Sequence[Change]) -> str:
     """At most ``SHOWN`` differences in one line."""
-    if len(lines) <= SHOWN:
-        return "; ".join(lines)
-    return "; ".join(lines[:SHOWN]) + f"; and {len(lines) - SHOWN} more"
+    shown = "; ".join(str(change) for change in changes[:SHOWN])
+    return shown if len(changes) <= SHOWN else f"{shown}; and {len(changes) - SHOWN} more"
 
 
-def _compare(path: str, old: Any, new: Any) -> list[str]:
+def in_full(changes: Sequence[Change]) -> tuple[str, ...]:
+    return tuple(change.in_full() for change in changes)
+
+
+def _compare(path: str, old: Any, new: Any) -> list[Change]:
     if old == new:
         return []
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         keys = sorted(old.keys() | new.keys())
-        return [line for key in keys for line in _member(f"{path}.{key}", key, old, new)]
+        return [change for key in keys for change in _member(f"{path}.{key}", key, old, new)]
     named = _named(path, old), _named(path, new)
     if named[0] is not None and named[1] is not None:
         return _compare(path, *named)
     if isinstance(old, Mapping) and new is None:
-        return [line for key in sorted(old) for line in _member(f"{path}.{key}", key, old, {})] or [f"{path}: removed"]
+        return [change for key in sorted(old) for change in _member(f"{path}.{key}", key, old, {})] or [_removed(path)]
     if isinstance(new, Mapping) and old is None:
-        return [line for key in sorted(new) for line in _member(f"{path}.{key}", key, {}, new)] or [f"{path}: added"]
-    return [_line(path, old, new)]
+        found = [change for key in sorted(new) for change in _member(f"{path}.{key}", key, {}, new)]
+        return found or [_added(path, None)]
+    return [_change(path, old, new)]
 
 
-def _member(path: str, key: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+def _member(path: str, key: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Change]:
     """One key of two mappings, where null and missing are different things."""
     if key in old and key in new:
         return _compare(path, old[key], new[key]) if old[key] != new[key] else []
-    if key in new:
-        return [f"{path}: added" + _shown(path, new[key])]
-    return [f"{path}: removed"]
+    return [_added(path, new[key]) if key in new else _removed(path)]
 
 
 def _named(path: str, value: Any) -> dict[str, Any] | None:
@@ -71,22 +100,44 @@ def _named(path: str, value: Any) -> dict[str, Any] | None:
     return named if len(named) == len(items) else None
 
 
-def _line(path: str, old: Any, new: Any) -> str:
+def _change(path: str, old: Any, new: Any) -> Change:
     if old is None:
-        return f"{path}: added{_shown(path, new)}"
+        return _added(path, new)
     if new is None:
-        return f"{path}: removed"
-    if _SECRET.search(path):
-        return f"{path}: another value"
-    return f"{path}: {_value(old)} -> {_value(new)}"
+        return _removed(path)
+    return Change(path) if _SECRET.search(path) else Change(path, _text(old), _text(new))
 
 
-def _shown(path: str, value: Any) -> str:
-    if value is None or isinstance(value, Mapping) or _SECRET.search(path):
-        return ""
-    return f" {_value(value)}"
+def _added(path: str, value: Any) -> Change:
+    hidden = value is None or isinstance(value, Mapping) or _SECRET.search(path)
+    return Change(path, new="" if hidden else _text(value), what="added")
 
 
-def _value(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, sort_keys=True)
+def _removed(path: str) -> Change:
+    return Change(path, what="removed")
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
+
+
+def _around(old: str, new: str) -> tuple[str, str]:
+    """``... "-p", "8080" ...``: both from a little before the first character that differs."""
+    if len(old) <= LONGEST and len(new) <= LONGEST:
+        return old, new
+    same = next((at for at, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
+    start = max(0, same - AROUND)
+    if start:
+        start = old.find(" ", start, same) + 1 or start  # a whole word, where there is one
+    return _window(old, start), _window(new, start)
+
+
+def _window(text: str, start: int) -> str:
+    shown = text[start:]
+    if len(shown) > LONGEST:
+        shown = shown[: LONGEST - 4].rstrip() + " ..."
+    return f"... {shown}" if start else shown

@@ -8,7 +8,7 @@ from stackup.base.names import container_name
 from stackup.model.observed import Observed, ObservedContainer, Phase
 from stackup.model.stack import Service, Stack
 from stackup.planner.desired import Desired, Verb
-from stackup.planner.difference import differences, summary
+from stackup.planner.difference import Change, differences, in_full, summary
 from stackup.planner.hashing import config_hash, hashed, service_config
 from stackup.planner.images import Images
 from stackup.planner.live import needs_new_container, ports_in_the_way
@@ -81,6 +81,8 @@ class Fates:
         if work.visiting:  # it is here for what it shares only: what was stopped stays stopped
             work.replicas = [_left_alone(item) for item in work.replicas]
         work.replicas = [self._updated(work, service, item, config, digest) for item in work.replicas]
+        if not (work.visiting or self._desired.no_recreate):
+            work.replicas = [_explained(item, config, digest) for item in work.replicas]
 
     def _updated(
         self, work: Work, service: Service, replica: Replica, config: dict[str, object], digest: str
@@ -91,7 +93,7 @@ class Fates:
             return replica
         reasons = []
         if container.config_hash != digest and not (work.visiting or self._desired.no_recreate):
-            changes = summary(differences(hashed(container.config), hashed(config)))
+            changes = summary(_changes(container, config))
             words = "rolled back in place" if self._desired.rollback else "changed in place"
             reasons.append(f"{words}: {changes}" if changes else words)
             replica = replace(replica, unproven=container.config.get("healthcheck") != config.get("healthcheck"))
@@ -130,12 +132,14 @@ class Fates:
         if self._desired.always_recreate_deps and not work.targeted:
             return "--always-recreate-deps"
         reasons = []
+        told = False  # that the image is another one
         if container.config_hash != digest and not self._in_place(service, container, config):
-            changes = summary(differences(hashed(container.config), hashed(config)))
+            changes = summary(found := _changes(container, config))
+            told = any(change.path == "image" for change in found)
             words = "rolled back" if self._desired.rollback else "config changed"
             reasons.append(f"{words}: {changes}" if changes else words)
         image = self._images.known_id(service)
-        if image is not None and image != container.image_id and not _image_changed(reasons):
+        if image is not None and image != container.image_id and not told:
             reasons.append(f"image {container.image} changed: {short_id(container.image_id)} -> {short_id(image)}")
         if shared or not reasons:
             reasons.append(shared or self._attachments(service, container))
@@ -236,8 +240,16 @@ def _left_alone(replica: Replica) -> Replica:
     return replace(replica, idle=True) if replica.fate is Fate.REPLACE and stopped else replica
 
 
-def _image_changed(reasons: list[str]) -> bool:
-    return any("image: " in reason for reason in reasons)
+def _changes(container: ObservedContainer, config: dict[str, object]) -> list[Change]:
+    return differences(hashed(container.config), hashed(config))
+
+
+def _explained(replica: Replica, config: dict[str, object], digest: str) -> Replica:
+    """With all that has changed of its configuration, where something is done about it."""
+    container = replica.container
+    if container is None or container.config_hash == digest or not (replica.update or replica.fate is Fate.REPLACE):
+        return replica
+    return replace(replica, changes=in_full(_changes(container, config)))
 
 
 def _is_remade(resources: dict[str, Resource], key: str) -> bool:

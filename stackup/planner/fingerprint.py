@@ -46,8 +46,8 @@ def _difference(saved: Plan, now: Plan) -> str:
     return ""
 
 
-def _step(action: Action) -> tuple[str, str, str]:
-    return action.id, action.reason, str(getattr(action, "container_id", ""))
+def _step(action: Action) -> tuple[object, ...]:
+    return action.id, action.reason, action.changes, getattr(action, "container_id", "")
 
 
 def _digest(text: str) -> str:

@@ -7,6 +7,7 @@ new ones start, dependants after what they need. A replaced container is stopped
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from stackup.model.observed import Observed, ObservedContainer, Phase
 from stackup.model.plan import (
@@ -131,6 +132,7 @@ class Layout:
             number=old.number,
             name=old.name,
             container_id=old.id,
+            changes=replica.changes,
         )
         ports = {"ports": [port.model_dump() for port in service.ports]}
         for key in given_up(old.config, ports):
@@ -150,6 +152,7 @@ class Layout:
             name=replica.name,
             replaces=old.id if old else "",
             inherit=not self._desired.renew_anonymous_volumes,
+            changes=replica.changes,
         )
         work.creates.append(self._draft.add(action))
         return action.id
@@ -193,7 +196,7 @@ class Layout:
         old = replica.container
         paused = replica.fate is Fate.START and old is not None and old.phase is Phase.PAUSED
         kind = UnpauseContainer if paused else StartContainer
-        now = {"now": True} if self._desired.now and not paused else {}
+        now: dict[str, Any] = {"now": True} if self._desired.now and not paused else {}
         action = kind(
             f"{kind.verb} {replica.name}",
             "new" if fresh else replica.reason,

@@ -26,7 +26,7 @@ ENDING = frozenset({Fate.RESTART, Fate.REPLACE, Fate.REMOVE})
 class Replica:
     """``container`` is None for CREATE. ``number`` and ``name`` are those that it has afterwards. ``idle``: replaced,
     but not started. ``update``: why it is changed in place, "" when it is not; ``unproven``: with
-    another health check, of which nobody knows the result."""
+    another health check, of which nobody knows the result. ``changes`` of its configuration, in full."""
 
     fate: Fate
     service: str
@@ -37,6 +37,7 @@ class Replica:
     idle: bool = False
     update: str = ""
     unproven: bool = False
+    changes: tuple[str, ...] = ()
 
     @property
     def begins(self) -> bool:

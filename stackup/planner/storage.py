@@ -10,7 +10,7 @@ from stackup.model.observed import Observed, ObservedNetwork, ObservedVolume
 from stackup.model.plan import CreateNetwork, CreateVolume, Question, RemoveNetwork, RemoveVolume
 from stackup.model.stack import Network, Service, Stack, Volume
 from stackup.planner.desired import Desired
-from stackup.planner.difference import differences, summary
+from stackup.planner.difference import differences, in_full, summary
 from stackup.planner.draft import Draft
 from stackup.planner.hashing import config_hash, network_config, volume_config
 from stackup.planner.words import listed
@@ -74,9 +74,10 @@ def _network(draft: Draft, key: str, network: Network, users: list[str], found: 
     if found is not None:
         if found.config_hash in ("", config_hash(wanted)):
             return Resource(key, found.name, found.id)
-        changes = summary(differences(found.config, wanted))
-        reason = f"config changed: {changes}" if changes else "config changed"
-        remove = draft.add(RemoveNetwork(f"remove network {found.name}", reason, key=key, name=found.name))
+        changes = differences(found.config, wanted)
+        reason = f"config changed: {summary(changes)}" if changes else "config changed"
+        removal = f"remove network {found.name}"
+        remove = draft.add(RemoveNetwork(removal, reason, key=key, name=found.name, changes=in_full(changes)))
         reason = "made anew"
     create = draft.add(CreateNetwork(f"create network {name}", reason, key=key, name=name))
     draft.after(create, [remove] if remove else [])
@@ -113,7 +114,8 @@ def _volume(
     if found.config_hash in ("", config_hash(wanted)):
         return Resource(key, name, name)
     question = f"remake volume {name}"
-    changes = summary(differences(found.config, wanted)) or "its configuration"
+    found_changes = differences(found.config, wanted)
+    changes = summary(found_changes) or "its configuration"
     if not desired.answers.get(question, False):
         if question not in desired.answers:
             text = f"volume {name} no longer matches the stack file ({changes}). Make it anew? Its data would be lost"
@@ -122,7 +124,8 @@ def _volume(
             draft.notice(f"volume {name} is kept although it no longer matches the stack file ({changes})")
         return Resource(key, name, name)
     reason = f"config changed: {changes}; its data is given up"
-    remove = draft.add(RemoveVolume(f"remove volume {name}", reason, key=key, name=name))
+    whole = in_full(found_changes)
+    remove = draft.add(RemoveVolume(f"remove volume {name}", reason, key=key, name=name, changes=whole))
     create = draft.add(CreateVolume(f"create volume {name}", "made anew", key=key, name=name))
     draft.after(create, [remove])
     return Resource(key, name, name, create, remove)

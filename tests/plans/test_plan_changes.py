@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from stackup.base.errors import PlanRefused
 from stackup.model.observed import Phase
+from stackup.model.plan import Plan
 from stackup.model.stack import Stack
 from tests.plans.texts import expect
 from tests.plans.world import CHECKED, World, completed, healthy, make_stack, needs, volume
@@ -138,6 +140,52 @@ def test_many_changes_are_summed_up() -> None:
            4  start   container shop-web-1  new       after 3
         """,
     )
+
+
+def test_all_changes_are_in_the_data() -> None:
+    world = World().up(pair())
+    many = {f"V{number}": "x" * 200 for number in range(8)}
+    plan = world.plan(pair(web={"environment": {**many, "PASSWORD": "hush"}}))
+    created = plan.actions[0]
+    assert created.changes == (
+        "environment.PASSWORD: added",
+        *(f'environment.{key}: added "{many[key]}"' for key in many),
+    )
+    assert created.to_dict()["changes"] == list(created.changes)
+    assert Plan.from_dict(plan.to_dict()) == plan
+    assert all("changes" not in action.to_dict() for action in plan.actions[1:])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "shown"),
+    [
+        (
+            ["sh", "-c", "exec httpd -f -h /srv/www -u nobody -r 'a realm with a name' -c /etc/httpd.conf -p 8080 -v"],
+            ["sh", "-c", "exec httpd -f -h /srv/www -u nobody -r 'a realm with a name' -c /etc/httpd.conf -p 9090 -v"],
+            'command: ... -p 8080 -v"] -> ... -p 9090 -v"]',
+        ),
+        (
+            ["a" * 100, "b"],
+            ["a" * 100, "c" * 80],
+            f'command: ... "b"] -> ... "{"c" * 55} ...',
+        ),
+        (["x" * 70], ["y" * 70], f'command: ["{"x" * 54} ... -> ["{"y" * 54} ...'),
+        (["x" * 70], ["x" * 71], f'command: ... {"x" * 20}"] -> ... {"x" * 21}"]'),
+    ],
+    ids=["in-the-middle", "no-words", "at-the-beginning", "longer"],
+)
+def test_long_values_are_shown_where_they_differ(old: list[str], new: list[str], shown: str) -> None:
+    world = World().up(pair(web={"command": old}))
+    created = world.plan(pair(web={"command": new})).actions[0]
+    assert created.reason == f"config changed: {shown}"
+    assert created.changes == (f"command: {json.dumps(old)} -> {json.dumps(new)}",)
+
+
+def test_an_image_in_a_value_is_no_image_that_has_changed() -> None:
+    world = World().up(pair(web={"environment": {"NOTE": "base image: old"}}))
+    world.images["web"] = "sha256:0123456789abcdef"
+    plan = world.plan(pair(web={"environment": {"NOTE": "base image: new"}}))
+    assert plan.actions[0].reason.endswith('"base image: new"; image web changed: web-1 -> 0123456789ab')
 
 
 def test_credentials_are_not_shown() -> None:

@@ -98,7 +98,7 @@ def _result(command: dict[str, Any]) -> str:
 
 def _details(command: dict[str, Any]) -> Iterator[str]:
     for plan in command["plans"]:
-        for text, reason in plan:
+        for text, reason, *_ in plan:
             yield f"{text} ({reason})" if reason else text
     for error in command["errors"]:
         yield f"error: {error['text']}"
@@ -111,5 +111,10 @@ def _plain(command: dict[str, Any]) -> dict[str, Any]:
         "time": rfc3339(command["time_ns"]),
         "ended": rfc3339(ended) if ended else None,
         **{key: command[key] for key in ("user", "verb", "command", "pid", "cwd", "exit", "errors")},
-        "plans": [[{"step": text, "reason": reason} for text, reason in plan] for plan in command["plans"]],
+        "plans": [[_step(*step) for step in plan] for plan in command["plans"]],
     }
+
+
+def _step(text: str, reason: str, *changes: str) -> dict[str, Any]:
+    """``changes``: of a configuration, with whole values."""
+    return {"step": text, "reason": reason} | ({"changes": list(changes)} if changes else {})
