@@ -162,7 +162,7 @@ def test_all_changes_are_in_the_data() -> None:
         (
             ["sh", "-c", "exec httpd -f -h /srv/www -u nobody -r 'a realm with a name' -c /etc/httpd.conf -p 8080 -v"],
             ["sh", "-c", "exec httpd -f -h /srv/www -u nobody -r 'a realm with a name' -c /etc/httpd.conf -p 9090 -v"],
-            'command: ... -p 8080 -v"] -> ... -p 9090 -v"]',
+            'command: ... /etc/httpd.conf -p 8080 -v"] -> ... /etc/httpd.conf -p 9090 -v"]',
         ),
         (
             ["a" * 100, "b"],
