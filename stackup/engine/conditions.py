@@ -51,6 +51,12 @@ def condition_state(containers: list[Container], condition: str) -> tuple[bool, 
     return bool(containers) and all(met for met, _ in verdicts), ""
 
 
+def failing(containers: list[Container], condition: str) -> list[Container]:
+    """Those that are in the way of ``condition`` for good, or else those that do not meet it (yet)."""
+    states = [(item, *_CONDITIONS[condition](item)) for item in containers]
+    return [item for item, _, problem in states if problem] or [item for item, met, _ in states if not met]
+
+
 def _started(container: Container) -> tuple[bool, str]:
     return container.state.started_ns > 0, ""
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from stackup.base.errors import Bug, ContainerFault, ImageError, StackupError
 from stackup.engine.apply import Emit
 from stackup.engine.blame import culprits, killed_by_limit
-from stackup.engine.conditions import wait_until
+from stackup.engine.conditions import failing, wait_until
 from stackup.engine.container import Container
 from stackup.engine.creator import Creator
 from stackup.engine.images_desk import build_service
+from stackup.engine.lastwords import last_words
 from stackup.engine.loading import LoadedStack
 from stackup.engine.observe import service_image
 from stackup.engine.records import Definition
@@ -43,8 +44,6 @@ from stackup.model.stack import Stack
 
 if TYPE_CHECKING:
     from stackup.engine.rolling import Batches
-
-LAST_WORDS = 5  # lines of output that the report of a failed dependency quotes
 
 
 class StackEffects:
@@ -203,11 +202,7 @@ class StackEffects:
                 self._world, self._runner, lambda text: self._emit({"event": "notice", "text": text})
             )
         batch = [self._created[name] for name in action.names if name in self._created]
-        try:
-            await self._batches.watch(action, batch)
-        except ContainerFault as error:
-            error.hint = error.hint or await self._last_words(action.service)
-            raise
+        await self._batches.watch(action, batch)
 
     async def _wait(self, action: WaitFor) -> None:
         """Fails as soon as the condition cannot come true any more."""
@@ -222,22 +217,11 @@ class StackEffects:
             return
         error = ContainerFault(
             f"cannot wait until {action.describe().removeprefix('wait until ')}: {text}",
-            hint=await self._last_words(action.service),
+            hint=await last_words(world, failing(world.of_service(action.service), action.condition)),
         )
         if action.required:
             raise error
         self._emit({"event": "notice", "text": error.message})
-
-    async def _last_words(self, service: str) -> str:
-        from stackup.engine.logreader import read_merged
-
-        sources = [(item.short_name, self._world.log_directory(item.id)) for item in self._world.of_service(service)]
-        lines = list(await asyncio.to_thread(lambda: list(read_merged(sources, tail=LAST_WORDS))))[-LAST_WORDS:]
-        probes = [item.state.health_output.strip() for item in self._world.of_service(service)]
-        text = [f"its last probe said: {probe}" for probe in probes if probe]
-        if lines:
-            text.append("its last output:\n" + "\n".join(f"{line.name} | {line.text}" for line in lines))
-        return "\n".join(text)
 
 
 def missing_image(action: PullImage) -> ImageError:

@@ -1,15 +1,31 @@
-"""The last lines that containers wrote: what errors and notices quote."""
+"""The last that containers and their probes said: what errors and notices quote."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Iterable, Sequence
 
 from stackup.engine.container import Container
 from stackup.engine.logreader import LogLine, read_merged
 from stackup.engine.world import World
+
+QUOTED = 5  # lines of output
 
 
 def last_lines(world: World, containers: Iterable[Container], count: int) -> list[LogLine]:
     """At most ``count`` of all of them together, in the order of their times. Reads files: call it in a thread."""
     sources = [(item.short_name, world.log_directory(item.id)) for item in containers]
     return list(read_merged(sources, tail=count))[-count:]
+
+
+async def last_words(world: World, containers: Sequence[Container]) -> str:
+    """For the report of those that failed. A probe that succeeded is no cause of anything."""
+    lines = await asyncio.to_thread(last_lines, world, containers, QUOTED)
+    text = []
+    for item in containers:
+        said = item.state.health_output.strip() if item.state.health in ("starting", "unhealthy") else ""
+        whose = "its" if len(containers) == 1 else f"{item.name}'s"
+        text += [f"{whose} last probe said: {said}"] if said else []
+    if lines:
+        text.append("its last output:\n" + "\n".join(f"{line.name} | {line.text}" for line in lines))
+    return "\n".join(text)

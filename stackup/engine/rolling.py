@@ -15,6 +15,7 @@ from typing import Any
 from stackup.base.errors import ContainerFault, PlanRefused
 from stackup.engine.conditions import condition_state, wait_until
 from stackup.engine.container import Container
+from stackup.engine.lastwords import last_words
 from stackup.engine.records import Definition
 from stackup.engine.runner import Runner
 from stackup.engine.wishes import desired_of
@@ -62,11 +63,12 @@ class Batches:
         failed = self._failed[action.service]
         bad = [item for item in good if condition_state([item], READY)[1]]
         failed.update(item.name for item in bad)
+        said = await last_words(self._world, bad)  # before it is taken away
         if action.withdraw:
             for item in bad:
                 await self._runner.remove(item, volumes=not item.definition.inherits)
         if 0 <= action.tolerated < len(failed):
-            raise ContainerFault(f"cannot update service {action.service}: {problem}")
+            raise ContainerFault(f"cannot update service {action.service}: {problem}", hint=said)
         self._tell(f"service {action.service}: {problem}; the update goes on")
 
 

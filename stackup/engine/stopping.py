@@ -20,6 +20,7 @@ from stackup.model import words
 from stackup.model.observed import Phase
 from stackup.runtime.freezing import freeze, thaw
 
+EXEC = "start the program with exec, or set `init: true`"  # so that signals reach it
 DEAF_PATIENCE = 0.3  # seconds for a process that has just started to install its signal handler
 ENDING_PATIENCE = 0.5  # seconds for the launcher to tell of an end that the kernel has told us of,
 ENDING_LOOKS = 8  # times so long for it to write down how it ended
@@ -47,6 +48,7 @@ class Stopper:
             held = container.phase in (Phase.PAUSED, Phase.STOPPING)  # a predecessor may have died before thawing it
             definition = container.definition
             grace = definition.supervision.stop_grace if timeout is None else timeout
+            asked = timeout is not None or definition.supervision.grace_given
             number = signal_number(definition.supervision.stop_signal)
             impatient = timeout == 0 and container.stop_tried == container.state.incarnation
             container.stop_tried = container.state.incarnation
@@ -57,9 +59,9 @@ class Stopper:
                 if not impatient:
                     await before_stop(self._world, container)
                 # Asked before the signal: a program on its way out may have taken its handlers back (Python does).
-                deaf = self._may_cut_short(container, timeout) and is_deaf(container.state.pid, number)
+                deaf = not definition.init and is_deaf(container.state.pid, number)
                 await self._signal(container, number)
-                patience = await self._patience(container, number, grace, deaf)
+                patience = await self._patience(container, number, grace, deaf, asked=asked)
                 if not await self._gone(container, None if patience < 0 else patience):
                     await self._kill(container)
             except asyncio.CancelledError:
@@ -67,24 +69,28 @@ class Stopper:
                     container.stop_abandoned()
                 raise
 
-    def _may_cut_short(self, container: Container, timeout: float | None) -> bool:
-        """A grace period that somebody asked for is kept in full: the container may be finishing its work in it."""
-        return timeout is None and not container.definition.supervision.grace_given and not container.definition.init
-
-    async def _patience(self, container: Container, number: int, grace: float, deaf: bool) -> float:
+    async def _patience(self, container: Container, number: int, grace: float, deaf: bool, *, asked: bool) -> float:
         """Seconds until SIGKILL; negative: never. Waiting is no use when the kernel has dropped the signal, as it does
-        for a PID 1 that has no handler (signal(7)); one that has just started gets a moment to install its own."""
-        if grace <= DEAF_PATIENCE or not deaf:
+        for a PID 1 that has no handler (signal(7)); one that has just started gets a moment to install its own.
+
+        ``asked``: somebody asked for this grace period, which is kept in full. The container may be finishing its work
+        in it.
+        """
+        if 0 <= grace <= DEAF_PATIENCE or not deaf:
             return grace
         if await self._gone(container, DEAF_PATIENCE):
             return grace
         if not is_deaf(container.state.pid, number):
             await self._signal(container, number)  # the first one came too early and was dropped
             return grace
-        name = signal.Signals(number).name
+        why = f"its PID 1 has no handler for {signal.Signals(number).name}"
+        if asked:
+            waits = f"killed after {grace:g} s, as was asked for" if grace > 0 else "waited for until it ends by itself"
+            self._world.tell(f"{container.name} is {waits}: {why} ({EXEC})")
+            return grace - DEAF_PATIENCE if grace > 0 else grace
         self._world.tell(
-            f"{container.name} is killed at once instead of after {grace:g} s: its PID 1 has no handler for {name} "
-            "(start the program with exec, set `init: true`, or say `stop_grace_period` to have it waited for)"
+            f"{container.name} is killed at once instead of after {grace:g} s: {why} "
+            f"({EXEC}, or say `stop_grace_period` to have it waited for)"
         )
         return 0.0
 

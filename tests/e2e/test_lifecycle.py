@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import os
 import signal
 
@@ -173,3 +174,17 @@ def test_down_leaves_no_process_of_a_container_that_forks(scenario: Scenario) ->
 def test_down_without_anything_up_is_no_error(scenario: Scenario) -> None:
     scenario.compose(ONE)
     scenario.stackup("down").ok()
+
+
+def test_one_that_hears_no_sigterm_is_told_of_and_given_the_grace_that_was_asked_for(scenario: Scenario) -> None:
+    scenario.compose("""
+        services:
+          given: {image: busybox, command: sleep 1000, stop_grace_period: 1s}
+          default: {image: busybox, command: sleep 1000}
+        """)
+    scenario.stackup("up", "-d").ok()
+    begin = time.monotonic()
+    done = scenario.stackup("stop").ok()
+    assert 1 <= time.monotonic() - begin < 5
+    assert "shop-given-1 is killed after 1 s, as was asked for: its PID 1 has no handler for SIGTERM" in done.err
+    assert "shop-default-1 is killed at once instead of after 10 s: its PID 1 has no handler for SIGTERM" in done.err
