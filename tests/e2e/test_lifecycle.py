@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 import os
 import signal
+import time
 
 import pytest
 
