@@ -25,7 +25,7 @@ def check_networks(services: Mapping[str, Node], networks: Mapping[str, Node], p
         _options(path, network, problems)
         known[key] = []
         for index, pool in enumerate(_pools(network)):
-            subnet = _pool(f"{path}.ipam.config.{index}", pool, problems)
+            subnet = _pool(f"{path}.ipam.config[{index}]", pool, problems)
             if subnet is None:
                 continue
             known[key].append(subnet)

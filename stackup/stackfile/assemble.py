@@ -79,8 +79,7 @@ class Assembler:
             return
         check_empty(merged, self.reader(environment))
         self.empty.clear()
-        if not self.problems.errors:
-            check_required(merged, self.problems)
+        check_required(merged, self.problems)
 
     def documents(self, name: str, directory: Path, base: str | None) -> list[Node]:
         """The documents of a file, as written. ``base``: see ``Source``."""
@@ -92,11 +91,13 @@ class Assembler:
                 text = self.sources.read(Path(name), "the stack file")
             except StackFileError as error:
                 self.problems.append(error)
+                self.problems.lost = True
                 return []
         source = Source("<stdin>" if name == "-" else name, text, str(directory), base=base)
         before = len(self.problems.errors)
         documents = read_documents(source, self.problems)
         written = [item for item in documents if item.value is not None]
+        self.problems.lost |= not written
         if not written and len(self.problems.errors) == before:
             self.problems.at(source, 1, 1, f"cannot use {source.name}: it is empty", hint="a stack file has services:")
         return written
@@ -139,8 +140,9 @@ class Assembler:
     def include(self, tree: Node, includes: Node, environment: Environment, unit: Unit, file: str) -> Node:
         sections = dict(tree.value)
         for index, entry in enumerate(includes.value):
-            other = self.included(entry, f"include.{index}", environment, unit, file)
+            other = self.included(entry, f"include[{index}]", environment, unit, file)
             if other is None:
+                self.problems.lost = True
                 continue
             for section in SECTIONS:
                 theirs = other.get(section)

@@ -11,7 +11,7 @@ from itertools import chain
 from stackup.stackfile.finish import is_implied
 from stackup.stackfile.nodes import Node
 from stackup.stackfile.ports import is_address
-from stackup.stackfile.problems import Problems
+from stackup.stackfile.problems import Problems, Told
 from stackup.stackfile.reader import show
 
 Fields = Mapping[str, Node]
@@ -25,12 +25,21 @@ def children(node: Node | None) -> Mapping[str, Node]:
 class Checker:
     """One pass over the enabled services and the resources. ``disabled`` are services that no profile selects.
 
-    ``unsure`` are services of which something could not be read: nothing is concluded from what they lack.
+    ``unsure`` are services of which something could not be read: nothing is concluded from what they lack. ``told`` is
+    what is known to be wrong already.
     """
 
     def __init__(
-        self, tree: Node, enabled: Fields, disabled: Fields, problems: Problems, *, unsure: Container[str] = ()
+        self,
+        tree: Node,
+        enabled: Fields,
+        disabled: Fields,
+        problems: Problems,
+        *,
+        told: Told,
+        unsure: Container[str] = (),
     ) -> None:
+        self.told = told
         self.tree = tree
         self.enabled = enabled
         self.disabled = disabled
@@ -61,9 +70,9 @@ class Checker:
         self.container_name(name, path, service, names)
         self.mounts(path, service)
         for index, port in enumerate(_items(service, "ports")):
-            self.port(f"{path}.ports.{index}", port)
+            self.port(f"{path}.ports[{index}]", port)
         for index, rule in enumerate(_items(service.get("develop"), "watch")):
-            self.watch(f"{path}.develop.watch.{index}", rule)
+            self.watch(f"{path}.develop.watch[{index}]", rule)
         self.healthcheck(path, service)
 
     # --- references to top-level resources
@@ -75,23 +84,25 @@ class Checker:
         for index, mount in enumerate(_items(service, "volumes")):
             source = mount.get("source")
             if mount.text("type") == "volume" and source is not None and source.value:
-                self.defined("volumes", source.value, source, f"{path}.volumes.{index}", at_key=False)
+                self.defined("volumes", source.value, source, f"{path}.volumes[{index}]", at_key=False)
         for section in ("secrets", "configs"):
             for index, grant in enumerate(_items(service, section)):
                 source = grant.get("source")
                 if source is not None:
-                    self.defined(section, source.value, source, f"{path}.{section}.{index}", at_key=False)
-                else:
-                    self.refuse(grant, f"{path}.{section}.{index}", "its source is missing")
+                    self.defined(section, source.value, source, f"{path}.{section}[{index}]", at_key=False)
+                elif f"{path}.{section}[{index}]" not in self.told:
+                    self.refuse(grant, f"{path}.{section}[{index}]", "its source is missing")
         for index, grant in enumerate(_items(service.get("build"), "secrets")):
             source = grant.get("source")
             if source is not None:
-                self.defined("secrets", source.value, source, f"{path}.build.secrets.{index}", at_key=False)
+                self.defined("secrets", source.value, source, f"{path}.build.secrets[{index}]", at_key=False)
         for model, node in children(service.get("models")).items():
             self.defined("models", model, node, f"{path}.models", at_key=bool(node.key_line))
 
     def defined(self, section: str, key: str, node: Node, path: str, *, at_key: bool) -> None:
-        if key in self.resources[section]:
+        if key in self.resources[section] or self.told.lost:
+            return
+        if section in self.told.places or f"{section}.{key}" in self.told:
             return
         noun = section.removesuffix("s")
         hint = self.problems.did_you_mean(key, self.resources[section])
@@ -118,6 +129,8 @@ class Checker:
 
     def absent_service(self, other: str, node: Node, path: str, known: Fields, *, at_key: bool = False) -> None:
         """``node`` names a service that is not there, or that no profile selects. ``known``: the ``depends_on``."""
+        if self.told.lost or "services" in self.told.places:
+            return
         if other not in self.disabled:
             hint = self.problems.did_you_mean(other, chain(self.enabled, self.disabled))
             self.refuse(node, path, f"there is no service {other!r}", hint, at_key=at_key)
@@ -210,7 +223,7 @@ class Checker:
                 taken[target] = (what, node)
                 continue
             other, first = taken[target]
-            where = f"line {first.line}" if first.source is node.source else f"{first.position}"
+            where = f"line {first.line}" if first.source is node.source else self.problems.short(first.position)
             self.refuse(
                 node, f"{path}.{what}", f"{target} is mounted already, by {other} in {where}", "remove one of the two"
             )
@@ -245,14 +258,14 @@ def _references(service: Node) -> Iterator[tuple[str, str, Node]]:
     """Services that are named elsewhere than in depends_on: (attribute, service, where)."""
     for index, link in enumerate(_items(service, "links")):
         parts = str(link.value).split(":")
-        yield f"links.{index}", parts[0] if len(parts) == 2 else str(link.value), link
+        yield f"links[{index}]", parts[0] if len(parts) == 2 else str(link.value), link
     for mode in ("network_mode", "ipc", "pid", "uts", "cgroup"):
         node = service.get(mode)
         if node is not None and type(node.value) is str and node.value.startswith("service:"):
             yield mode, node.value.removeprefix("service:"), node
     for index, source in enumerate(_items(service, "volumes_from")):
         if not str(source.value).startswith("container:"):
-            yield f"volumes_from.{index}", str(source.value).partition(":")[0], source
+            yield f"volumes_from[{index}]", str(source.value).partition(":")[0], source
 
 
 def _mounted(service: Node) -> Iterator[tuple[str, str, Node]]:
@@ -282,7 +295,7 @@ def _find(node: Node | None, *names: str) -> Node | None:
     return node
 
 
-def check_resources(tree: Node, problems: Problems, *, partial: bool = False) -> None:
+def check_resources(tree: Node, problems: Problems, told: Told) -> None:
     """Volumes, secrets and configs: what may not stand together, and what must be there."""
     for section in ("volumes", "secrets", "configs"):
         for key, node in children(tree.get(section)).items():
@@ -297,10 +310,10 @@ def check_resources(tree: Node, problems: Problems, *, partial: bool = False) ->
                             at_key=True,
                         )
             if section != "volumes":
-                _check_content(section, key, node, problems, partial)
+                _check_content(section, key, node, problems, told)
 
 
-def _check_content(section: str, key: str, node: Node, problems: Problems, partial: bool) -> None:
+def _check_content(section: str, key: str, node: Node, problems: Problems, told: Told) -> None:
     kinds = ("file", "environment") if section == "secrets" else ("file", "environment", "content")
     fields = children(node)
     given = [name for name in kinds if name in fields and not _filled_in(node, fields[name])]
@@ -310,7 +323,7 @@ def _check_content(section: str, key: str, node: Node, problems: Problems, parti
     external = fields.get("external")
     if external is not None and (external.value is True or section == "configs"):
         return
-    if not given and not partial:
+    if not given and not told.lost and f"{section}.{key}" not in told:
         wanted = " or ".join(kinds) if len(kinds) == 2 else "file, environment or content"
         problems.add(node, f"cannot use {section}.{key}: {wanted} must be given", at_key=True)
 

@@ -54,6 +54,8 @@ class Extender:
             return service
         own = service.with_value({key: child for key, child in service.value.items() if key != "extends"})
         target = extends.text("service")
+        if not target and (written := extends.get("service")) is not None and written.tag == RESET:
+            return own
         if not target:
             self.refuse(extends, name, "the name of the service is missing")
             return own
@@ -122,13 +124,17 @@ class Extender:
                 file = self.assembler.remotes.find(file).file
             except AddressError as error:
                 at = extends.get("file") or extends
-                self.assembler.problems.add(at, f"cannot extend services.{name}: {error}", hint=error.hint)
+                self.assembler.problems.add(
+                    at, f"cannot extend services.{name}: {error}", hint=error.hint, path=f"services.{name}"
+                )
                 return None
         path = Path(file)
         if not self.assembler.sources.exists(path):
             where = extends.get("file") or extends
             self.assembler.problems.add(
-                where, f"cannot extend services.{name}: the file {extends.text('file')} does not exist ({file})"
+                where,
+                f"cannot extend services.{name}: the file {extends.text('file')} does not exist ({file})",
+                path=f"services.{name}",
             )
             return None
         base = str(path.parent) if is_remote(asked) else self.unit.below(path.parent)
@@ -148,7 +154,8 @@ class Extender:
 
     def refuse(self, extends: Node, name: str, reason: str, hint: str = "") -> None:
         at = extends.get("service") or extends
-        self.assembler.problems.add(at, f"cannot extend services.{name}: {reason}", hint=hint)
+        path = f"services.{name}"
+        self.assembler.problems.add(at, f"cannot extend {path}: {reason}", hint=hint, path=path)
 
     def cycle(self, chain: tuple[Step, ...], file: str, target: str) -> None:
         self.assembler.links.append(Link(chain[-1][2], (chain[-1][1], target), (file,)))
@@ -167,6 +174,7 @@ class Extender:
             loop[0][2],
             f"cannot extend services.{loop[0][1]}: services extend each other in a circle, {' -> '.join(names)}",
             hint=edges,
+            path=f"services.{loop[0][1]}",
         )
 
 

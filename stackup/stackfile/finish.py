@@ -283,7 +283,7 @@ class Files:
             values: Fields = {}
             for index, entry in enumerate(env_files.value):
                 if type(entry.value) is dict:
-                    self.env_file(f"services.{name}.env_file.{index}", entry, own, values)
+                    self.env_file(f"services.{name}.env_file[{index}]", entry, own, values)
             for key, node in own.items():
                 values[key] = replacing(values[key], node) if key in values else node
             fields["environment"] = fields.get("environment", env_files).with_value(values)
@@ -292,7 +292,7 @@ class Files:
             labels: Fields = {}
             for index, entry in enumerate(label_files.value):
                 if type(entry.value) is str:
-                    self.label_file(f"services.{name}.label_file.{index}", entry, labels)
+                    self.label_file(f"services.{name}.label_file[{index}]", entry, labels)
             for key, node in fields["labels"].value.items() if "labels" in fields else ():
                 labels[key] = replacing(labels[key], node) if key in labels else node
             fields["labels"] = fields.get("labels", label_files).with_value(labels)

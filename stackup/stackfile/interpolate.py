@@ -6,7 +6,7 @@ import re
 
 from stackup.stackfile.dotenv import warn_unset
 from stackup.stackfile.environment import Environment
-from stackup.stackfile.nodes import Node, Origin
+from stackup.stackfile.nodes import RESET, Node, Origin
 from stackup.stackfile.problems import Problems
 from stackup.stackfile.template import Asked, Outcome, TemplateError, substitute
 
@@ -32,7 +32,7 @@ class _Interpolator:
                 self.walk(child, f"{path}.{key}" if path else key)
         elif kind is list:
             for index, child in enumerate(value):
-                self.walk(child, f"{path}.{index}")
+                self.walk(child, f"{path}[{index}]")
 
     def fill(self, node: Node, path: str) -> None:
         template: str = node.value
@@ -42,8 +42,10 @@ class _Interpolator:
         except TemplateError as error:
             line, column = place(node, template, error.offset)
             width = _width(template, error.offset)
-            self.problems.at(node.source, line, column, f"cannot use {path}: {error}", hint=error.hint, width=width)
-            node.value = ""
+            self.problems.at(
+                node.source, line, column, f"cannot use {path}: {error}", hint=error.hint, width=width, path=path
+            )
+            node.value, node.tag = "", RESET  # as if it were not there: it is wrong already
         node.origin = Origin(template, tuple(dict.fromkeys(item.name for item in asked)), asked=tuple(asked))
         for item in asked:
             if item.outcome is Outcome.UNSET:

@@ -50,7 +50,7 @@ class ListOf(Form):
             if child.tag == RESET:
                 continue
             # What could not be read keeps its place, so that the others keep their numbers.
-            items.extend(self.items(child, f"{path}.{index}", reader) or [child.with_value(None)])
+            items.extend(self.items(child, f"{path}[{index}]", reader) or [child.with_value(None)])
         if self.drop_empty:
             items = [item for item in items if item.value != ""]
         if self.key is not None:
@@ -128,14 +128,14 @@ class Pairs(Form):
         for index, child in enumerate(value):
             if type(child.value) is not str:
                 hint = "write NAME=value" if type(child.value) is not dict else "write NAME=value, not NAME: value"
-                reader.wrong(child, f"{path}.{index}", "a text NAME=value", hint)
+                reader.wrong(child, f"{path}[{index}]", "a text NAME=value", hint)
                 continue
             name, equals, text = child.value.partition("=")
             if not equals and not self.bare:
-                reader.wrong(child, f"{path}.{index}", "a text NAME=value")
+                reader.wrong(child, f"{path}[{index}]", "a text NAME=value")
                 continue
             if self.inherit and name != name.rstrip():
-                reader.misused(child, f"{path}.{index}", f"the name {name!r} ends with a space", "write NAME=value")
+                reader.misused(child, f"{path}[{index}]", f"the name {name!r} ends with a space", "write NAME=value")
                 continue
             item = child.with_value(text if equals else self.alone(name, reader))
             if not equals and self.inherit:

@@ -24,7 +24,7 @@ from stackup.stackfile.gitaddress import AddressError, is_remote
 from stackup.stackfile.grammar_extras import SERVICE_EXTRAS, STACK_EXTRAS
 from stackup.stackfile.links import Link
 from stackup.stackfile.nodes import Node, find, plain
-from stackup.stackfile.problems import Problems
+from stackup.stackfile.problems import Problems, Told
 from stackup.stackfile.reader import Reader
 from stackup.stackfile.remotes import Remotes
 from stackup.stackfile.request import Loaded, LoadRequest
@@ -68,7 +68,7 @@ class _Load:
         self.links: tuple[Link, ...] = ()
         self.removed: Fields = {}
         self.remotes = Remotes(request.environment)
-        self.partial = False  # something could not be read; the rest is checked all the same
+        self.told = Told(self.problems)
 
     def run(self) -> Loaded:
         found = self.find()
@@ -82,7 +82,7 @@ class _Load:
         if tree is None or not tree.value:
             self.problems.settle()
             raise StackFileError("cannot use the stack files: they are empty")
-        self.partial = bool(self.problems.errors)
+        self.told = Told(self.problems)  # something could not be read; the rest is checked all the same
         finisher = Finisher(self.request, found.directory, name, self.environment, self.problems)
         tree = finisher.finish(tree)
         self.removed = finisher.removed
@@ -172,14 +172,13 @@ class _Load:
 
     def unsure(self, services: Fields) -> set[str]:
         """Services that may lack something because it could not be read, their own or what they extend."""
-        if not self.partial:
+        told = self.told
+        if not told.places:
             return set()
-        named = [_OF_SERVICE.match(error.message) for error in self.problems.errors]
-        if not all(named):
+        if told.lost or "" in told.places or "services" in told.places:
             return set(services)
-        found = {match[1] for match in named if match is not None}
-        found |= {link.services[0] for link in self.links if link.services}
-        return {name for name in services if name in found or name.partition(".")[0] in found}
+        extending = {link.services[0] for link in self.links if link.services}
+        return {name for name in services if name in extending or f"services.{name}" in told}
 
     def complete(self, tree: Node, enabled: Fields, disabled: Fields, directory: Path) -> Node:
         """Files into environment and labels, then the checks that need the whole stack."""
@@ -188,8 +187,8 @@ class _Load:
             for name, service in enabled.items():
                 enabled[name] = files.resolve(name, service)
         if self.request.check_consistency and self.request.interpolate:
-            Checker(tree, enabled, disabled, self.problems, unsure=self.unsure(enabled)).check()
-            check_resources(tree, self.problems, partial=self.partial)
+            Checker(tree, enabled, disabled, self.problems, told=self.told, unsure=self.unsure(enabled)).check()
+            check_resources(tree, self.problems, self.told)
             check_cycles(enabled, self.problems)
             if self.request.run:
                 check_support(enabled, without_unused(tree, enabled), self.problems)
@@ -264,9 +263,6 @@ class _Load:
                 self.problems.add(_nearest(tree, path), f"cannot use {path}: {item['msg'].lower()}")
             self.problems.settle()
             raise
-
-
-_OF_SERVICE = re.compile(r"cannot (?:use|extend) (?:.* for )?services\.([^\s.:\[]+)", re.DOTALL)
 
 
 _MAY_NAME = re.compile(r"""^[ \t]*(?:['"]?name['"]?[ \t]*:|[?{&*!]|<<|---[ \t]*\S)""", re.MULTILINE)

@@ -8,17 +8,21 @@ from stackup.stackfile.nodes import Node
 
 
 def matches(node: Node, names: Sequence[str], path: str = "") -> Iterator[tuple[str, Node]]:
-    """Every node that ``names`` lead to below ``node``, with its path from there."""
+    """Every node that ``names`` lead to below ``node``, with its path from there (``.driver``, ``[0].target``)."""
     if not names:
-        yield path.removeprefix("."), node
+        yield path, node
         return
     first, rest = names[0], names[1:]
-    children: list[tuple[object, Node]] = []
+    children: list[tuple[str, Node]] = []
     if type(node.value) is dict:
         children = (
-            list(node.value.items()) if first == "*" else [(first, node.value[first])] if first in node.value else []
+            [(f".{key}", child) for key, child in node.value.items()]
+            if first == "*"
+            else [(f".{first}", node.value[first])]
+            if first in node.value
+            else []
         )
     elif first == "*" and type(node.value) is list:
-        children = list(enumerate(node.value))
-    for key, child in children:
-        yield from matches(child, rest, f"{path}.{key}")
+        children = [(f"[{index}]", child) for index, child in enumerate(node.value)]
+    for step, child in children:
+        yield from matches(child, rest, f"{path}{step}")

@@ -19,17 +19,7 @@ MAX_EDGES = 20  # of a circle that are shown with their lines
 MAX_KNOWN = 1000  # words among which the closest one is looked for
 
 
-# A place in a stack file as errors name it; the group is what comes behind the section and the key in it.
-_PATH = re.compile(r"\b(?:(?:services|networks|volumes|secrets|configs|models)\.[^\s.:,]+|include)((?:\.[^\s:,.]+)*)")
-
-
 _SERVICE = re.compile(r"\bservices\.[^\s.:\[]+")
-
-
-def _counted(match: re.Match[str]) -> str:
-    """``services.web.ports.0`` as a reader writes it: ``services.web.ports[0]``."""
-    start = match.start(1) - match.start()
-    return match[0][:start] + re.sub(r"\.(\d+)(?=\.|\Z)", r"[\1]", match[1])
 
 
 @frozen
@@ -57,28 +47,33 @@ class Problems:
         self.unkept = 0  # errors that were not kept
         self.unsaid = 0  # warnings that were not
         self.notices: dict[Notice, None] = {}
+        self.places: list[str] = []  # the paths that errors are about, "" for those about none
+        self.lost = False  # a whole file could not be read: nothing is known to be missing
         self._seen: set[tuple[str, Position | None]] = set()
         self._once: set[str] = set()
         self._ports = MAX_PORTS
 
-    def add(self, node: Node | None, message: str, *, hint: str = "", at_key: bool = False) -> None:
-        """An error about ``node``; ``at_key`` points at its key instead of its value."""
+    def add(self, node: Node | None, message: str, *, hint: str = "", at_key: bool = False, path: str = "") -> None:
+        """An error about ``node``; ``at_key`` points at its key instead of its value. ``path`` is its own, as in
+        messages (``services.web.ports[0]``)."""
         if self._full():
             return
         if node is None:
-            self.append(StackFileError(message, hint=hint))
+            self.append(StackFileError(message, hint=hint), path)
             return
         at_key = (at_key or node.value is None) and bool(node.key_line)
         line, column = (node.key_line, node.key_column) if at_key else (node.line, node.column)
-        self.at(node.source, line, column, message, hint=hint, width=caret_width(node, at_key))
+        self.at(node.source, line, column, message, hint=hint, width=caret_width(node, at_key), path=path)
 
-    def at(self, source: Source, line: int, column: int, message: str, *, hint: str = "", width: int = 1) -> None:
+    def at(
+        self, source: Source, line: int, column: int, message: str, *, hint: str = "", width: int = 1, path: str = ""
+    ) -> None:
         """An error at a place in a file; lines and columns count from 1."""
         if self._full():
             return
         where = Position(source.name, line, column)
         self.append(
-            StackFileError(message, hint=hint, where=where, snippet=source.snippet(line, column, max(1, width)))
+            StackFileError(message, hint=hint, where=where, snippet=source.snippet(line, column, max(1, width))), path
         )
 
     def _full(self) -> bool:
@@ -87,11 +82,10 @@ class Problems:
         self.unkept += 1
         return True
 
-    def append(self, error: StackFileError) -> None:
+    def append(self, error: StackFileError, path: str = "") -> None:
         if self._full():
             return
-        error.message = _PATH.sub(_counted, error.message)
-        error.args = (error.message,)
+        self.places.append(path)
         said = _SERVICE.sub("services", error.message) if error.where else error.message
         key = (said, error.where)
         if key in self._seen:  # an anchor that is used twice is wrong once, and so is a service that others extend
@@ -104,7 +98,6 @@ class Problems:
         return did_you_mean(word, islice(known, MAX_KNOWN)) if len(self.errors) < MAX_PROBLEMS else ""
 
     def warn(self, node: Node | None, message: str, *, hint: str = "", at_key: bool = False) -> None:
-        message = _PATH.sub(_counted, message)
         if node is None:
             notice = Notice(message, hint=hint)
         else:
@@ -179,6 +172,25 @@ class Problems:
             written = line.strip() if len(line) < 100 else f"... {rest[:80]}{' ...' if len(rest) > 80 else ''}"
             lines.append(f"{words}: {self.short(where)}: {written}")
         return "\n".join(lines)
+
+
+class Told:
+    """Where something is wrong already, so that one mistake is told once: what follows from it is not said."""
+
+    def __init__(self, problems: Problems) -> None:
+        self.lost = problems.lost
+        self.places = frozenset(problems.places)
+        self.below: dict[str, set[str]] = {}  # to each path above a place, the next steps towards it
+        for place in self.places:
+            for match in _STEP.finditer(place):
+                self.below.setdefault(place[: match.start()], set()).add(match[0].strip(".[]"))
+
+    def __contains__(self, path: str) -> bool:
+        """True where ``path`` itself or something below it is wrong."""
+        return path in self.places or path in self.below
+
+
+_STEP = re.compile(r"(?:^|\.)[^.\[]+|\[\d+\]|\.(?=\.|$)")
 
 
 class _Rank:

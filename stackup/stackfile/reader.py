@@ -52,14 +52,14 @@ class Reader:
 
     def wrong(self, node: Node, path: str, expected: str, hint: str = "") -> None:
         """Says that ``node`` is not what belongs at ``path``."""
-        self.problems.add(node, f"cannot use {show(node)} for {path}: expected {expected}", hint=hint)
+        self.problems.add(node, f"cannot use {show(node)} for {path}: expected {expected}", hint=hint, path=path)
 
     def misused(self, node: Node, path: str, reason: str, hint: str = "") -> None:
         """Says what is wrong with the text of ``node``."""
-        self.problems.add(node, f"cannot use {show(node)} for {path}: {reason}", hint=hint)
+        self.problems.add(node, f"cannot use {show(node)} for {path}: {reason}", hint=hint, path=path)
 
     def refuse(self, node: Node, path: str, reason: str, hint: str = "", *, at_key: bool = False) -> None:
-        self.problems.add(node, f"cannot use {path}: {reason}", hint=hint, at_key=at_key)
+        self.problems.add(node, f"cannot use {path}: {reason}", hint=hint, at_key=at_key, path=path)
 
     def open_text(self, node: Node) -> bool:
         """True for a text whose variables were left in place, so that nothing can be said about it."""
@@ -102,7 +102,7 @@ def _check_empty(node: Node, path: str, reader: Reader) -> None:
     value = node.value
     if type(value) is list:
         for index, child in enumerate(value):
-            _check_empty(child, f"{path}.{index}", reader)
+            _check_empty(child, f"{path}[{index}]", reader)
     elif type(value) is dict:
         for key, child in list(value.items()):
             below = f"{path}.{key}" if path else key

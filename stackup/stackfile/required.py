@@ -12,28 +12,33 @@ from stackup.stackfile.forms import Form, MapOf, Record
 from stackup.stackfile.grammar import STACK
 from stackup.stackfile.listforms import ListOf
 from stackup.stackfile.nodes import RESET, Node
-from stackup.stackfile.problems import Problems
+from stackup.stackfile.problems import Problems, Told
 from stackup.stackfile.shortforms import Names
 from stackup.stackfile.wrappers import Replaced, Short
 
 
 def check_required(tree: Node, problems: Problems) -> None:
-    _check(tree, STACK, "", problems)
+    _check(tree, STACK, "", problems, Told(problems))
 
 
-def _check(node: Node, form: Form, path: str, problems: Problems) -> None:
+def _check(node: Node, form: Form, path: str, problems: Problems, told: Told) -> None:
     if node.tag == RESET or type(node.value) not in (dict, list):
         return
     form = _inner(form)
     if isinstance(form, Record) and type(node.value) is dict:
         for name in form.required:
-            if name not in node.value or _removed(node.value[name]):
+            if (name not in node.value or _removed(node.value[name])) and not _explained(name, form, path, told):
                 reason = f"{name} must be given for {form.noun}"
-                problems.add(node, f"cannot use {path}: {reason}", at_key=True)
+                problems.add(node, f"cannot use {path}: {reason}", at_key=True, path=path)
     if isinstance(form, ListOf) and form.unique and form.key is None and type(node.value) is list:
         form.check_unique(node.value, path, problems)
-    for name, child, below in _below(node, form):
-        _check(child, below, f"{path}.{name}" if path else name, problems)
+    for step, child, below in _below(node, form):
+        _check(child, below, f"{path}{step}" if path else step[1:], problems, told)
+
+
+def _explained(name: str, form: Record, path: str, told: Told) -> bool:
+    """True where ``name`` is missing because of a mistake that is told: it is unreadable, or probably misspelt."""
+    return path in told.places or any(key == name or key not in form.fields for key in told.below.get(path, ()))
 
 
 def _removed(node: Node) -> bool:
@@ -42,17 +47,17 @@ def _removed(node: Node) -> bool:
 
 
 def _below(node: Node, form: Form) -> Iterator[tuple[str, Node, Form]]:
-    """The children of a node with the form of each, as far as forms that ask for a check may be among them."""
+    """The children of a node that lead to a form that asks for a check, each with its step (``.name``, ``[0]``)."""
     if isinstance(form, Record):
         for name, child in node.value.items():
             if name in form.fields and _leads(form.fields[name]):
-                yield name, child, form.fields[name]
+                yield f".{name}", child, form.fields[name]
     elif isinstance(form, MapOf) and _leads(form.item):
         for name, child in node.value.items():
-            yield name, child, form.item
+            yield f".{name}", child, form.item
     elif isinstance(form, ListOf) and _leads(form.item) and type(node.value) is list:
         for index, child in enumerate(node.value):
-            yield str(index), child, form.item
+            yield f"[{index}]", child, form.item
 
 
 def _inner(form: Form) -> Form:

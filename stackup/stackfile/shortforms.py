@@ -5,7 +5,7 @@ from __future__ import annotations
 from stackup.stackfile import shellwords
 from stackup.stackfile.forms import Form, Record
 from stackup.stackfile.mounts import absolute
-from stackup.stackfile.nodes import Node
+from stackup.stackfile.nodes import RESET, Node
 from stackup.stackfile.reader import Reader, show
 
 
@@ -63,7 +63,7 @@ class Hosts(Form):
             written: dict[str, Node] = {}
             for index, child in enumerate(node.value):
                 if type(child.value) is not str:
-                    reader.wrong(child, f"{path}.{index}", self.item)
+                    reader.wrong(child, f"{path}[{index}]", self.item)
                     continue
                 if child.value in written:
                     first = written[child.value].line
@@ -71,7 +71,7 @@ class Hosts(Form):
                 written.setdefault(child.value, child)
                 name, sign, addresses = child.value.partition("=" if "=" in child.value else ":")
                 if not name or not sign or ":" in name:
-                    reader.wrong(child, f"{path}.{index}", self.item)
+                    reader.wrong(child, f"{path}[{index}]", self.item)
                     continue
                 self.put(hosts, name, child, addresses.split(","))
         else:
@@ -110,7 +110,9 @@ class Names(Form):
             return None
         result: dict[str, Node] = {}
         for index, child in enumerate(node.value):
-            below = f"{path}.{index}"
+            below = f"{path}[{index}]"
+            if child.tag == RESET:
+                continue
             if type(child.value) is not str:
                 hint = "write all of them with details, or none" if type(child.value) is dict else ""
                 reader.wrong(child, below, f"the name of a {self.noun}", hint)
@@ -143,11 +145,11 @@ class SshKeys(Form):
         elif type(value) is list:
             for index, child in enumerate(value):
                 if type(child.value) is not str:
-                    reader.wrong(child, f"{path}.{index}", "a text ID=PATH")
+                    reader.wrong(child, f"{path}[{index}]", "a text ID=PATH")
                     continue
                 name, equals, target = child.value.partition("=")
                 if not equals and name != "default":
-                    reader.wrong(child, f"{path}.{index}", "default, or ID=PATH")
+                    reader.wrong(child, f"{path}[{index}]", "default, or ID=PATH")
                     continue
                 keys.append(self.key(child, name, target if equals else None, reader))
         else:

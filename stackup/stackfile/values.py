@@ -67,7 +67,7 @@ def check_values(services: Mapping[str, Node], problems: Problems) -> None:
             for below, rule in _BY_ATTRIBUTE.get(attribute, ()):
                 for rest, found in matches(node, below):
                     if found.value not in (None, ""):
-                        _judge(found, f"{path}.{attribute}{'.' if rest else ''}{rest}", rule, problems)
+                        _judge(found, f"{path}.{attribute}{rest}", rule, problems)
         _sysctls(path, service, problems)
         _ulimits(path, service, problems)
         _memory(path, service, problems)
@@ -129,7 +129,7 @@ def _memory(path: str, service: Node, problems: Problems) -> None:
 def _mounts(path: str, service: Node, problems: Problems) -> None:
     volumes = service.get("volumes")
     for index, mount in enumerate(volumes.value if volumes is not None and type(volumes.value) is list else ()):
-        where, target, kind = f"{path}.volumes.{index}", mount.text("target"), mount.text("type")
+        where, target, kind = f"{path}.volumes[{index}]", mount.text("target"), mount.text("type")
         if target and not target.startswith("/"):
             hint = "a letter before a colon is read as a Windows drive: give the volume a longer name"
             reason = f"the target {target!r} is no absolute path"

@@ -68,9 +68,8 @@ def _collect(section: str, items: Mapping[str, Node], found: dict[int, Found]) -
             for index, below in _BY_ATTRIBUTE.get((section, attribute), ()):
                 entry = ENTRIES[index]
                 for path, child in matches(node, below):
-                    if child.value not in _NOTHING and _concerns(entry, child, path):
-                        rest = f".{path}" if path else ""
-                        found.setdefault(index, []).append((f"{section}.{name}.{attribute}{rest}", child))
+                    if child.value not in _NOTHING and _concerns(entry, child, path.removeprefix(".")):
+                        found.setdefault(index, []).append((f"{section}.{name}.{attribute}{path}", child))
 
 
 def _concerns(entry: Entry, node: Node, path: str) -> bool:
@@ -101,6 +100,6 @@ def _sockets(services: Iterable[str], tree: Node, problems: Problems) -> None:
             if mount.text("type") == "bind" and mount.text("source") in ENGINE_SOCKETS:
                 problems.warn(
                     mount,
-                    f"up asks about services.{name}.volumes.{index}: no engine of stackup is behind that socket",
+                    f"up asks about services.{name}.volumes[{index}]: no engine of stackup is behind that socket",
                     hint="allow it with --yes, or for good with `x-stackup: {allow: [docker.sock]}`",
                 )
