@@ -152,7 +152,10 @@ class Row(NamedTuple):
 
 
 def read(session: Session) -> list[Row]:
-    """All containers of the project: from its supervisor, or from the records when none runs."""
+    """All containers of the project: from its supervisor, or from the records when none runs.
+
+    Where something should run and nobody looks after it (both processes were killed), they are started again.
+    """
     client = session.connect()
     data: list[dict[str, Any]]
     if client is not None:
@@ -161,6 +164,10 @@ def read(session: Session) -> list[Row]:
         from stackup.engine.status import read_ps
 
         data = read_ps(session.layout, session.project)
+        if any(item["unwatched"] for item in data) and not session.looks_only:
+            client = session.ensure()
+            session.console.warn(f"project {session.project}: its supervisor and launcher had died; new ones took over")
+            data = ask(session, client, "ps", {"all": True})
     else:
         data = []
     rows = [Row.from_dict(item) for item in data]

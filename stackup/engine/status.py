@@ -78,9 +78,12 @@ def unreadable(layout: Layout, project: str, error: Exception) -> HostUnfit:
 
 
 def offline_row(record: ContainerRecord, exit_file: Path) -> dict[str, Any]:
-    """Nobody keeps the record true just now, so a process counts only when it is there, and is the recorded one."""
-    data = row(record)
+    """Nobody keeps the record true just now, so a process counts only when it is there, and is the recorded one.
+
+    ``unwatched``: it should run, and somebody should look after it.
+    """
     state = record.state
+    data = row(record) | {"unwatched": state.phase in RAN and state.boot_id == boot_id()}
     if state.phase not in RAN or (state.boot_id == boot_id() and start_time_of(state.pid) == state.start_time):
         return data
     here = state.boot_id == boot_id()

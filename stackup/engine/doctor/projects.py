@@ -81,7 +81,7 @@ def _processes(scene: Scene) -> Iterator[Finding]:
             PROBLEM,
             f"{_some(alive)} run{'s' if len(alive) == 1 else ''}, but the project's launcher and supervisor do not",
             "both were killed: nobody restarts, probes or answers names; output waits in pipes",
-            f"any command takes over, for example: stackup -p {scene.project} up -d",
+            f"stackup -p {scene.project} ps takes over, as any command for the project does",
             scene.project,
         )
     dead = [item.name for item in scene.containers if item.phase in RUNS and item.this_boot and not item.alive]

@@ -147,6 +147,25 @@ def test_both_killed_then_every_command(scenario: Scenario) -> None:
         assert command != ["ps"] or "web" in done.out
 
 
+@pytest.mark.parametrize("command", [["ps"], ["top"], ["logs"]], ids=["ps", "top", "logs"])
+def test_looking_is_enough_to_take_over(scenario: Scenario, command: list[str]) -> None:
+    scenario.compose("""
+        services:
+          web: {image: busybox, command: sleep 1000, stop_signal: SIGKILL, restart: always}
+          done: {image: busybox, command: "true"}
+        """)
+    scenario.stackup("up", "-d").ok()
+    web = scenario.pid("web")
+    kill(scenario, "launcher", "supervisor")
+    os.kill(web, signal.SIGKILL)
+    assert "its supervisor and launcher had died" in scenario.stackup(*command).ok().err
+    eventually(lambda: scenario.pid("web") != web, "it was started again")
+    scenario.stackup("stop").ok()
+    gone(scenario.daemon("supervisor"))
+    assert scenario.stackup("ps", "-a").ok().err == ""
+    assert not [item for item in scenario.processes() if "supervisor" in item.command]
+
+
 def test_each_policy_after_a_kill(scenario: Scenario) -> None:
     scenario.compose("""
         x-base: &base {image: busybox, command: sleep 1000, stop_signal: SIGKILL}

@@ -189,7 +189,7 @@ PROJECTS: dict[str, tuple[Scene, Kernel, str, str]] = {
         "problem",
         "mv /r.db /r.db.damaged",
     ),
-    "launcher-dead": (Scene("shop", (RUNNING,), (BRIDGE,)), KERNEL, "problem", "stackup -p shop up -d"),
+    "launcher-dead": (Scene("shop", (RUNNING,), (BRIDGE,)), KERNEL, "problem", "stackup -p shop ps takes over"),
     "died-unseen": (
         Scene("shop", (Recorded("shop-web-1", "running", True, False),)),
         KERNEL,
