@@ -31,8 +31,9 @@ def project_name(session: Session) -> str:
     given = session.options.project_name or session.environment.get("COMPOSE_PROJECT_NAME", "")
     if given:
         if not is_project_name(given):
+            source = "given with -p" if session.options.project_name else "of COMPOSE_PROJECT_NAME in the environment"
             raise UsageError(
-                f"cannot use project name {given!r}: it must consist of a-z, 0-9, - and _",
+                f"cannot use project name {given!r} {source}: it must consist of a-z, 0-9, - and _",
                 hint=f"for example: -p {normalize_project_name(given) or 'demo'}",
             )
         return given

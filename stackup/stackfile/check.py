@@ -6,7 +6,7 @@ The list follows compose-go's checkConsistency and validation packages; every fi
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping
-from itertools import chain
+from itertools import chain, islice
 
 from stackup.stackfile.finish import is_implied
 from stackup.stackfile.nodes import Node
@@ -15,6 +15,7 @@ from stackup.stackfile.problems import Problems, Told
 from stackup.stackfile.reader import show
 
 Fields = Mapping[str, Node]
+MAX_SHOWN = 12  # services that a hint lists
 _EMPTY: dict[str, Node] = {}
 
 
@@ -132,7 +133,8 @@ class Checker:
         if self.told.lost or "services" in self.told.places:
             return
         if other not in self.disabled:
-            hint = self.problems.did_you_mean(other, chain(self.enabled, self.disabled))
+            names = chain(self.enabled, self.disabled)
+            hint = self.problems.did_you_mean(other, names) or self.others(path)
             self.refuse(node, path, f"there is no service {other!r}", hint, at_key=at_key)
             return
         required = known[other].get("required") if other in known else None
@@ -141,6 +143,15 @@ class Checker:
             hint = f"switch its profile on: --profile {profiles}" if profiles else ""
             reason = f"the service {other!r} is not part of the active profiles"
             self.refuse(node, path, reason, hint, at_key=at_key)
+
+    def others(self, path: str) -> str:
+        """The services beside the one at ``path``, for one that names none of them."""
+        names = (name for name in chain(self.enabled, self.disabled) if not path.startswith(f"services.{name}."))
+        shown = list(islice(names, MAX_SHOWN + 1))
+        more = " ..." if len(shown) > MAX_SHOWN else ""
+        if len(shown) == 1:
+            return f"there is only {shown[0]!r} beside it"
+        return f"there are: {', '.join(shown[:MAX_SHOWN])}{more}" if shown else ""
 
     def additional_contexts(self, path: str, service: Node) -> None:
         build = service.get("build")

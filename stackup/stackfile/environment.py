@@ -84,11 +84,18 @@ def env_file_names(given: tuple[str, ...], environment: Environment) -> tuple[st
 
 
 def read_env_files(
-    names: tuple[str, ...], cwd: Path, directory: Path, environment: Environment, sources: Sources, problems: Problems
+    names: tuple[str, ...],
+    cwd: Path,
+    directory: Path,
+    environment: Environment,
+    sources: Sources,
+    problems: Problems,
+    *,
+    option: str = "--env-file",
 ) -> None:
     """Adds the variables of the named files (later ones win), or of ``.env`` in ``directory`` when none is named.
 
-    Raises UsageError when a named file is not there.
+    Raises UsageError when a named file is not there. ``option`` is what names them.
     """
     paths = [cwd / name for name in names]
     if not names:
@@ -100,7 +107,7 @@ def read_env_files(
     files: dict[str, tuple[str, ...]] = {}
     for path in paths:
         if not sources.exists(path):
-            raise UsageError(f"cannot use the env file {names[paths.index(path)]}: {path} does not exist")
+            raise UsageError(f"cannot use the env file {names[paths.index(path)]} of {option}: {path} does not exist")
         found = _read(path, environment, values, sources, problems)
         values.update(found)
         files.update({name: (str(path), *files.get(name, ())) for name in found})

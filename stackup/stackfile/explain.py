@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from stackup.base.errors import Position, UsageError
-from stackup.base.values import frozen
+from stackup.base.values import changed, frozen
 from stackup.stackfile.canonical import shown_value
 from stackup.stackfile.history import in_one_place, left_out, replaced_whole, trail, versions
 from stackup.stackfile.nodes import OVERRIDE, RESET, Node, Source, find
@@ -65,10 +65,19 @@ def explain(loaded: Loaded, path: str) -> list[Explanation]:
     if node is not None:
         shown = _shown(loaded.tree, path)
         return [*(explainer.leaf(*item) for item in _leaves(node, shown, path)), *explainer.gone_below(path)]
+    if loaded.whole is not None and find(loaded.whole, path) is not None:
+        return [_unused(item) for item in explain(changed(loaded, tree=loaded.whole, whole=None), path)]
     for known in (explainer.gone(path), explainer.nothing_to_reset(path), _default(path, loaded)):
         if known is not None:
             return [known]
     raise unknown_path(loaded, path)
+
+
+def _unused(explanation: Explanation) -> Explanation:
+    """Of something at the top level that no service uses."""
+    first, *others = explanation.layers
+    first = changed(first, reason=f"{first.reason} (nothing uses it)".strip())
+    return changed(explanation, layers=(first, *others))
 
 
 def _lone(node: Node | None) -> bool:

@@ -102,7 +102,8 @@ class _Load:
                 f"cannot use the project directory {request.project_directory}: there is no such directory"
             )
         first = working_directory(request, named(request, environment) if request.files else ())
-        read_env_files(env_files, request.cwd, first, environment, self.sources, self.problems)
+        option = "--env-file" if request.env_files else "COMPOSE_ENV_FILES"
+        read_env_files(env_files, request.cwd, first, environment, self.sources, self.problems, option=option)
         files = named(request, environment)
         found = self.given(files) if files else search(request, self.sources, self.problems)
         if not env_files and found.directory != first:
@@ -140,7 +141,7 @@ class _Load:
         if given:
             if not is_project_name(given):
                 raise UsageError(
-                    f"cannot use project name {given!r}: it must consist of a-z, 0-9, - and _, "
+                    f"cannot use project name {given!r} {self.naming()}: it must consist of a-z, 0-9, - and _, "
                     "and begin with a letter or digit"
                 )
             return given
@@ -153,6 +154,13 @@ class _Load:
                 hint="choose a name with -p, or write name: at the top of the stack file",
             )
         return name
+
+    def naming(self) -> str:
+        """What gave the project its name, for an error about it."""
+        if self.request.project_name:
+            return "given with -p"
+        files = next((files for _, files in self.environment.whence("COMPOSE_PROJECT_NAME")), ())
+        return f"of COMPOSE_PROJECT_NAME in {files[0]}" if files else "of COMPOSE_PROJECT_NAME in the environment"
 
     def written_name(self, found: Found) -> str:
         """Only looks: what is wrong with the file or the name is reported when it is read properly."""
@@ -206,6 +214,7 @@ class _Load:
         name: str,
         profiles: tuple[str, ...],
     ) -> Loaded:
+        whole = tree
         if not self.request.all_resources:
             tree = without_unused(tree, enabled)
         data = plain(tree)
@@ -225,6 +234,7 @@ class _Load:
             absent=tuple(self.sources.absent),
             variables=dict(self.environment.used),
             tree=tree,
+            whole=whole,
             directory=found.directory,
             environment=self.environment.merged(),
             profiles=profiles,
@@ -259,8 +269,9 @@ class _Load:
             return Stack.model_validate(data)
         except ValidationError as error:
             for item in error.errors(include_url=False):
-                path = ".".join(str(part) for part in item["loc"])
-                self.problems.add(_nearest(tree, path), f"cannot use {path}: {item['msg'].lower()}")
+                node = _nearest(tree, ".".join(map(str, item["loc"])))
+                path = "".join(f"[{part}]" if type(part) is int else f".{part}" for part in item["loc"])[1:]
+                self.problems.add(node, f"cannot use {path}: {_expected(item['type'])}", path=path)
             self.problems.settle()
             raise
 
@@ -276,6 +287,30 @@ def _top_level_name(text: str) -> str:
         if name is not None and type(name.value) is str:
             return name.value
     return ""
+
+
+def _expected(kind: str) -> str:
+    """In a user's words what the model wanted; ``kind`` is pydantic's name of the mistake (``int_parsing``)."""
+    if kind == "missing":
+        return "it must be given"
+    if kind == "extra_forbidden":
+        return "there is no such attribute"
+    noun = next((noun for start, noun in _NOUNS.items() if kind.startswith(start)), "")
+    return f"expected {noun}" if noun else "it does not fit what it belongs to"
+
+
+_NOUNS = {
+    "int": "a whole number",
+    "float": "a number",
+    "finite": "a number",
+    "string": "a text",
+    "bool": "true or false",
+    "tuple": "a list",
+    "list": "a list",
+    "dict": "a mapping",
+    "mapping": "a mapping",
+    "model": "a mapping",
+}
 
 
 def _nearest(tree: Node, path: str) -> Node | None:

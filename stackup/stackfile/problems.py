@@ -254,4 +254,6 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     match = difflib.get_close_matches(plain, list(lowered), n=1, cutoff=0.65)
     if not match and len(plain) > 3:  # healthy for service_healthy
         match = [item for item in lowered if plain in item][:1]
+    if not match:  # bd for db: too short to be alike otherwise
+        match = [item for item in lowered if len(item) > 1 and sorted(item) == sorted(plain)][:1]
     return f"did you mean {lowered[match[0]]!r}?" if match else ""

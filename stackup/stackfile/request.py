@@ -57,7 +57,8 @@ class Loaded:
     ``absent`` are the paths whose appearance would change the answer; together with ``inputs`` and ``variables`` they
     say when loading again would give the same. ``environment`` is what the project's variables resolve to: the
     caller's environment over the ``.env`` files. ``links`` are how files and services led to one another, ``removed``
-    the values that ``!reset`` took away, by path (as ``shadow`` of the node that stands for the reset).
+    the values that ``!reset`` took away, by path (as ``shadow`` of the node that stands for the reset). ``whole`` is
+    the ``tree`` with the resources that no service uses.
     """
 
     stack: Stack
@@ -71,6 +72,7 @@ class Loaded:
     profiles: tuple[str, ...] = ()
     links: tuple[Link, ...] = ()
     removed: Mapping[str, Node] = field(default_factory=dict)
+    whole: Node | None = None
 
     def position(self, path: str) -> Position | None:
         """Where the value at a dotted path (``services.web.ports.0``) was written; None for what nobody wrote."""

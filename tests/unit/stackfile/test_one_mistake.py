@@ -5,7 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from stackfile_support import errors_of, write
+from stackfile_support import errors_of, load_in, write
+
+from stackup.base.errors import UsageError
+from stackup.stackfile.explain import explain
+from stackup.stackfile.load import _expected
 
 WEB = "services: {web: {image: a, %s}}\n"
 
@@ -71,3 +75,51 @@ def test_words_about_a_service_do_not_make_it_unsure(tmp_path: Path) -> None:
     write(tmp_path, compose__yaml="")
     text = "services: {a: {image: x, scale: 'x for services.b.c'}, b: {init: true}}\n"
     assert len(messages(tmp_path, text)) == 2
+
+
+@pytest.mark.parametrize(
+    ("other", "hint"),
+    [
+        ("bd", "did you mean 'db'?"),
+        ("cache", "there are: db, api"),
+        ("apii", "did you mean 'api'?"),
+    ],
+)
+def test_a_service_that_is_not_there(tmp_path: Path, other: str, hint: str) -> None:
+    (error,) = errors_of(
+        tmp_path, f"services: {{web: {{image: a, depends_on: [{other}]}}, db: {{image: b}}, api: {{image: c}}}}"
+    )
+    assert error.hint == hint
+
+
+def test_a_bad_project_name_says_where_it_is_from(tmp_path: Path) -> None:
+    write(tmp_path, compose__yaml="services: {a: {image: x}}")
+    for more, where in (
+        ({"project_name": "A B"}, "'A B' given with -p:"),
+        ({"environment": {"COMPOSE_PROJECT_NAME": "A B"}}, "'A B' of COMPOSE_PROJECT_NAME in the environment:"),
+    ):
+        with pytest.raises(UsageError, match=where):
+            load_in(tmp_path, **more)  # type: ignore[arg-type]
+    write(tmp_path, __env="COMPOSE_PROJECT_NAME=A B\n")
+    with pytest.raises(UsageError, match=r"of COMPOSE_PROJECT_NAME in .*\.env:"):
+        load_in(tmp_path)
+
+
+def test_an_env_file_that_is_not_there_says_who_named_it(tmp_path: Path) -> None:
+    write(tmp_path, compose__yaml="services: {a: {image: x}}")
+    with pytest.raises(UsageError, match="cannot use the env file gone of --env-file"):
+        load_in(tmp_path, env_files=("gone",))
+    with pytest.raises(UsageError, match="cannot use the env file gone of COMPOSE_ENV_FILES"):
+        load_in(tmp_path, environment={"COMPOSE_ENV_FILES": "gone"})
+
+
+def test_what_nobody_uses_is_explained_all_the_same(tmp_path: Path) -> None:
+    write(tmp_path, compose__yaml="services: {a: {image: x}}\nvolumes: {v: {name: mine}}\n")
+    (explanation,) = explain(load_in(tmp_path), "volumes.v.name")
+    assert explanation.value == "mine"
+    assert explanation.layers[0].reason == "(nothing uses it)"
+
+
+def test_what_only_the_model_refuses_is_said_in_own_words() -> None:
+    assert _expected("int_parsing") == "expected a whole number"
+    assert "valid" not in _expected("value_error")
