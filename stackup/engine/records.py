@@ -20,6 +20,7 @@ from stackup.base.values import as_mapping, frozen
 from stackup.engine.supervision import Supervision
 
 SCHEMA_VERSION = 1
+NEWER = "written by a newer stackup"
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -205,7 +206,7 @@ class Records:
             self.set_meta("schema", str(SCHEMA_VERSION))
         elif found is not None and int(found) > SCHEMA_VERSION:
             raise HostUnfit(
-                f"cannot read {path}: written by a newer stackup (schema {found}, this one knows {SCHEMA_VERSION})",
+                f"cannot read {path}: {NEWER} (schema {found}, this one knows {SCHEMA_VERSION})",
                 hint="upgrade stackup",
             )
 

@@ -11,6 +11,7 @@ from stackup.base.paths import Layout
 from stackup.base.values import frozen
 from stackup.engine.doctor.finding import NOTE, PROBLEM, WARNING, Finding
 from stackup.engine.leftovers import Leftover
+from stackup.engine.records import NEWER
 
 RUNS = ("starting", "running", "stopping", "paused")
 
@@ -61,16 +62,22 @@ def examine(scenes: tuple[Scene, ...], kernel: Kernel) -> list[Finding]:
 
 
 def _records(scene: Scene) -> Iterator[Finding]:
-    if scene.unreadable:
-        yield Finding(
-            "records",
-            PROBLEM,
-            f"its records cannot be read: {scene.unreadable}",
-            "no command for this project works; its containers, if any, run on",
-            f"mv {scene.records} {scene.records}.damaged; stackup -p {scene.project} down: what is there is found by "
-            "its name and taken away; volumes and images stay",
-            scene.project,
-        )
+    if not scene.unreadable:
+        return
+    remedy = (
+        f"mv {scene.records} {scene.records}.damaged; stackup -p {scene.project} down: what is there is found by "
+        "its name and taken away; volumes and images stay"
+    )
+    if NEWER in scene.unreadable:
+        remedy = "upgrade stackup: nothing is wrong with them"
+    yield Finding(
+        "records",
+        PROBLEM,
+        f"its records cannot be read: {scene.unreadable}",
+        "no command for this project works; its containers, if any, run on",
+        remedy,
+        scene.project,
+    )
 
 
 def _processes(scene: Scene) -> Iterator[Finding]:

@@ -189,6 +189,12 @@ PROJECTS: dict[str, tuple[Scene, Kernel, str, str]] = {
         "problem",
         "mv /r.db /r.db.damaged",
     ),
+    "newer": (
+        Scene("shop", unreadable="cannot read /r.db: written by a newer stackup (schema 9)", records="/r.db"),
+        KERNEL,
+        "problem",
+        "upgrade stackup: nothing is wrong with them",
+    ),
     "launcher-dead": (Scene("shop", (RUNNING,), (BRIDGE,)), KERNEL, "problem", "stackup -p shop ps takes over"),
     "died-unseen": (
         Scene("shop", (Recorded("shop-web-1", "running", True, False),)),
