@@ -34,6 +34,7 @@ from stackup.runtime.client import LauncherLost
 from stackup.runtime.launcher.supervision import NOT_OPENED
 
 REFUSING = 0.3  # seconds in which those who wait for a project that cannot be opened are told so
+WINDING_UP = 0.5  # seconds for what is cancelled at the end
 LOCK_PATIENCE = 5.0  # seconds for a predecessor that is being killed to let go of the lock
 
 
@@ -112,6 +113,7 @@ class Supervisor:
             project.hand_over()
             if self._orphaned:
                 self._replace_launcher()
+        await _wind_up()
         return 0
 
     async def _refuse(self, failure: NotOpened, server: Server, serving: asyncio.Task[None]) -> int:
@@ -174,6 +176,15 @@ class Supervisor:
             # The client waits for these two, so that nothing is left when the command returns.
             connection.emit({"event": "leaving", "pids": [os.getpid(), os.getppid()]})
         return code
+
+
+async def _wind_up() -> None:
+    """Everything that still waits is cancelled, and what that sets off, too."""
+    deadline = time.monotonic() + WINDING_UP
+    while (left := asyncio.all_tasks() - {asyncio.current_task()}) and time.monotonic() < deadline:
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left, timeout=WINDING_UP / 10)
 
 
 def _told(error: Exception, project: str, layout: Layout) -> StackupError:

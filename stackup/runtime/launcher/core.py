@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 
 _OOM_SCORE = -900
 _TERM_PATIENCE = 5.0
+_TERM_DELAY = 0.3  # seconds for a supervisor that was asked to end at the same time to do so
+
+
+def _shutting_down() -> bool:
+    """systemd has become what ends all processes (systemd-shutdown(8)); the kernel cuts names to 15 characters."""
+    return cgroups.read_file("/proc/1/comm").strip() == "systemd-shutdow"
 
 
 class Launcher:
@@ -131,14 +137,25 @@ class Launcher:
             self._loop.stop()
 
     def _terminate(self) -> None:
-        """SIGTERM (the machine goes down): the supervisor flushes, both end, containers are left to whoever is next."""
-        if self._supervision and self._supervision.pid:
+        """SIGTERM: this process ends, and the supervisor starts another launcher, which adopts the containers. Not so
+        when the machine goes down: then the supervisor ends first, and containers are left to whoever is next."""
+        if self._supervision and _shutting_down():
             self._supervision.wanted = False
-            os.kill(self._supervision.pid, signal.SIGTERM)
+            if self._supervision.pid:
+                os.kill(self._supervision.pid, signal.SIGTERM)
             self._loop.after(_TERM_PATIENCE, self._loop.stop)
             self._loop.after(0.01, self._stop_when_alone)
+        elif self._supervision:
+            self._loop.after(_TERM_DELAY, self._depart)
         else:
             self._loop.stop()
+
+    def _depart(self) -> None:
+        """There must be a supervisor to notice that we are gone: it may have been asked to end at the same time."""
+        self._reap()
+        if self._supervision and not self._supervision.pid and self._supervision.wanted:
+            self._server.serve(self._supervision.start())
+        self._loop.stop()
 
     def _stop_when_alone(self) -> None:
         if self._supervision and self._supervision.pid:

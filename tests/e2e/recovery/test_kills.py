@@ -115,18 +115,23 @@ def test_a_container_that_writes_while_nobody_reads_waits_and_goes_on(scenario: 
     assert scenario.logs().split() == ["ready", *map(str, range(1, 400001)), "end"]
 
 
-@pytest.mark.parametrize("whom", ["supervisor", "launcher"])
-def test_sigterm_is_a_change_of_guard(scenario: Scenario, whom: str) -> None:
+@pytest.mark.parametrize("whom", [["supervisor"], ["launcher"], ["launcher", "supervisor"]], ids="-".join)
+def test_sigterm_is_a_change_of_guard(scenario: Scenario, whom: list[str]) -> None:
     scenario.compose("""
         services:
           web: {image: busybox, command: httpd -f -p 80 -h /etc, ports: ["8080:80"], stop_signal: SIGKILL}
         """)
     scenario.stackup("up", "-d").ok()
     web, old = scenario.pid("web"), {scenario.daemon("launcher"), scenario.daemon("supervisor")}
-    kill(scenario, whom, signum=signal.SIGTERM)
-    if whom == "launcher":
-        for pid in old:
-            gone(pid)
+    for _ in range(3):
+        kill(scenario, *whom, signum=signal.SIGTERM)
+        if "launcher" in whom:
+            for pid in old:
+                gone(pid)
+            both_are_back(scenario, old)  # though nobody asks for anything
+        assert scenario.stackup("ps").ok().err == ""  # they are at work
+        old = {scenario.daemon("launcher"), scenario.daemon("supervisor")}
+    assert "was destroyed" not in "".join(path.read_text() for path in scenario.root.rglob("supervisor.log"))
     scenario.stackup("up", "-d").ok()
     assert scenario.pid("web") == web
     assert "root:" in page("http://127.0.0.1:8080/passwd")
