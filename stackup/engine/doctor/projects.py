@@ -68,10 +68,11 @@ def _records(scene: Scene) -> Iterator[Finding]:
         f"mv {scene.records} {scene.records}.damaged; stackup -p {scene.project} down: what is there is found by "
         "its name and taken away; volumes and images stay"
     )
-    if NEWER in scene.unreadable:
+    newer = NEWER in scene.unreadable
+    if newer:
         remedy = "upgrade stackup: nothing is wrong with them"
     yield Finding(
-        "records",
+        "newer" if newer else "records",
         PROBLEM,
         f"its records cannot be read: {scene.unreadable}",
         "no command for this project works; its containers, if any, run on",
