@@ -81,6 +81,7 @@ async def _run(
     begin = time.monotonic()
     outcome = Outcome.CANCELLED
     error: StackupError | None = None
+    waived = False  # what was waited for did not come true, and it goes on all the same
     try:
         unmet = any(report.outcomes[requirement] is not Outcome.DONE for requirement in action.after)
         if unmet and not action.tolerant:
@@ -91,13 +92,16 @@ async def _run(
             emit({"event": "action", "id": action.id, "state": "started"})
             faults.instant(f"before {action.describe()}")
             error = await _perform(action, effects)
+            if error and isinstance(action, WaitFor) and not action.required:
+                emit({"event": "notice", "text": error.message})
+                error, waived = None, True
         faults.instant(f"after {action.describe()}")
         outcome = Outcome.FAILED if error else Outcome.DONE
     finally:
         report.outcomes[action.id] = outcome
         if error:
             report.errors.append(error)
-        event: dict[str, Any] = {"event": "action", "id": action.id, "state": outcome.value}
+        event: dict[str, Any] = {"event": "action", "id": action.id, "state": "skipped" if waived else outcome.value}
         event["ms"] = round((time.monotonic() - begin) * 1000, 1)
         if error:
             event["error"] = error.to_dict()

@@ -215,13 +215,10 @@ class StackEffects:
         )
         if not text:
             return
-        error = ContainerFault(
+        raise ContainerFault(
             f"cannot wait until {action.describe().removeprefix('wait until ')}: {text}",
             hint=await last_words(world, failing(world.of_service(action.service), action.condition)),
         )
-        if action.required:
-            raise error
-        self._emit({"event": "notice", "text": error.message})
 
 
 def missing_image(action: PullImage) -> ImageError:

@@ -114,3 +114,4 @@ def test_a_dependency_that_fails_fails_its_dependants_at_once(scenario: Scenario
     done = scenario.stackup("up", "-d").refused("db", "data directory is not empty", "sick", "no route")
     assert time.monotonic() - begin < 30
     assert sorted(row["Service"] for row in scenario.ps()) == ["any", "sick"], str(done)
+    assert "service sick: healthy" not in done.err
