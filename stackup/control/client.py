@@ -244,7 +244,8 @@ class Client:
                 if seen:
                     raise SupervisorLost(
                         f"the supervisor of project {self.project} went away before it had answered",
-                        hint="the containers run on; repeat the command",
+                        hint="the containers run on, and another supervisor takes over: repeat the command "
+                        f"(`stackup -p {self.project} history` says what was begun, `stackup plan` what is left)",
                     )
                 return True
             buffer += data
