@@ -34,7 +34,7 @@ def check_networks(services: Mapping[str, Node], networks: Mapping[str, Node], p
                 (item for item in taken if item[0].version == subnet.version and item[0].overlaps(subnet)), None
             )
             if other is not None:
-                where = f"line {other[2].line}" if other[2].source is node.source else f"{other[2].position}"
+                where = f"line {other[2].line}" if other[2].source is node.source else problems.short(other[2].position)
                 problems.add(node, f"cannot use {path}: its subnet {subnet} overlaps that of {other[1]} in {where}")
             taken.append((subnet, path, node))
     _Endpoints(networks, known, problems).check(services)

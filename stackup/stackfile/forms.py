@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
+from stackup.stackfile.advice import for_mapping, typographic
 from stackup.stackfile.nodes import OVERRIDE, RESET, Node
 from stackup.stackfile.reader import Reader
 
@@ -102,7 +103,7 @@ class MapOf(Form):
         return node.with_value(result)
 
     def advice(self, node: Node) -> str:
-        return "write NAME: value instead of - NAME" if type(node.value) is list else ""
+        return "write NAME: value instead of - NAME" if type(node.value) is list else for_mapping(node)
 
     def merge(self, base: Node, over: Node) -> Node:
         return over.with_value(merge_children(base.value, over.value, lambda name: self.item))
@@ -148,10 +149,7 @@ class Record(Form):
         if type(value) is not dict:
             if value is None and self.null:
                 return node
-            dashed = type(value) is list and bool(value) and type(value[0].value) is dict
-            reader.wrong(
-                node, path, self.expected, "leave out the dash; attributes are written NAME: value" if dashed else ""
-            )
+            reader.wrong(node, path, self.expected, for_mapping(node, self.fields))
             return None
         fields = self.fields
         result: dict[str, Node] = {}
@@ -172,7 +170,9 @@ class Record(Form):
         return node.with_value(result)
 
     def unknown(self, key: str, child: Node, path: str, reader: Reader) -> None:
-        hint = self.hints.get(key) or reader.problems.did_you_mean(key, self.fields)
+        hint = self.hints.get(key) or typographic(key) or reader.problems.did_you_mean(key, self.fields)
+        if key.isdigit() and type(child.value) in (int, str):
+            hint = f'write "{key}:{child.value}"'
         if key == "x-stackup":
             hint = "x-stackup stands at the top of a file or in a service"
         place = f"{path}.{key}" if path else key

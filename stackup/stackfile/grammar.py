@@ -134,8 +134,40 @@ INCLUDE = Short(
     "a path, or a mapping with path, env_file and project_directory",
 )
 
+_BESIDE = ("networks", "volumes", "secrets", "configs")
+
+
+class _Services(MapOf):
+    """``services``; knows what is often put there by a wrong indentation."""
+
+    def read(self, node: Node, path: str, reader: Reader) -> Node | None:
+        if type(node.value) is not dict:
+            return super().read(node, path, reader)
+        nameless = next(
+            (
+                name
+                for name, child in node.value.items()
+                if name in SERVICE.fields and child.value is not None and type(child.value) is not dict
+            ),
+            "",
+        )
+        if nameless:
+            words = f"{nameless} is an attribute of a service; the service's name is missing above it"
+            hint = f"write services: {{NAME: {{{nameless}: ...}}}}, each level indented two spaces more"
+            reader.refuse(node.value[nameless], f"{path}.{nameless}", words, hint, at_key=True)
+            return node.with_value({})
+        inner = {}
+        for name, child in node.value.items():
+            if name in _BESIDE and type(child.value) is dict and child.value and not {*child.value} & {*SERVICE.fields}:
+                hint = f"write {name}: one level further out, at the indentation of services:"
+                reader.refuse(child, f"{path}.{name}", "this looks like the section of that name", hint, at_key=True)
+            else:
+                inner[name] = child
+        return super().read(node.with_value(inner), path, reader)
+
+
 SECTIONS: dict[str, Form] = {
-    "services": MapOf(SERVICE, "a mapping of services", names=NAME),
+    "services": _Services(SERVICE, "a mapping of services", names=NAME),
     "networks": MapOf(NETWORK, "a mapping of networks", names=NAME),
     "volumes": MapOf(VOLUME, "a mapping of volumes", names=NAME),
     "secrets": MapOf(SECRET, "a mapping of secrets", names=NAME),

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from stackup.stackfile.advice import for_list, for_pairs
 from stackup.stackfile.forms import Form, replacing
 from stackup.stackfile.nodes import RESET, Node, Origin
 from stackup.stackfile.problems import Problems
@@ -65,10 +66,7 @@ class ListOf(Form):
         return [] if item is None else [item]
 
     def advice(self, node: Node) -> str:
-        if type(node.value) in (str, int) and node.line:
-            text = node.value if type(node.value) is str else f'"{node.value}"'
-            return f"write it as a list item: - {text}" if len(text) < 60 else ""
-        return ""
+        return for_list(node)
 
     def distinct(self, items: list[Node]) -> list[Node]:
         assert self.key is not None
@@ -93,7 +91,7 @@ class ListOf(Form):
                 continue
             if item.value in seen:
                 first = seen[item.value]
-                where = f"line {first.line}" if first.source is item.source else f"{first.position}"
+                where = f"line {first.line}" if first.source is item.source else problems.short(first.position)
                 problems.add(item, f"cannot use {path}: {show(item)} is listed twice; the first one is in {where}")
             seen.setdefault(item.value, item)
 
@@ -122,7 +120,7 @@ class Pairs(Form):
         if type(value) is dict:
             return node.with_value(self.mapping(value, path, reader))
         if type(value) is not list:
-            reader.wrong(node, path, self.expected)
+            reader.wrong(node, path, self.expected, for_pairs(node))
             return None
         pairs: dict[str, Node] = {}
         for index, child in enumerate(value):

@@ -27,7 +27,7 @@ class PortList(ListOf):
         value = child.value
         if type(value) is dict:
             item = self.long.read(child, path, reader)
-            if "target" not in value:
+            if "target" not in value and not any(map(str.isdigit, value)):
                 reader.refuse(child, path, "its target, the port in the container, is missing")
             return [] if item is None else [_with_mode(item)]
         if type(value) is int:

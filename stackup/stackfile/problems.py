@@ -146,7 +146,8 @@ class Problems:
         raised = StackFileError(
             first.message, hint=first.hint, where=first.where, snippet=first.snippet, details=tuple(errors[1:])
         )
-        raised.notices = self.warnings()
+        told = {error.where for error in errors}
+        raised.notices = tuple(item for item in self.warnings() if item.where not in told)
         raise raised
 
     def warnings(self) -> tuple[Notice, ...]:

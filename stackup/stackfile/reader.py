@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from stackup.stackfile.advice import typographic
 from stackup.stackfile.nodes import Node
 from stackup.stackfile.problems import Problems
 from stackup.stackfile.units import go_text
@@ -52,11 +53,13 @@ class Reader:
 
     def wrong(self, node: Node, path: str, expected: str, hint: str = "") -> None:
         """Says that ``node`` is not what belongs at ``path``."""
-        self.problems.add(node, f"cannot use {show(node)} for {path}: expected {expected}", hint=hint, path=path)
+        self.problems.add(
+            node, f"cannot use {show(node)} for {path}: expected {expected}", hint=_odd(node) or hint, path=path
+        )
 
     def misused(self, node: Node, path: str, reason: str, hint: str = "") -> None:
         """Says what is wrong with the text of ``node``."""
-        self.problems.add(node, f"cannot use {show(node)} for {path}: {reason}", hint=hint, path=path)
+        self.problems.add(node, f"cannot use {show(node)} for {path}: {reason}", hint=_odd(node) or hint, path=path)
 
     def refuse(self, node: Node, path: str, reason: str, hint: str = "", *, at_key: bool = False) -> None:
         self.problems.add(node, f"cannot use {path}: {reason}", hint=hint, at_key=at_key, path=path)
@@ -64,6 +67,10 @@ class Reader:
     def open_text(self, node: Node) -> bool:
         """True for a text whose variables were left in place, so that nothing can be said about it."""
         return self.lenient and type(node.value) is str and "$" in node.value
+
+
+def _odd(node: Node) -> str:
+    return typographic(node.value) if type(node.value) is str else ""
 
 
 _NUMBER = re.compile(r"[-+.0-9][^\s,\[\]{}#]*")  # as it is written: 1.20 rather than 1.2

@@ -41,6 +41,9 @@ class Sources:
         self.inputs[key] = Input(key, status.st_mtime_ns, status.st_size, status.st_ino)
         if len(data) > MAX_BYTES:
             raise StackFileError(f"cannot read {what} {path}: {too_large(max(status.st_size, len(data)))}")
+        if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) or b"\0" in data[:2] != b"\0\0":
+            said = f"cannot read {what} {path}: it is written in UTF-16"
+            raise StackFileError(said, hint="save the file as UTF-8", where=Position(key, 1, 1))
         try:
             data = data.removeprefix(codecs.BOM_UTF8)
             text = data.decode()

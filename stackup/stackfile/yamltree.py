@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from stackup.stackfile.advice import QUOTES, typographic
 from stackup.stackfile.limits import (
     MAX_ALIASED,
     MAX_BYTES,
@@ -25,6 +26,7 @@ from stackup.stackfile.limits import (
 )
 from stackup.stackfile.nodes import OVERRIDE, RESET, Node, Scalar, Source, Timestamp
 from stackup.stackfile.problems import Problems
+from stackup.stackfile.yamlerrors import TEMPLATE, TEMPLATE_HINT, report, short
 
 _STANDARD = "tag:yaml.org,2002:"
 _PLAIN = "?"
@@ -117,12 +119,14 @@ def read_documents(source: Source, problems: Problems) -> list[Node]:
     """All documents of a file that are not empty. What is wrong goes to ``problems``; what can be read is answered."""
     text = source.text
     if len(text) > MAX_BYTES:
-        problems.at(source, 1, 1, f"cannot read {source.name}: {too_large(len(text))}")
+        problems.at(source, 1, 1, f"cannot read {short(source, problems)}: {too_large(len(text))}")
         return []
     if "\0" in text:
         before = text[: text.index("\0")]
         place = before.count("\n") + 1, len(before) - before.rfind("\n")
-        problems.at(source, *place, f"cannot read {source.name}: it holds a NUL byte, so it is no text file")
+        problems.at(
+            source, *place, f"cannot read {short(source, problems)}: it holds a NUL byte, so it is no text file"
+        )
         return []
     roots: list[yaml.Node] = []
     loader = None
@@ -131,16 +135,16 @@ def read_documents(source: Source, problems: Problems) -> list[Node]:
         while loader.check_node():
             roots.append(loader.get_node())  # type: ignore[arg-type]  # check_node says that there is one
     except _Stop as stop:
-        problems.at(source, stop.mark.line + 1, stop.mark.column + 1, f"cannot read {source.name}: {stop}")
+        problems.at(source, stop.mark.line + 1, stop.mark.column + 1, f"cannot read {short(source, problems)}: {stop}")
         return []
     except yaml.MarkedYAMLError as error:
-        _report(source, error, problems)
+        report(source, error, problems)
         return []
     except yaml.reader.ReaderError as error:
         before = text[: error.position]
         line, column = before.count("\n") + 1, error.position - before.rfind("\n")
         what = f"character U+{error.character:04X}" if isinstance(error.character, int) else "a character"
-        problems.at(source, line, column, f"cannot read {source.name} as YAML: {what} is not allowed")
+        problems.at(source, line, column, f"cannot read {short(source, problems)} as YAML: {what} is not allowed")
         return []
     finally:
         if loader is not None:
@@ -148,61 +152,6 @@ def read_documents(source: Source, problems: Problems) -> list[Node]:
     builder = _Builder(source, problems)
     documents = [builder.document(root) for root in roots if root is not None]
     return [] if builder.stopped else [document for document in documents if document is not None]
-
-
-_WORDS = (
-    ("found character '\\t' that cannot start any token", "a tab is used for indentation; YAML allows spaces only"),
-    ("mapping values are not allowed in this context", "a ': ' is not allowed here"),
-    ("could not find expected ':'", "a ':' is missing after this key"),
-    ("did not find expected key", "this line does not fit the indentation of the lines above"),
-    ("did not find expected '-' indicator", "this line does not fit the list above"),
-    ("found unexpected end of stream", "the file ends inside a quoted text or a bracket"),
-    ("did not find expected ',' or ']'", "a ',' or ']' is missing"),
-    ("did not find expected ',' or '}'", "a ',' or '}' is missing"),
-    ("found undefined alias", "this alias (*name) has no anchor (&name) before it"),
-    ("found character that cannot start any token", "this character cannot begin a value; write the value in quotes"),
-    ("block sequence entries are not allowed in this context", "a list cannot begin here; put it on the next line"),
-)
-_VARIABLE = re.compile(r"[^\s,\[\]{}\"':]*\$\{[^\s,\[\]{}\"']*\}?[^\s,\[\]{}\"']*")
-_HINTS = {
-    "mapping values are not allowed in this context": "write a text that holds ': ' in quotes, or mend the indentation"
-}
-
-
-def _report(source: Source, error: yaml.MarkedYAMLError, problems: Problems) -> None:
-    mark = error.problem_mark or error.context_mark
-    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-    said = error.problem or "it is no YAML"
-    words, hint = said, ""
-    alias = re.match(r"\*([^\s,\]}]+)", source.line(line)[column - 1 :])
-    if said.startswith("found undefined alias") and alias:
-        message = f"cannot read {source.name} as YAML: the alias *{alias[1]} has no anchor &{alias[1]} before it"
-        problems.at(source, line, column, message, width=len(alias[0]))
-        return
-    start = max(0, column - 200)  # some lines are megabytes
-    near = _VARIABLE.finditer(source.line(line)[start : column + 200])
-    variable = next((item for item in near if item.start() <= column - start <= item.end()), None)
-    if said.startswith("did not find expected ','") and variable:
-        words = "inside of [ ] and { }, a text with a variable must stand in quotes"
-        whole = variable[0] if "}" in variable[0] else f"{variable[0]}}}"
-        message, hint = f"cannot read {source.name} as YAML: {words}", f'write "{whole}"'
-        problems.at(source, line, start + variable.start() + 1, message, hint=hint, width=len(variable[0]))
-        return
-    for begin, translated in _WORDS:
-        if said.startswith(begin):
-            words, hint = translated, _HINTS.get(begin, "")
-            break
-    if said.startswith("found character that cannot start") and source.line(line)[column - 1 : column] == "\t":
-        words = _WORDS[0][1]
-    if error.context_mark is not None and error.context_mark.line + 1 != line and error.context:
-        words += f" (in the {_thing(error.context)} that begins in line {error.context_mark.line + 1})"
-    problems.at(source, line, column, f"cannot read {source.name} as YAML: {words}", hint=hint)
-
-
-def _thing(context: str) -> str:
-    """What libyaml was reading, in words."""
-    names = {"mapping": "mapping", "sequence": "list", "collection": "list", "quoted": "quoted text", "scalar": "text"}
-    return next((name for part, name in names.items() if part in context), "part")
 
 
 class _Builder:
@@ -215,6 +164,7 @@ class _Builder:
         self.open: set[int] = set()  # nodes whose children are being read: meeting one again is a cycle
         self.read: set[int] = set()  # mappings that were read before: this time it is an alias that leads here
         self.stopped = False
+        self.ports = 0  # how many keys ``ports`` lead to what is read now
 
     def document(self, root: yaml.Node) -> Node | None:
         try:
@@ -222,7 +172,8 @@ class _Builder:
         except _Stop as stop:
             self.stopped = True
             mark = stop.mark
-            self.problems.at(self.source, mark.line + 1, mark.column + 1, f"cannot read {self.source.name}: {stop}")
+            message = f"cannot read {short(self.source, self.problems)}: {stop}"
+            self.problems.at(self.source, mark.line + 1, mark.column + 1, message, hint=stop.hint)
         return None
 
     def node(self, node: Any, key_line: int, key_column: int) -> Node:
@@ -260,7 +211,8 @@ class _Builder:
             self.source,
             mark.line + 1,
             mark.column + 1,
-            f"cannot read {self.source.name}: the tag {tag} is unknown; Compose has !reset and !override",
+            f"cannot read {short(self.source, self.problems)}: the tag {tag} is unknown; "
+            "Compose has !reset and !override",
             width=len(tag),
         )
         return ""
@@ -271,7 +223,14 @@ class _Builder:
             if kind in ("str", "binary"):
                 return str(node.value)
             return scalar(node.value)
-        return scalar(node.value) if node.style == "" or node.style is None else node.value
+        if node.style:
+            return node.value  # type: ignore[no-any-return]
+        if node.value[:1] in QUOTES and node.value:
+            said = f"the quote {node.value[0]} is part of the text: YAML does not know it"
+            self.problems.warn(
+                Node(node.value, self.source, mark.line + 1, mark.column + 1), said, hint=typographic(node.value)
+            )
+        return scalar(node.value)
 
     def mapping(self, node: Any) -> dict[str, Node]:
         own: dict[str, Node] = {}
@@ -281,6 +240,8 @@ class _Builder:
             name = key.value
             mark = key.start_mark
             if type(name) is not str:
+                if self.source.line(mark.line + 1)[mark.column - 1 : mark.column + 1] == "{{":
+                    raise _Stop(TEMPLATE, mark, TEMPLATE_HINT)
                 self.bad_key(mark, "a key must be a text, not a list or mapping")
                 continue
             if key.style == "" and key.tag == _PLAIN:
@@ -292,7 +253,7 @@ class _Builder:
                     merged.append(value)
                     merge_line = mark.line + 1
                     continue
-                if name[:1] in "0123456789+-.tTfFnN~" and type(scalar(name)) is not str:
+                if name[:1] in "0123456789+-.tTfFnN~" and type(scalar(name)) is not str and not self.ports:
                     self.bad_key(mark, f"the key {name or 'null'} is not a text", f'write it in quotes: "{name}"')
                     continue
             if name in own:
@@ -300,7 +261,10 @@ class _Builder:
                 words = f"the key {name!r} is written twice here; the first one is in line {first}"
                 self.bad_key(mark, words, width=len(name))
                 continue
+            # A mapping in place of a list of ports is one mistake: its numbers are not judged as well.
+            self.ports += name == "ports"
             own[name] = self.node(value, mark.line + 1, mark.column + 1)
+            self.ports -= name == "ports"
         if not merged:
             return own
         result: dict[str, Node] = {}
@@ -315,13 +279,14 @@ class _Builder:
         return result
 
     def bad_key(self, mark: Any, words: str, hint: str = "", width: int = 1) -> None:
-        message = f"cannot read {self.source.name}: {words}"
+        message = f"cannot read {short(self.source, self.problems)}: {words}"
         self.problems.at(self.source, mark.line + 1, mark.column + 1, message, hint=hint, width=width)
 
 
 class _Stop(Exception):
     """Reading on would be endless, or as good as."""
 
-    def __init__(self, message: str, mark: Any) -> None:
+    def __init__(self, message: str, mark: Any, hint: str = "") -> None:
         super().__init__(message)
         self.mark = mark
+        self.hint = hint

@@ -7,6 +7,7 @@ difference as a user would.
 
 from __future__ import annotations
 
+import re
 import tempfile
 from pathlib import Path
 
@@ -20,7 +21,10 @@ GOLDEN = Path(__file__).with_name("mistakes.txt")
 
 
 def blocks() -> list[tuple[str, str]]:
-    pairs = (block.partition("---\n") for block in GOLDEN.read_text(encoding="utf-8").split("===\n"))
+    pairs = (
+        block.partition("---\n")
+        for block in re.split(r"^===\n", GOLDEN.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    )
     return [(text, answer) for text, _, answer in pairs]
 
 
