@@ -26,6 +26,7 @@ from stackup.stackfile.schemarules import (
     CRON,
     DURATION,
     NEEDED,
+    NUMBER,
     OFFERED,
     PATTERNS,
     PORT,
@@ -184,7 +185,7 @@ def _scalar(form: Form) -> Schema:
         limits = {key: limit for key, limit in (("minimum", form.low), ("maximum", form.high)) if limit is not None}
         return _any({"type": "integer", **limits}, {"type": "string", "pattern": r"^[-+]?[0-9]+$|\$"})
     if isinstance(form, Number):
-        return {"type": ["number", "string"]}
+        return _any({"type": "number"}, {"type": "string", "pattern": rf"{NUMBER}|\$"})
     if isinstance(form, FileMode):
         return _any({"type": "integer", "minimum": 0, "maximum": 0o7777}, {"type": "string", "pattern": r"^[0-7]+$|\$"})
     if isinstance(form, Duration):
@@ -217,6 +218,8 @@ def _short(form: Short) -> Schema:
     """What the text of a short form must look like, where that can be said."""
     patterns = {"a volume of a service": VOLUME, "a schedule": CRON}
     pattern = patterns.get(form.long.noun) if isinstance(form.long, Record) else None
+    if form.expected.startswith("all, or"):  # gpus
+        return _any({"enum": ["all"]}, _VARIABLE)
     return {"type": "string", "pattern": pattern} if pattern else _STRING
 
 

@@ -13,6 +13,7 @@ Schema = dict[str, Any]
 
 DURATION = r"^[-+]?(0|(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h|d|w))+)$"
 SIZE = r"^\s*([0-9]+(\.[0-9]*)?|\.[0-9]+) ?([kKmMgGtTpP]?)([iI]?[bB])?\s*$"
+NUMBER = r"^\s*[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?\s*$"
 WORDS = ("true", "t", "yes", "y", "on", "1", "false", "f", "no", "n", "off", "0")
 
 # [[IP:]HOST:]CONTAINER[/PROTOCOL]; an IPv6 address without brackets is known by its two colons in a row.
@@ -23,7 +24,7 @@ _ADDRESS = rf"(\[[^\]]+\]|[0-9]{{1,3}}(\.[0-9]{{1,3}}){{3}}|{_IPV6})"
 _PROTOCOL = r"([tT][cC][pP]|[uU][dD][pP]|[sS][cC][tT][pP])"
 PORT = rf"^((({_ADDRESS})?:)?({_RANGE})?:)?(?!0+(/|$)){_RANGE}(/{_PROTOCOL}?)?$|\$"
 # [SOURCE:]TARGET[:OPTIONS]; drives of Windows have colons, too.
-VOLUME = r"^.{1,2}$|^(?!:)(?!.*(::|:$))([a-zA-Z]:)?[^:]+(:([a-zA-Z]:)?[^:]+){0,2}$|\$"
+VOLUME = r"^.{1,2}$|^(?!:)(?!.*(::|:$))([a-zA-Z]:(?=[/\\]))?[^:]+(:([a-zA-Z]:(?=[/\\]))?[^:]+){0,2}$|\$"
 
 
 def _cron() -> str:

@@ -103,7 +103,7 @@ def _load(session: Session, request: Request) -> Loaded:
     if not (as_written or request.no_consistency or request.only_part):
         files = (item.path for item in loaded.inputs)
         warnings = outlook(loaded.tree, loaded.stack.services, warnings, files)
-    if warnings:
+    if warnings and not request.explain:  # whose answer says what is unset
         report.warn(warnings, session.console, as_json=request.format == "json")
     return loaded
 

@@ -141,6 +141,12 @@ def test_accepted(text: str) -> None:
 
 
 WRONG = [
+    "gpus: none",
+    "gpus: 1",
+    "cpus: two",
+    "cpus: ''",
+    "volumes: ['a:b:c:d:e']",
+    "deploy: {resources: {limits: {cpus: many}}}",
     "ports: [99999]",
     "ports: [0]",
     "ports: ['80:80:80:80']",
@@ -166,6 +172,10 @@ WRONG = [
     "x-stackup: {schedule: {cron: '* * * * *', every: 1m}}",
 ]
 RIGHT = [
+    "cpus: '0.5'",
+    "cpus: 1e-1",
+    "gpus: all",
+    "volumes: ['C:\\a:/b:ro']",
     "ports: [80, '80', '80-90', '1.2.3.4::80', '[::1]:80:80/TCP', '::1:80:80', ':80', '8000-8010:80/udp']",
     "env_file: [a, {path: b, required: false}]",
     "env_file: a",
