@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +22,8 @@ CASE_FILES = ("compose-cases.jsonl", "stacks.jsonl")
 
 @dataclass(frozen=True)
 class Outcome:
-    """``verdict``: equal, different, wrongly-refused, refused, wrongly-accepted or crashed."""
+    """``verdict``: equal, different, wrongly-refused, refused, refused-otherwise (the message does not
+    name what docker compose names), wrongly-accepted or crashed."""
 
     case: str
     verdict: str
@@ -59,7 +61,10 @@ def _judge(case: dict[str, Any], profiles: tuple[str, ...], expect: dict[str, An
         except StackupError as error:
             if expect["accept"]:
                 return Outcome(name, "wrongly-refused", f"{error.where}: {error.message}")
-            return Outcome(name, "refused", f"{error.where}: {error.message}\n     docker: {expect['error']}")
+            ours = "\n".join(f"{item.where} {item.message} {item.hint}" for item in (error, *error.details))
+            unsaid = sorted(elements(expect["error"]) - words(ours))
+            verdict = "refused-otherwise" if unsaid else "refused"
+            return Outcome(name, verdict, f"says nothing of {unsaid}: {ours}\n     docker: {expect['error']}")
         except Exception as error:  # noqa: BLE001 - any other exception is what this test looks for
             return Outcome(name, "crashed", repr(error))
         if not expect["accept"]:
@@ -67,6 +72,28 @@ def _judge(case: dict[str, Any], profiles: tuple[str, ...], expect: dict[str, An
         ours = json.loads(json.dumps(canonical(loaded.stack)).replace(str(root), "@DIR@"))
         difference = differences(normalised(ours, ""), normalised(expect["config"], ""))
         return Outcome(name, "different" if difference else "equal", "; ".join(difference[:6]))
+
+
+_PATH = re.compile(r"(?<![\w/-])(?:services|networks|volumes|secrets|configs|models)(?:\.[\w\[\]-]+)+")
+_NAMED = re.compile(r"\b(?:service|network|volume|secret|config|undefined \w+) \"?([\w.-]+)")
+_EXTRA = re.compile(r"additional propert\w+ (('[^']+'(, )?)+)")
+_FILE = re.compile(r"@DIR@/(\S*?[\w-]+\.\w+)")
+_VERBS = frozenset(("for", "references", "additional", "refers", "depends", "conflicts", "must", "has", "is"))
+
+
+def elements(theirs: str) -> set[str]:
+    """What docker compose's message names: the keys of a path, services and resources, unknown keys; else the file."""
+    found = {part for path in _PATH.findall(theirs) for part in re.findall(r"[\w-]+", path)}
+    found |= {name.strip(".") for name in _NAMED.findall(theirs)}
+    found |= {name for group in _EXTRA.findall(theirs) for name in re.findall(r"'([^']+)'", group[0])}
+    found -= _VERBS
+    return found or {re.findall(r"[\w.-]+", name)[-1] for name in _FILE.findall(theirs)}
+
+
+def words(text: str) -> set[str]:
+    """Every name in a text, also those that hold dots or stand in brackets."""
+    whole = re.findall(r"[\w.-]+", text)
+    return {part for word in whole for part in (word.strip("."), *word.split(".")) if part}
 
 
 UNORDERED = ("cap_add", "cap_drop", "networks", "depends_on")
