@@ -40,8 +40,10 @@ PRINTER = f"""
 def kill(scenario: Scenario, *kinds: str, signum: int = signal.SIGKILL) -> None:
     """All of them at once; answers when they are gone."""
     pids = [scenario.daemon(kind) for kind in kinds]
-    for pid in pids:
-        os.kill(pid, signum)
+    # Stopped first: between two signals one of them could replace the other.
+    for number in (signal.SIGSTOP, signum) if signum == signal.SIGKILL else (signum,):
+        for pid in pids:
+            os.kill(pid, number)
     for pid in pids:
         gone(pid)
 

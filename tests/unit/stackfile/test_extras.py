@@ -78,7 +78,7 @@ def test_override_files_merge(tmp_path: Path) -> None:
     [
         ("{ready: {tcp: 5432, http: 80}}", "cannot use ready: exactly one of tcp, http, log, file, exec must be given; it has tcp and http"),
         ("{ready: {timeout: 1s}}", "cannot use ready: exactly one of tcp, http, log, file, exec must be given; it has none"),
-        ("{ready: tcp}", "cannot use 'tcp' for ready: expected a mapping"),
+        ("{ready: tcp}", "cannot use 'tcp' for ready: expected a mapping (put a colon after it: tcp:)"),
         ("{ready: {tcp: 99999}}", "cannot use 99999 for ready.tcp: expected a port number from 1 to 65535"),
         ("{ready: {http: {path: up}}}", "cannot use 'up' for ready.http.path: expected a path that begins with /"),
         ("{ready: {http: {stauts: [200]}}}", "cannot use ready.http.stauts: an http probe has no such attribute (did you mean 'status'?)"),

@@ -131,7 +131,7 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     ),
     "a NUL byte": (b"services: {a: {image: 'x\x00'}}", "a NUL byte"),
     "no UTF-8": (b"services: {a: {image: \xff\xfe}}", "is not UTF-8"),
-    "UTF-16": ("services: {a: {image: x}}".encode("utf-16"), "is not UTF-8"),
+    "UTF-16": ("services: {a: {image: x}}".encode("utf-16"), "is written in UTF-16"),
     "a lone surrogate": (b"services: {a: {image: \xed\xa0\x80}}", "is not UTF-8"),
     "tabs": ("services:\n\ta:\n\t\timage: x\n", "tab"),
     "nothing": ("", "empty"),
