@@ -54,11 +54,6 @@ def _without_collector() -> Iterator[None]:
     try:
         yield
     finally:
-        if enabled and not gc.get_freeze_count():
-            # All that was made is young, and would be looked through at once: together this moves it, unseen, to the
-            # oldest generation. (A process that has frozen what it lives with is left alone.)
-            gc.freeze()
-            gc.unfreeze()
         if enabled:
             gc.enable()
 
