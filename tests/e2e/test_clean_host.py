@@ -14,6 +14,7 @@ import pytest
 from stackup.base.names import CGROUP_PARENT
 from tests.support import residue
 from tests.support.cli import Cli
+from tests.support.mounting import unmounted
 from tests.support.residue import Watch
 from tests.support.rootfs import busybox
 from tests.support.scenario import Scenario
@@ -100,7 +101,7 @@ def test_a_mount_in_the_state_directory_keeps_its_files(scenario: Scenario) -> N
     (place / "file").write_text("precious")
     scenario.stackup("down", "--all", "--purge", "-y").refused(f"something is mounted at {place}", f"umount {place}")
     assert (place / "file").read_text() == "precious"
-    subprocess.run(["umount", str(place)], check=True)
+    unmounted(place)
     scenario.stackup("down", "--all", "--purge", "-y").ok()
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cli import stackup_command
+from tests.support.mounting import unmounted
 from tests.support.scenario import Scenario
 from tests.support.waiting import eventually
 
@@ -26,7 +27,7 @@ def overlay_root(short_directory: Path) -> Iterator[Path]:
     options = f"lowerdir={base}/lower,upperdir={base}/upper,workdir={base}/work"
     subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, base / "root"], check=True)
     yield base / "root"
-    subprocess.run(["umount", base / "root"], check=True)
+    unmounted(base / "root")
 
 
 def test_a_state_directory_on_overlayfs(scenario: Scenario, overlay_root: Path) -> None:

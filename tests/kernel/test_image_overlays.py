@@ -20,6 +20,7 @@ from stackup.images.diff import layer_tar
 from stackup.images.lookup import Stack
 from stackup.linux.overlay import Overlay
 from stackup.oci import image as oci
+from tests.support.mounting import unmounted
 
 pytestmark = pytest.mark.root
 
@@ -41,7 +42,7 @@ def mounted(overlays: tuple[Overlay, ...], point: Path) -> Iterator[Path]:
         yield point
     finally:
         for target in reversed(done):
-            subprocess.run(["umount", str(target)], check=True)
+            unmounted(target)
 
 
 def commit(store: ImageStore, base: Image, overlays: tuple[Overlay, ...], name: str) -> Image:
@@ -201,7 +202,7 @@ def test_state_on_overlayfs_is_refused(state_root: Path) -> None:
         with pytest.raises(HostUnfit, match="lies on overlay"):
             store.prepare(image, state_root / "m/w")
     finally:
-        subprocess.run(["umount", str(state_root / "m")], check=True)
+        unmounted(state_root / "m")
 
 
 def in_private_mounts(script: str, *arguments: str) -> str:

@@ -18,6 +18,7 @@ from stackup.linux.cgroups import Hierarchies
 from stackup.oci import runtime as oci
 from stackup.runtime.seccomp import compiled_filter, oci_profile
 from tests.kernel.runtime_lab import CAPABILITIES, Lab, process, spec
+from tests.support.mounting import unmounted
 
 pytestmark = pytest.mark.root
 
@@ -87,7 +88,7 @@ def run_elsewhere(runtime: str, lab: Lab, wanted: oci.Spec, tmp_path: Path) -> s
             command = [*V1_ONLY, *command]
         done = subprocess.run(command, capture_output=True, text=True, input="", timeout=60)
     finally:
-        subprocess.run(["umount", str(target)], check=True)
+        unmounted(target)
     assert done.returncode == 0, done.stderr + done.stdout
     return done.stdout
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.support import residue
+from tests.support.mounting import unmounted
 from tests.support.residue import Watch
 from tests.support.scenario import Scenario
 from tests.support.waiting import eventually, gone, page
@@ -269,7 +270,7 @@ def read_only(scenario: Scenario) -> Iterator[None]:
     subprocess.run(["mount", "--bind", root, root], check=True)
     subprocess.run(["mount", "-o", "remount,bind,ro", root], check=True)
     yield
-    subprocess.run(["umount", root], check=True)
+    unmounted(root)
 
 
 def test_a_state_directory_that_cannot_be_written(scenario: Scenario, read_only: None) -> None:
