@@ -16,7 +16,7 @@ from stackup.planner.order import COMPLETED, namespace_parents, volume_parents
 from stackup.planner.replicas import Fate, Replica, replicas
 from stackup.planner.storage import Resource
 from stackup.planner.words import listed, short_id
-from stackup.planner.work import Work, follow_restarts
+from stackup.planner.work import Work, settle_followers
 
 
 class Fates:
@@ -52,7 +52,7 @@ class Fates:
             if work.service is not None:
                 self._replicas(work, work.service)
         if self._desired.verb is Verb.UP:
-            follow_restarts(self._works)
+            settle_followers(self._works)
         else:
             for work in self._works.values():
                 work.replicas = [item for item in work.replicas if item.fate is not Fate.RESTART]

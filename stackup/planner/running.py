@@ -14,7 +14,7 @@ from stackup.planner.layout import Layout
 from stackup.planner.order import COMPLETED, ServiceGraph
 from stackup.planner.replicas import Fate, Replica, start_reason
 from stackup.planner.selection import recorded_scope
-from stackup.planner.work import Work, follow_restarts
+from stackup.planner.work import Work, settle_followers
 
 ASKED = "asked for"
 
@@ -115,7 +115,7 @@ def _plan(
         works[name].replicas = replicas
         works[name].targeted = True
     if not desired.no_deps:
-        follow_restarts(works)
+        settle_followers(works)
     draft = Draft()
     Layout(draft, desired, observed, graph, works, {}, {}, None).add(start=True)
     return draft.finish(observed.project)

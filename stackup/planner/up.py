@@ -17,7 +17,7 @@ from stackup.planner.draft import Draft
 from stackup.planner.fates import Fates
 from stackup.planner.images import Images
 from stackup.planner.layout import Layout
-from stackup.planner.order import graph_of
+from stackup.planner.order import graph_of, namespace_parents
 from stackup.planner.replicas import Fate, Replica
 from stackup.planner.selection import active_services, check_names, check_scale, namespace_children, selected
 from stackup.planner.sockets import ask_for_sockets
@@ -58,7 +58,7 @@ def plan_up(desired: Desired, stack: Stack, observed: Observed) -> Plan:
 @frozen
 class _Resources:
     """What the services share. ``visiting``: services that were not chosen, but use something that is made anew, or
-    live in a namespace of one that is chosen."""
+    live in a namespace of one that is chosen, or own a namespace of such a one."""
 
     draft: Draft
     networks: dict[str, Resource]
@@ -78,10 +78,19 @@ def _resources(
         networks = plan_networks(draft, stack, observed, members)
         volumes = plan_volumes(draft, desired, stack, observed, members)
         found = {*visiting, *_users_of_remade(observed, networks, volumes)} & services.keys()
-        found = (found | namespace_children(services, {*chosen, *found})) - {*chosen}
+        found |= namespace_children(services, {*chosen, *found})
+        found = (found | _missing_owners(services, observed, found)) - {*chosen}
         if found == visiting:
             return _Resources(draft, networks, volumes, visiting)
         visiting = found
+
+
+def _missing_owners(services: Mapping[str, Service], observed: Observed, guests: set[str]) -> set[str]:
+    """Services in whose namespaces ``guests`` live, and whose containers do not run: when a guest starts, they must."""
+    there = {item.service for item in observed.containers if not item.oneoff}
+    running = {item.service for item in observed.containers if item.live and not item.oneoff}
+    owners = {owner for name in guests & there for owner in namespace_parents(services[name])}
+    return owners & services.keys() & there - running
 
 
 def find_orphans(stack: Stack, observed: Observed) -> list[ObservedContainer]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from stackup.base.values import frozen
-from stackup.model.observed import Health, Phase
+from stackup.model.observed import Health, ObservedContainer, Phase
 from stackup.model.stack import Service
 from stackup.planner.order import COMPLETED, HEALTHY, Edge
 from stackup.planner.replicas import Fate, Replica
@@ -26,7 +26,7 @@ class Step:
 @dataclass(slots=True)
 class Work:
     """``service`` is None for one that only records know. ``targeted``: named by the user, or nobody was named.
-    ``visiting``: only here because something it shares is made anew. ``remove_first``: old containers must be gone
+    ``visiting``: only here because something it shares is made anew, or because somebody lives in it. ``remove_first``: old containers must be gone
     before new ones can be made. ``rolling``: its containers are replaced in batches. ``images``: builds and pulls that
     its creations wait for."""
 
@@ -80,9 +80,16 @@ class Work:
         return all(item.completed or (item.phase is Phase.RUNNING and item.health in ready) for item in kept)
 
 
-def follow_restarts(works: Mapping[str, Work]) -> None:
-    """Running containers restart with what they depend on (``depends_on.restart``) or live in. ``works`` come in
-    dependency order, so that one restart brings about the next."""
+def settle_followers(works: Mapping[str, Work]) -> None:
+    """What the fates of some bring about for others, until nothing follows any more. ``works`` in dependency order."""
+    while _follow_restarts(works) or _start_owners(works):
+        pass
+
+
+def _follow_restarts(works: Mapping[str, Work]) -> bool:
+    """Running containers restart with what they depend on (``depends_on.restart``) or live in; in dependency order, so
+    that one restart brings about the next. False when there are none."""
+    followed = False
     for work in works.values():
         reason = ""
         for edge in work.edges:
@@ -93,13 +100,38 @@ def follow_restarts(works: Mapping[str, Work]) -> None:
                 reason = f"lives in the namespaces of {edge.service}, which starts again"
             elif edge.restart and needed.has(Fate.REPLACE, Fate.RESTART):
                 reason = f"{edge.service} is {'replaced' if needed.has(Fate.REPLACE) else 'restarted'}"
-        if reason:
-            work.replicas = [
-                replace(item, fate=Fate.RESTART, reason=reason)
-                if item.fate is Fate.KEEP and item.container is not None and item.container.live
-                else item
-                for item in work.replicas
-            ]
+        if not reason:
+            continue
+        for index, item in enumerate(work.replicas):
+            if item.fate is Fate.KEEP and item.container is not None and item.container.live:
+                work.replicas[index] = replace(item, fate=Fate.RESTART, reason=reason)
+                followed = True
+    return followed
+
+
+def _start_owners(works: Mapping[str, Work]) -> bool:
+    """Whoever starts finds the owners of its namespaces running, also those that would have been left as they were.
+    False when there are none of them."""
+    found = False
+    for work in reversed(list(works.values())):
+        for edge in work.edges if work.begins else ():
+            owner = works.get(edge.service)
+            if not edge.namespace or owner is None or not owner.visiting:
+                continue
+            for index, item in enumerate(owner.replicas):
+                reason = f"{work.name} lives in its namespaces"
+                if item.idle:
+                    owner.replicas[index] = replace(item, idle=False)
+                elif item.fate is Fate.KEEP and item.container is not None and not _in_use(item.container):
+                    owner.replicas[index] = replace(item, fate=Fate.START, reason=reason)
+                else:
+                    continue
+                found = True
+    return found
+
+
+def _in_use(container: ObservedContainer) -> bool:
+    return container.live and container.phase is not Phase.STOPPING
 
 
 def ends(

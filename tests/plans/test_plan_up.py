@@ -541,3 +541,68 @@ def test_containers_of_another_file_are_no_orphans() -> None:
     assert not world.plan(make_stack({"web": {}}, files=("/shop/a.yaml",))).notices
     assert not world.plan(make_stack({"web": {}}, files=("/shop/a.yaml",)), remove_orphans=True)
     assert world.plan(make_stack({"web": {}}, files=("/shop/a.yaml", "/shop/b.yaml"))).notices
+
+
+def vpn_chain():
+    """gate <- vpn <- app: each lives in the network of the one before."""
+    return make_stack(
+        {"gate": {"image": "x"}, "vpn": {"network_mode": "service:gate"}, "app": {"network_mode": "service:vpn"}}
+    )
+
+
+def test_owner_of_namespaces_starts_with_its_guests() -> None:
+    """``up gate``, after an ``up`` that was cut short: vpn was never started, app runs in what it had before."""
+    stack = vpn_chain()
+    world = World().up(stack).change("vpn", phase=Phase.CREATED, exit_code=None).change("gate", image_id="sha256:old")
+    expect(
+        world.plan(stack, "up", "gate"),
+        """
+        shop: 11 actions
+           1  create  container shop-gate-1  image x changed: old -> x-1
+           2  create  container shop-vpn-1   shares namespaces with gate, which is replaced  after 1
+           3  create  container shop-app-1   shares namespaces with vpn, which is replaced   after 2
+           4  stop    container shop-app-1   replaced                                        after 3
+           5  stop    container shop-gate-1  replaced                                        after 4
+           6  remove  container shop-gate-1  replaced                                        after 5
+           7  start   container shop-gate-1  new                                             after 6
+           8  remove  container shop-vpn-1   replaced                                        after 2
+           9  start   container shop-vpn-1   new                                             after 7, 8
+          10  remove  container shop-app-1   replaced                                        after 4
+          11  start   container shop-app-1   new                                             after 9, 10
+        """,
+    )
+
+
+def test_owner_that_was_not_asked_for_is_started_for_its_guest() -> None:
+    """``up gate``: app lives in the processes of side, too, which has ended. The new one cannot start without it."""
+    stack = make_stack({"gate": {}, "side": {}, "app": {"network_mode": "service:gate", "pid": "service:side"}})
+    world = World().up(stack).change("side", phase=Phase.EXITED, exit_code=1).change("gate", image_id="sha256:old")
+    expect(
+        world.plan(stack, "up", "gate"),
+        """
+        shop: 9 actions
+           1  create  container shop-gate-1  image gate changed: old -> gate-1
+           2  create  container shop-app-1   shares namespaces with gate, which is replaced  after 1
+           3  stop    container shop-app-1   replaced                                        after 2
+           4  stop    container shop-gate-1  replaced                                        after 3
+           5  remove  container shop-gate-1  replaced                                        after 4
+           6  start   container shop-gate-1  new                                             after 5
+           7  start   container shop-side-1  app lives in its namespaces                     after 3
+           8  remove  container shop-app-1   replaced                                        after 3
+           9  start   container shop-app-1   new                                             after 6, 7, 8
+        """,
+    )
+
+
+def test_owner_of_namespaces_that_was_stopped_starts_with_a_restart_of_its_guest() -> None:
+    stack = vpn_chain()
+    world = World().up(stack).change("vpn", phase=Phase.EXITED, exit_code=0, stopped_by_user=True)
+    expect(
+        world.plan(stack, "restart", "app"),
+        """
+        shop: 3 actions
+           1  stop   container shop-app-1  asked for
+           2  start  container shop-vpn-1  app lives in its namespaces  after 1
+           3  start  container shop-app-1  asked for                    after 2
+        """,
+    )
