@@ -26,9 +26,9 @@ class Step:
 @dataclass(slots=True)
 class Work:
     """``service`` is None for one that only records know. ``targeted``: named by the user, or nobody was named.
-    ``visiting``: only here because something it shares is made anew, or because somebody lives in it. ``remove_first``: old containers must be gone
-    before new ones can be made. ``rolling``: its containers are replaced in batches. ``images``: builds and pulls that
-    its creations wait for."""
+    ``visiting``: only here because something it shares is made anew, or because somebody lives in it.
+    ``remove_first``: old containers must be gone before new ones can be made. ``rolling``: its containers are replaced
+    in batches. ``images``: builds and pulls that its creations wait for."""
 
     name: str
     service: Service | None
