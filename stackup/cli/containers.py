@@ -151,23 +151,25 @@ class Row(NamedTuple):
         return f"{text}; exited ({code}) {_since(self.finished_ns)} ago" if self.started_ns else text
 
 
-def read(session: Session) -> list[Row]:
-    """All containers of the project: from its supervisor, or from the records when none runs.
+def read(session: Session, *, steps: bool = False) -> list[Row]:
+    """All containers of the project: from its supervisor, or from the records when none runs. ``steps``: with those
+    that prepare others (pre_start).
 
     Where something should run and nobody looks after it (both processes were killed), they are started again.
     """
+    args = {"all": True, **({"steps": True} if steps else {})}
     client = session.connect()
     data: list[dict[str, Any]]
     if client is not None:
-        data = ask(session, client, "ps", {"all": True})
+        data = ask(session, client, "ps", args)
     elif session.known():
         from stackup.engine.status import read_ps
 
-        data = read_ps(session.layout, session.project)
+        data = read_ps(session.layout, session.project, steps=steps)
         if any(item["unwatched"] for item in data) and not session.looks_only:
             client = session.ensure()
             session.console.warn(f"project {session.project}: its supervisor and launcher had died; new ones took over")
-            data = ask(session, client, "ps", {"all": True})
+            data = ask(session, client, "ps", args)
     else:
         data = []
     rows = [Row.from_dict(item) for item in data]

@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
+from stackup.base.clock import now_ns
 from stackup.base.errors import StackupError
 from stackup.cli import report
 from stackup.cli.asking import grouped
 from stackup.cli.client import Client, Event
+from stackup.cli.lastwords import LastWords
 from stackup.cli.loglines import LogPrinter
 from stackup.cli.progress import Progress, opening, progress
 from stackup.cli.session import Session
@@ -57,6 +59,8 @@ class Follower:
     progress: Progress = field(init=False)
     held_back: tuple[type[StackupError], ...] = ()
     stopping: bool = False
+    hurries: bool = False  # whoever presses Ctrl-C does not want to see all that he has not seen yet
+    last_words: LastWords | None = None
 
     def __post_init__(self) -> None:
         self.progress = progress(self.session.console, self.title)
@@ -73,6 +77,9 @@ class Follower:
                 for event in client.request(verb, args, files=self.session.files(), fds=fds):
                     self.take(event)
         finally:
+            if self.last_words is not None:
+                with self.progress.beside():
+                    self.last_words.close()
             self.progress.finish()
             if self.client is not None:
                 self.client.close()
@@ -110,6 +117,9 @@ class Follower:
                     self.logs.announce([(event["name"], event["service"])])
             case "log" | "exited":
                 self._output(event)
+            case "passed over":
+                if self.last_words is not None:
+                    self.last_words.passed_over(event)
             case "happened":
                 if self.on_happened is not None:
                     self.on_happened(event)
@@ -143,9 +153,10 @@ class Follower:
                 self.session.console.say("\n".join(lines))
 
     def _output(self, event: Event) -> None:
-        if self.logs is not None:
+        shown = self.last_words or self.logs
+        if shown is not None:
             with self.progress.beside():
-                self.logs.line(event) if event["event"] == "log" else self.logs.exited(event)
+                shown.log(event) if event["event"] == "log" else shown.exited(event)
         if event["event"] == "exited" and self.on_exited is not None:
             self.on_exited(event)
 
@@ -160,6 +171,9 @@ class Follower:
                 raise KeyboardInterrupt
             if self.outcome.interrupts == 1 and self.client is not None:
                 self.progress.interrupt(self.interrupt_text)
+                if self.hurries and self.logs is not None:
+                    self.last_words = LastWords(self.logs, now_ns())
+                    self.client.send({"hurry": True})
             self.cancel("graceful" if self.outcome.interrupts == 1 else "kill")
 
         numbers = (signal.SIGINT, signal.SIGTERM) if self.cancellable else ()

@@ -42,6 +42,7 @@ class Foreground:
             on_exited=self.exited,
             interrupt_text=STOPPING,
             held_back=(PlanRefused,),
+            hurries=True,
         )
 
     def run(self, args: dict[str, Any]) -> Outcome:

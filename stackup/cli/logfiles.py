@@ -36,7 +36,7 @@ class FilePrinter(LogPrinter):
         for file in self.opened.values():
             file.close()
 
-    def _write(self, stream: str, text: str, service: str) -> None:
+    def _write(self, stream: str, data: bytes, service: str) -> None:
         file = self.opened.get(service)
         if file is None:
             path = os.path.join(self.directory, f"{service}.log")
@@ -44,6 +44,6 @@ class FilePrinter(LogPrinter):
                 file = self.opened[service] = open(path, "wb")  # noqa: SIM115 - closed by close()
             except OSError as error:
                 raise UsageError(f"cannot write logs to {path}: {error.strerror}") from None
-        file.write(text.encode("utf-8", "surrogateescape"))
+        file.write(data)
         if self.eager:
             file.flush()

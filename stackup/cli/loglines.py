@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,13 +24,14 @@ class LogPrinter:
     prefix: bool = True
     colour: bool = True
     timestamps: bool = False
-    eager: bool = True  # each line leaves at once; otherwise when a buffer is full
+    eager: bool = True  # what comes leaves at once; otherwise when a buffer is full
     only: frozenset[str] = frozenset()  # services; empty means all
     never: frozenset[str] = frozenset()
     width: int = 0
     colours: dict[str, str] = field(default_factory=dict)
     last_stream: str = "stdout"
     last_ns: int = 0  # time of the newest line that came
+    one_place: bool | None = None  # both streams end up in the same file or terminal; None: nobody has looked yet
 
     def announce(self, sources: Iterable[tuple[str, str]]) -> None:
         """Makes room for the longest name before the first line comes. ``sources``: containers with their services."""
@@ -37,16 +39,21 @@ class LogPrinter:
             if self._shown(service):
                 self._colour_of(self.short(name))
 
-    def line(self, event: dict[str, Any]) -> None:
-        """Writes one line; ``line`` may hold surrogates for bytes that are not UTF-8."""
-        self.last_ns = max(self.last_ns, event["time_ns"])
-        if not self._shown(event["service"]):
+    def log(self, event: dict[str, Any]) -> None:
+        """``text`` is a line, or several; it may hold surrogates for bytes that are not UTF-8."""
+        data = event["text"].encode("utf-8", "surrogateescape")
+        self.lines(event["name"], event["service"], event["stream"], event["time_ns"], data)
+
+    def lines(self, name: str, service: str, stream: str, time_ns: int, data: bytes) -> None:
+        """Writes lines of one time: a newline stands between two of them, and none at the end."""
+        self.last_ns = max(self.last_ns, time_ns)
+        if not self._shown(service):
             return
-        text = event["line"]
+        head = self._prefix(name, stream)
         if self.timestamps:
-            text = f"{rfc3339(event['time_ns'])} {text}"
-        head = self._prefix(event["name"], event["stream"])
-        self._write(event["stream"], f"{head}{text}\n", event["service"])
+            head += f"{rfc3339(time_ns)} "
+        begin = head.encode()
+        self._write(stream, begin + data.replace(b"\n", b"\n" + begin) + b"\n", service)
 
     def exited(self, event: dict[str, Any]) -> None:
         """``web-1 exited with code 0``, and why, and what comes of it."""
@@ -56,7 +63,7 @@ class LogPrinter:
         again = " (restarting)" if event.get("restarting") else ""
         colour = self._colour_of(name)
         head = paint(name, colour) if self._coloured("stdout") else name
-        self._write("stdout", f"{head} exited with {code}{again}\n", event["service"])
+        self._write("stdout", f"{head} exited with {code}{again}\n".encode(), event["service"])
 
     def _shown(self, service: str) -> bool:
         return service not in self.never and (not self.only or service in self.only)
@@ -89,15 +96,24 @@ class LogPrinter:
     def close(self) -> None:
         """Nothing more comes."""
 
-    def _write(self, stream: str, text: str, service: str) -> None:
+    def _write(self, stream: str, data: bytes, service: str) -> None:
         if stream != self.last_stream:
-            self.flush()  # both may end on one terminal: keep their order
+            if self._one_place():
+                self.flush()  # keep their order
             self.last_stream = stream
         file = self.console.err if stream == "stderr" else self.console.out
         buffer = getattr(file, "buffer", None)
         if buffer is None:
-            file.write(text)
+            file.write(data.decode("utf-8", "surrogateescape"))
             return
-        buffer.write(text.encode("utf-8", "surrogateescape"))
+        buffer.write(data)
         if self.eager:
             buffer.flush()
+
+    def _one_place(self) -> bool:
+        if self.one_place is None:
+            try:
+                self.one_place = os.path.sameopenfile(self.console.out.fileno(), self.console.err.fileno())
+            except (OSError, ValueError):
+                self.one_place = True
+        return self.one_place

@@ -6,17 +6,20 @@ A follower reads the log files, never the FIFOs: a slow reader of ``logs -f`` ho
 from __future__ import annotations
 
 import asyncio
-import heapq
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from stackup.base.values import frozen
 from stackup.engine.container import Container
-from stackup.engine.logreader import STREAMS, Keep, LogLine, StreamReader, last_merged
+from stackup.engine.logmerge import Keep, in_order, last, wanted
+from stackup.engine.logreader import STREAMS, Chunk, StreamReader
 from stackup.engine.session import Session
 
-LINES_BEFORE_DRAIN = 500
+BEFORE_DRAIN = 1 << 18  # bytes
+HURRY = "hurry"  # the message of a user who wants the end: what piles up is not for him
+BACKLOG = 1 << 18  # bytes of a stream that somebody in a hurry is still shown
+LAST_LINES = 100  # of what is more
 
 
 @frozen
@@ -46,14 +49,15 @@ def source_event(container: Container) -> dict[str, Any]:
     return {"event": "source", "name": container.short_name, "service": container.service}
 
 
-def line_event(line: LogLine, service: str) -> dict[str, Any]:
+def chunk_event(chunk: Chunk, service: str) -> dict[str, Any]:
+    """``text``: one line, or several with newlines between them."""
     return {
         "event": "log",
-        "name": line.name,
+        "name": chunk.name,
         "service": service,
-        "stream": line.stream,
-        "time_ns": line.time_ns,
-        "line": line.text,
+        "stream": chunk.stream,
+        "time_ns": chunk.time_ns,
+        "text": chunk.data.decode("utf-8", "surrogateescape"),
     }
 
 
@@ -84,6 +88,7 @@ class Follower:
         self._endings: list[Ending] = []
         self._wake = asyncio.Event()
         self._stopped = False
+        self._hurried = False
 
     def add(self, container: Container, *, tail: int | None = None, since_ns: int = 0) -> None:
         """``tail``: how many of the lines that are already there are shown; None means all of them."""
@@ -130,48 +135,77 @@ class Follower:
 
     async def show_all(self) -> None:
         """Shows what comes until ``stop``. Not to be cancelled: a line that was read would be lost."""
-        while not self._stopped:
-            await self.wait()
-            await self.show()
+        listening = asyncio.get_running_loop().create_task(self._listen())
+        try:
+            while not self._stopped or self._wake.is_set():  # what came while the last of it was being shown, too
+                await self.wait()
+                await self.show()
+        finally:
+            listening.cancel()
+
+    async def _listen(self) -> None:
+        while HURRY not in await self._session.messages.get():
+            continue
+        self._hurried = True
+        self._dirty.update(self._readers)
+        self._wake.set()
 
     async def show(self, *, since_ns: int = 0) -> None:
-        """Sends all that is new (and not older than ``since_ns``), then the endings that came with it. Line by line:
+        """Sends all that is new (and not older than ``since_ns``), then the endings that came with it. Piece by piece:
         what there is may be more than fits into memory."""
         self._wake.clear()
         dirty, self._dirty = self._dirty, set()
         endings, self._endings = self._endings, []
         final = {ending.container_id for ending in endings}
-        lines = heapq.merge(*self._new_lines(dirty, final), key=lambda line: line.time_ns)
-        await self.send(line for line in lines if line.time_ns >= since_ns)
+        if self._hurried:
+            self._pass_over(dirty)
+        await self._send(in_order(self._new_chunks(dirty, final, since_ns)))
         self._tell_missed(dirty)
         for ending in endings:
             if self._show_endings:
                 self._session.emit(ending.event())
         await self._session.drain()
 
-    async def send(self, lines: Iterable[LogLine]) -> None:
-        for count, line in enumerate(lines, 1):
-            self._session.emit(line_event(line, self._services[line.name]))
-            if count % LINES_BEFORE_DRAIN == 0:
+    def _pass_over(self, dirty: set[str]) -> None:
+        """A user who has pressed Ctrl-C sees the last words of what ends, not all that he has not seen yet."""
+        for reader in (reader for container_id in dirty for reader in self._readers[container_id]):
+            if reader.unread() > BACKLOG:
+                before = reader.offset
+                reader.skip_to_end(LAST_LINES, unfinished=True)
+                passed = reader.offset - before
+                self._session.emit({"event": "passed over", "name": reader.name, "bytes": passed})
+
+    async def _send(self, chunks: Iterable[Chunk]) -> None:
+        sent, hurried = 0, self._hurried
+        for chunk in chunks:
+            self._session.emit(chunk_event(chunk, self._services[chunk.name]))
+            sent += len(chunk.data)
+            if sent > BEFORE_DRAIN:
+                sent = 0
                 await self._session.drain()
                 await asyncio.sleep(0)  # a quick reader must not keep the loop from everybody else
                 if self._session.closed.is_set():
                     return
+                if self._hurried and not hurried:
+                    hurried = True
+                    self._leave_long_ones()
 
-    def _new_lines(self, dirty: set[str], final: set[str]) -> Iterator[Iterator[LogLine]]:
+    def _leave_long_ones(self) -> None:
+        for reader in (reader for readers in self._readers.values() for reader in readers):
+            if reader.unread() > BACKLOG:
+                reader.leave()
+
+    def _new_chunks(self, dirty: set[str], final: set[str], since_ns: int) -> Iterator[Iterator[Chunk]]:
         for container_id in dirty:
             tail = self._tails.pop(container_id, None)
             if tail is not None:
-                yield self._wanted(iter(last_merged(self._readers[container_id], tail, self._keep)))
+                past = in_order(self._wanted(reader.chunks(), since_ns) for reader in self._readers[container_id])
+                yield iter(last(past, tail))
             for reader in self._readers[container_id]:
-                yield self._wanted(reader.read(final=container_id in final))
+                yield self._wanted(reader.chunks(final=container_id in final), since_ns)
 
-    def _wanted(self, lines: Iterator[LogLine]) -> Iterator[LogLine]:
-        for line in lines:
-            if self._until_ns and line.time_ns > self._until_ns:
-                continue
-            if self._keep is None or self._keep(line.text):
-                yield line
+    def _wanted(self, chunks: Iterator[Chunk], since_ns: int) -> Iterator[Chunk]:
+        return wanted(chunks, since_ns, self._until_ns, self._keep)
 
     def _tell_missed(self, dirty: set[str]) -> None:
         """Rotation does not wait for readers, and neither does the service."""

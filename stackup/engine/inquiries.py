@@ -6,17 +6,16 @@ import asyncio
 import difflib
 import os
 import signal
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Sequence
 
 from stackup.base.clock import now_ns
 from stackup.base.errors import ContainerFault, UsageError
 from stackup.engine.chronicle import chosen, entries, events_path
 from stackup.engine.container import Container
-from stackup.engine.follow import Follower, line_event, source_event
-from stackup.engine.logreader import LogLine, matcher, read_merged
+from stackup.engine.follow import Follower
+from stackup.engine.logmerge import matcher
 from stackup.engine.oneshot import start_inside
-from stackup.engine.operations import Args, Asked
+from stackup.engine.operations import Asked
 from stackup.engine.records import ContainerRecord
 from stackup.engine.runner import Runner
 from stackup.engine.session import Session
@@ -25,8 +24,6 @@ from stackup.engine.tasks import spawn
 from stackup.engine.world import World
 from stackup.runtime.client import Exit
 
-BATCH = 500  # log lines sent before waiting for the reader
-
 
 class Inquiries:
     def __init__(self, world: World, runner: Runner) -> None:
@@ -34,10 +31,11 @@ class Inquiries:
         self._runner = runner
 
     async def ps(self, asked: Asked, session: Session) -> int:
-        rows = [
-            row(ContainerRecord(item.definition, item.state), self._blocked(item)) for item in self._world.replicas()
-        ]
-        notice = self._world.host_notice()
+        """With ``steps`` also what prepares containers: whoever asks for that wants nothing told beside it."""
+        steps = bool(asked.args.get("steps"))
+        items = self._world.containers.values() if steps else self._world.replicas()
+        rows = [row(ContainerRecord(item.definition, item.state), self._blocked(item)) for item in items]
+        notice = "" if steps else self._world.host_notice()
         if notice:
             session.emit({"event": "notice", "text": notice})
         session.emit({"event": "result", "data": rows})
@@ -79,14 +77,12 @@ class Inquiries:
         return 0
 
     async def logs(self, asked: Asked, session: Session) -> int:
-        """The past in order of time, then, with ``follow``, what comes."""
+        """The past in order of time, then what comes. (Who wants the past alone reads the files himself.)"""
         args = asked.args
         index = int(args.get("index") or 0)
         chosen = [item for item in self._chosen(args.get("services") or ()) if index in (0, item.definition.number)]
         names = {item.service for item in chosen}
         wanted = set(args.get("services") or ()) or None
-        if not args.get("follow"):
-            return await self._past(chosen, args, session)
         follower = Follower(
             session,
             self._world.log_directory,
@@ -104,30 +100,6 @@ class Inquiries:
             await self._follow(follower, session, names, args.get("until_ns") or 0)
         finally:
             self._world.followers.discard(follower)
-        return 0
-
-    async def _past(self, chosen: Sequence[Container], args: Args, session: Session) -> int:
-        sources = [(item.short_name, self._world.log_directory(item.id)) for item in chosen]
-        services = {item.short_name: item.service for item in chosen}
-        for item in chosen:
-            session.emit(source_event(item))
-
-        def read() -> Iterator[LogLine]:
-            yield from read_merged(
-                sources,
-                tail=args.get("tail"),
-                since_ns=args.get("since_ns") or 0,
-                until_ns=args.get("until_ns") or 0,
-                keep=matcher(args.get("grep") or ""),
-            )
-
-        lines = read()  # a generator: nothing is read before the first line is asked for, in a thread
-        while batch := await asyncio.to_thread(_take, lines, BATCH):
-            for line in batch:
-                session.emit(line_event(line, services[line.name]))
-            await session.drain()
-            if session.closed.is_set() or session.cancelled.is_set():
-                break
         return 0
 
     async def _follow(self, follower: Follower, session: Session, services: set[str], until_ns: int) -> None:
@@ -269,10 +241,6 @@ async def _moment(until_ns: int) -> None:
     """Returns when that time has come; never for 0."""
     while not until_ns or until_ns > now_ns():
         await asyncio.sleep(min(60.0, (until_ns - now_ns()) / 1e9) if until_ns else 3600.0)
-
-
-def _take(lines: Iterator[LogLine], count: int) -> list[LogLine]:
-    return list(islice(lines, count))
 
 
 def _three(fds: Sequence[int]) -> tuple[int, int, int]:

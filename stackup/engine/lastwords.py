@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Iterable, Sequence
 
 from stackup.engine.container import Container
-from stackup.engine.logreader import LogLine, read_merged
+from stackup.engine.logmerge import read_merged
+from stackup.engine.logreader import LogLine
 from stackup.engine.world import World
 
 QUOTED = 5  # lines of output

@@ -90,16 +90,18 @@ class IndexReader:
         while self._reached <= offset and self._more():
             continue
 
-    def time_of(self, offset: int) -> int:
-        """Of the piece that holds the byte at ``offset``; offsets of successive calls never go back."""
+    def piece_at(self, offset: int) -> tuple[int, int]:
+        """Time and end of the piece that holds the byte at ``offset``; offsets of successive calls never go back. Of a
+        piece that has not been noted yet: the time of the one before, and an end that is known to belong to it."""
         entries = self._entries
         while True:
             while entries and entries[0][0] <= offset:
                 self._last_time = entries.popleft()[1]
             if entries:
-                return entries[0][1]
+                end, time_ns = entries[0]
+                return time_ns, end
             if not self._more():
-                return self._last_time
+                return self._last_time, offset + 1
 
     def _more(self) -> bool:
         data = _read(index_path(self._directory, self._stream, self._base), self._taken, ENTRIES * ENTRY.size)

@@ -1,23 +1,22 @@
-"""Reads what ``logwriter`` wrote, as lines in the order in which they were taken from the containers.
+"""Reads one stream of what ``logwriter`` wrote: whole lines, in the order in which they were taken from the container.
 
-A line's time is that of the piece that holds its first byte. Standard library only: the CLI uses it when nobody must
-be asked.
+A line's time is that of the piece that holds its first byte. Lines of one piece are handed out together, as bytes:
+whoever shows a million of them does little for each. Standard library only: the CLI reads the files itself.
 """
 
 from __future__ import annotations
 
-import heapq
 import os
-import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from stackup.base.values import frozen
 from stackup.engine.logfiles import ENTRY, IndexReader, bases, cuts_between, first_since, is_torn, log_path
 
-__all__ = ["ENTRY", "LINE_LIMIT", "STREAMS", "LogLine", "StreamReader", "last_merged", "matcher", "read_merged"]
+__all__ = ["ENTRY", "LINE_LIMIT", "STREAMS", "Chunk", "LogLine", "StreamReader"]
 
 STREAMS = ("stdout", "stderr")
 BLOCK = 1 << 20
@@ -34,8 +33,21 @@ class LogLine:
     text: str
 
 
+class Chunk(NamedTuple):
+    """Lines of one time: their bytes, with a newline between two of them and none at the end."""
+
+    time_ns: int
+    name: str
+    stream: str
+    data: bytes
+
+    def lines(self) -> list[LogLine]:
+        texts = self.data.decode("utf-8", "surrogateescape").split("\n")
+        return [LogLine(self.time_ns, self.name, self.stream, text) for text in texts]
+
+
 class StreamReader:
-    """Reads one stream from where it stood; ``read`` may be called again when more has been written."""
+    """Reads one stream from where it stood; ``read`` and ``chunks`` may be called again when more has been written."""
 
     def __init__(self, directory: Path, name: str, stream: str) -> None:
         self.name = name
@@ -45,6 +57,7 @@ class StreamReader:
         self._offset = 0  # of the first byte not handed out yet
         self._base = -1  # of the segment that holds it; -1: not looked for yet
         self._ahead: deque[int] = deque()  # segments that the reading has come to, but no whole line yet
+        self._left = False
         self._index = IndexReader(self._directory, stream)
 
     @property
@@ -52,17 +65,35 @@ class StreamReader:
         """Of the first byte that has not been handed out yet."""
         return self._offset
 
+    def unread(self) -> int:
+        """Bytes that are there and have not been handed out."""
+        for base in reversed(bases(self._directory, self.stream)):
+            with suppress(FileNotFoundError):
+                return max(0, base + os.path.getsize(log_path(self._directory, self.stream, base)) - self._offset)
+        return 0
+
+    def leave(self) -> None:
+        """Lets the reading that is under way end with what it has handed out."""
+        self._left = True
+
     def start_at(self, offset: int) -> None:
         """A line that begins at ``offset`` is the next one."""
         self._go_to(offset)
 
     def read(self, *, final: bool = False) -> Iterator[LogLine]:
-        """All whole lines that are new; with ``final`` also a last one that has no newline."""
+        """All whole lines that are new, one at a time; with ``final`` also a last one that has no newline."""
+        for chunk in self.chunks(final=final, single=True):
+            yield LogLine(chunk.time_ns, chunk.name, chunk.stream, chunk.data.decode("utf-8", "surrogateescape"))
+
+    def chunks(self, *, final: bool = False, single: bool = False) -> Iterator[Chunk]:
+        """The same, many at a time unless ``single``. ``offset`` is behind what was handed out, so that the rest may be
+        left for another time."""
         file = self._open_first()
         if file is None:
             return
         base, cursor, rest = self._base, self._offset, b""
         self._ahead.clear()
+        self._left = False
         while file is not None:
             with file:
                 self._index.enter(base)
@@ -71,11 +102,14 @@ class StreamReader:
                     start, cursor = cursor, cursor + len(block)
                     self._index.reach(cursor)  # after the data: a cut is noted before what follows it is written
                     for piece, cut in self._pieces(block, start):
-                        *lines, rest = (rest + piece).split(b"\n")
-                        for line in lines:
-                            yield self._line(line, len(line) + 1)
+                        data = rest + piece
+                        whole = data.rfind(b"\n") + 1
+                        yield from self._whole(data, whole, single)
+                        if self._left:
+                            return
+                        rest = data[whole:]
                         while len(rest) > LINE_LIMIT or (cut and rest):
-                            yield self._line(rest[:LINE_LIMIT], len(rest[:LINE_LIMIT]))
+                            yield self._chunk(rest[:LINE_LIMIT], len(rest[:LINE_LIMIT]))
                             rest = rest[LINE_LIMIT:]
             file = self._open(cursor) if cursor > base else None
             if file is not None:
@@ -85,10 +119,21 @@ class StreamReader:
         if not os.path.exists(log_path(self._directory, self.stream, base)):
             oldest = bases(self._directory, self.stream)[:1]
             if oldest and oldest[0] > cursor:  # rotation was quicker than whoever takes the lines
-                yield from self.read(final=final)
+                yield from self.chunks(final=final, single=single)
                 return
         if final and rest:
-            yield self._line(rest, len(rest))
+            yield self._chunk(rest, len(rest))
+
+    def _whole(self, data: bytes, end: int, single: bool) -> Iterator[Chunk]:
+        """The lines of ``data``, whose first byte is at ``offset``; the last one ends at ``end``."""
+        position = 0
+        while position < end and not self._left:
+            time_ns, piece_end = self._index.piece_at(self._offset)
+            last_begin = position if single else min(position + piece_end - self._offset, end) - 1
+            stop = data.index(b"\n", last_begin) + 1  # a line goes with the piece in which it begins
+            self._move_on(stop - position)
+            yield Chunk(time_ns, self.name, self.stream, data[position : stop - 1])
+            position = stop
 
     def _pieces(self, block: bytes, start: int) -> Iterator[tuple[bytes, bool]]:
         """``block`` in parts; True for one at whose end a line ends in any case."""
@@ -237,61 +282,12 @@ class StreamReader:
             file.seek(offset - 1 - base)
             return file.read(1) == b"\n"
 
-    def _line(self, line: bytes, length: int) -> LogLine:
-        time_ns = self._index.time_of(self._offset)
+    def _chunk(self, data: bytes, length: int) -> Chunk:
+        time_ns, _ = self._index.piece_at(self._offset)
         self._move_on(length)
-        return LogLine(time_ns, self.name, self.stream, line.decode("utf-8", "surrogateescape"))
+        return Chunk(time_ns, self.name, self.stream, data)
 
     def _move_on(self, length: int) -> None:
         self._offset += length
         while self._ahead and self._ahead[0] <= self._offset:
             self._base = self._ahead.popleft()
-
-
-Keep = Callable[[str], object]
-
-
-def matcher(pattern: str) -> Keep | None:
-    """Takes lines in which the regular expression is found; None when there is none."""
-    return re.compile(pattern).search if pattern else None
-
-
-def read_merged(
-    sources: Iterable[tuple[str, Path]],
-    *,
-    tail: int | None = None,
-    since_ns: int = 0,
-    until_ns: int = 0,
-    keep: Keep | None = None,
-) -> Iterator[LogLine]:
-    """Lines of all containers (name, log directory) in the order of their times. ``keep``: only lines whose text it
-    takes to be worth it; ``tail`` counts these."""
-    containers = []
-    for name, directory in sources:
-        pair = [StreamReader(directory, name, stream) for stream in STREAMS]
-        if tail is not None and keep is None and not until_ns:
-            for reader in pair:
-                reader.skip_to_end(tail)
-        elif since_ns:
-            for reader in pair:
-                reader.skip_to(since_ns)
-        lines = _wanted((reader.read(final=True) for reader in pair), since_ns, until_ns, keep)
-        containers.append(lines if tail is None else iter(deque(lines, maxlen=tail)))
-    return heapq.merge(*containers, key=_time)
-
-
-def last_merged(readers: Iterable[StreamReader], count: int, keep: Keep | None = None) -> list[LogLine]:
-    """The last lines of one container; its streams have been skipped that far."""
-    return list(deque(_wanted((reader.read() for reader in readers), 0, 0, keep), maxlen=count))
-
-
-def _wanted(streams: Iterable[Iterator[LogLine]], since_ns: int, until_ns: int, keep: Keep | None) -> Iterator[LogLine]:
-    for line in heapq.merge(*streams, key=_time):
-        if line.time_ns < since_ns or (until_ns and line.time_ns > until_ns):
-            continue
-        if keep is None or keep(line.text):
-            yield line
-
-
-def _time(line: LogLine) -> int:
-    return line.time_ns

@@ -55,8 +55,8 @@ def _port(port: PortRecord) -> dict[str, Any]:
     }
 
 
-def read_ps(layout: Layout, project: str) -> list[dict[str, Any]]:
-    """All rows of a project whose supervisor does not run."""
+def read_ps(layout: Layout, project: str, *, steps: bool = False) -> list[dict[str, Any]]:
+    """All rows of a project whose supervisor does not run; with ``steps`` also those of what prepares containers."""
     try:
         records = Records(layout.project(project).records, readonly=True)
     except sqlite3.OperationalError:
@@ -65,7 +65,7 @@ def read_ps(layout: Layout, project: str) -> list[dict[str, Any]]:
         raise unreadable(layout, project, error) from error
     paths = layout.project(project)
     try:
-        found = [item for item in records.containers() if not item.definition.parent]
+        found = [item for item in records.containers() if steps or not item.definition.parent]
         return [offline_row(item, paths.container(item.definition.id).exit_file) for item in found]
     except (sqlite3.DatabaseError, ValueError, KeyError, TypeError) as error:
         raise unreadable(layout, project, error) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stackup.base.errors import UsageError
 from stackup.cli.containers import Row, read
@@ -13,6 +13,9 @@ from stackup.cli.naming import with_containers
 from stackup.cli.options import switch, value
 from stackup.cli.session import Session
 from stackup.cli.verbs.common import services
+
+if TYPE_CHECKING:
+    from stackup.cli.client import Client
 
 
 def tail_of(text: str) -> int | None:
@@ -60,8 +63,8 @@ class Request:
 
 
 def run(session: Session, request: Request) -> int:
+    rows = read(session, steps=True) if request.services or request.index or not request.follow else []
     chosen: tuple[str, ...] = ()
-    rows = read(session) if request.services or request.index else []
     if request.services:
         chosen = with_containers(session, "show logs of", request.services, {row.service for row in rows})
         if not chosen:
@@ -70,13 +73,9 @@ def run(session: Session, request: Request) -> int:
         _check_index(request.index, [row for row in rows if not chosen or row.service in chosen])
     printer = _printer(session, request)
     try:
-        client = session.connect()
+        client = _supervisor(session) if request.follow else None
         if client is None:
-            rows = read(session)
-            if request.follow and any(row.alive for row in rows):
-                client = session.ensure()
-        if client is None:
-            return _offline(session, request, printer, rows)
+            return _past(session, request, printer, rows or read(session, steps=True))
         from stackup.cli.follow import Follower
 
         follower = Follower(session, client, "logs", logs=printer, cancellable=False)
@@ -85,10 +84,17 @@ def run(session: Session, request: Request) -> int:
         printer.close()
 
 
+def _supervisor(session: Session) -> Client | None:
+    """Who tells what comes; None where nothing will."""
+    client = session.connect()
+    if client is None and any(row.alive for row in read(session)):
+        client = session.ensure()
+    return client
+
+
 def _args(request: Request, chosen: tuple[str, ...]) -> dict[str, Any]:
     return {
         "services": list(chosen),
-        "follow": request.follow,
         "tail": tail_of(request.tail),
         "since_ns": _moment(request.since),
         "until_ns": _moment(request.until),
@@ -120,9 +126,9 @@ def _check_index(index: int, rows: list[Row]) -> None:
         )
 
 
-def _offline(session: Session, request: Request, printer: LogPrinter, rows: list[Row]) -> int:
+def _past(session: Session, request: Request, printer: LogPrinter, rows: list[Row]) -> int:
     """Nobody has to be asked: the files are read here."""
-    from stackup.engine.logreader import matcher, read_merged
+    from stackup.engine.logmerge import matcher, merged_chunks
 
     chosen = [
         row
@@ -131,24 +137,16 @@ def _offline(session: Session, request: Request, printer: LogPrinter, rows: list
     ]
     paths = session.layout.project(session.project)
     printer.announce((row.name, row.service) for row in chosen)
-    services = {printer.short(row.name): row.service for row in chosen}
-    lines = read_merged(
-        [(printer.short(row.name), paths.container(row.id).state) for row in chosen],
+    services = {row.name: row.service for row in chosen}
+    chunks = merged_chunks(
+        [(row.name, paths.container(row.id).state) for row in chosen],
         tail=tail_of(request.tail),
         since_ns=_moment(request.since),
         until_ns=_moment(request.until),
         keep=matcher(request.grep),
     )
-    for line in lines:
-        printer.line(
-            {
-                "name": line.name,
-                "service": services[line.name],
-                "stream": line.stream,
-                "time_ns": line.time_ns,
-                "line": line.text,
-            }
-        )
+    for time_ns, name, stream, data in chunks:
+        printer.lines(name, services[name], stream, time_ns, data)
     printer.flush()
     return 0
 

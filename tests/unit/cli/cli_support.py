@@ -51,6 +51,12 @@ class Link:
         found: Event = json.loads(line)
         return found
 
+    def cancelled(self) -> str:
+        """How the user cancels; what he sends before it is passed over."""
+        while "cancel" not in (message := self.receive()):
+            continue
+        return str(message["cancel"])
+
     def send(self, *events: Event) -> None:
         for event in events:
             self.socket.sendall(json.dumps(event).encode() + b"\n")
@@ -238,7 +244,7 @@ def action(verb: str, target: str, state: str, **more: Any) -> Event:
 
 def log(name: str, line: str, stream: str = "stdout", time_ns: int = 1_700_000_000_000_000_001) -> Event:
     service = name.rsplit("-", 1)[0]
-    return {"event": "log", "name": name, "service": service, "stream": stream, "time_ns": time_ns, "line": line}
+    return {"event": "log", "name": name, "service": service, "stream": stream, "time_ns": time_ns, "text": line}
 
 
 def exited(name: str, code: int | None, *, restarting: bool = False) -> Event:

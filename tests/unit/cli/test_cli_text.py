@@ -184,8 +184,8 @@ def printed(printer: LogPrinter) -> tuple[str, str]:
 def test_log_lines_are_prefixed_and_padded() -> None:
     printer = LogPrinter(console(), "shop")
     printer.announce([("shop-web-1", "web"), ("shop-longer-1", "longer")])
-    printer.line(log("web-1", "hello"))
-    printer.line(log("longer-1", "oops", "stderr"))
+    printer.log(log("web-1", "hello"))
+    printer.log(log("longer-1", "oops", "stderr"))
     printer.exited(exited("web-1", 3))
     printer.exited(exited("web-1", None, restarting=True))
     printer.exited({**exited("web-1", 137), "oom": True})
@@ -197,23 +197,30 @@ def test_log_lines_are_prefixed_and_padded() -> None:
     )
 
 
+def test_lines_that_come_together_are_prefixed_one_by_one() -> None:
+    printer = LogPrinter(console(), "shop", timestamps=True)
+    printer.log(log("web-1", "one\n\nthree\r"))
+    stamp = "2023-11-14T22:13:20.000000001Z"
+    assert printed(printer)[0] == f"web-1  | {stamp} one\nweb-1  | {stamp} \nweb-1  | {stamp} three\r\n"
+
+
 def test_log_colours_are_dockers_in_order() -> None:
     printer = LogPrinter(console(colour=True), "shop")
     for name in ("a-1", "b-1"):
-        printer.line(log(name, "x"))
+        printer.log(log(name, "x"))
     assert printed(printer)[0] == "\033[36ma-1  | \033[0mx\n\033[33mb-1  | \033[0mx\n"
 
 
 def test_log_options() -> None:
     printer = LogPrinter(console(colour=True), "shop", prefix=False, timestamps=True, only=frozenset({"web"}))
-    printer.line(log("web-1", "x"))
-    printer.line(log("db-1", "y"))
+    printer.log(log("web-1", "x"))
+    printer.log(log("db-1", "y"))
     assert printed(printer)[0] == "2023-11-14T22:13:20.000000001Z x\n"
 
 
 def test_log_bytes_survive() -> None:
     printer = LogPrinter(console(), "shop", prefix=False)
-    printer.line(log("web-1", b"\xff\xfe".decode("utf-8", "surrogateescape")))
+    printer.log(log("web-1", b"\xff\xfe".decode("utf-8", "surrogateescape")))
     printer.flush()
     assert printer.console.out.buffer.getvalue() == b"\xff\xfe\n"  # type: ignore[attr-defined]
 

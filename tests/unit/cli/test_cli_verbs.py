@@ -198,7 +198,7 @@ def test_all_prefixes_are_as_wide_as_the_widest_name_shown(layout: Layout) -> No
     lines = [log("web-1", "hello"), log("databases-1", "hi")]
     with supervisor(layout, says(source("web-1"), source("databases-1"), *lines)):
         of = session(layout)
-        assert run(of, "logs") == 0
+        assert run(of, "logs", follow=True) == 0
     assert out(of) == "web-1        | hello\ndatabases-1  | hi\n"
     starts = plan(("start", WEB), ("start", "container shop-databases-1"), ("start", "container shop-longest-name-1"))
     for item in starts["actions"]:
@@ -218,7 +218,7 @@ def interruptible(seen: list[str]) -> Any:
         link.send(log("web-1", "hello"))
         for _ in range(len(seen) or 1):
             os.kill(os.getpid(), signal.SIGINT)
-            seen.append(link.receive()["cancel"])
+            seen.append(link.cancelled())
         link.send(plan(("stop", WEB)), action("stop", WEB, "done", ms=3), {"event": "done", "exit": 0})
 
     return script
@@ -240,7 +240,7 @@ def test_a_second_ctrl_c_kills(layout: Layout) -> None:
     def script(request: Event, link: Link) -> None:
         for _ in range(2):
             os.kill(os.getpid(), signal.SIGINT)
-            seen.append(link.receive()["cancel"])
+            seen.append(link.cancelled())
         link.send(DONE)
 
     with supervisor(layout, script):
@@ -275,7 +275,7 @@ def endings(*codes: tuple[str, int]) -> Any:
             link.send(exited(name, code))
         try:
             link.socket.settimeout(0.5)
-            cancelled.append(link.receive()["cancel"])
+            cancelled.append(link.cancelled())
             link.send(exited("late-1", 143))
         except TimeoutError:
             pass
@@ -366,10 +366,9 @@ def test_dry_run_asks_for_the_verbs_plan_and_ends_with_0(layout: Layout) -> None
 def test_logs_sends_what_was_asked(layout: Layout) -> None:
     of = session(layout)
     with supervisor(layout, having(["web"], log("web-1", "hello"))) as fake:
-        assert run(of, "logs", services=("web",), tail="5", since="1700000000") == 0
+        assert run(of, "logs", follow=True, services=("web",), tail="5", since="1700000000") == 0
     assert fake.requests[1]["args"] == {
         "services": ["web"],
-        "follow": False,
         "tail": 5,
         "since_ns": 1_700_000_000 * 10**9,
         "until_ns": 0,
@@ -383,7 +382,7 @@ def test_logs_into_files(layout: Layout, tmp_path: Path) -> None:
     of = session(layout)
     answers = [log("web-1", "hello"), log("web-2", "there", stream="stderr"), log("db-1", "\udcff\r")]
     with supervisor(layout, says(*answers)):
-        assert run(of, "logs", files=str(tmp_path / "new/dir")) == 0
+        assert run(of, "logs", follow=True, files=str(tmp_path / "new/dir")) == 0
     assert (tmp_path / "new/dir/web.log").read_bytes() == b"web-1  | hello\nweb-2  | there\n"
     assert (tmp_path / "new/dir/db.log").read_bytes() == b"db-1   | \xff\r\n"
     assert out(of) == ""

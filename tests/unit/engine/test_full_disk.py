@@ -16,7 +16,7 @@ from stackup.base.errors import HostUnfit
 from stackup.engine import logwriter
 from stackup.engine.apply import apply
 from stackup.engine.execs import Execs
-from stackup.engine.logreader import read_merged
+from stackup.engine.logmerge import read_merged
 from stackup.engine.logwriter import LogWriter
 from stackup.engine.records import Definition, Records, State
 from stackup.model.plan import CreateVolume, Plan

@@ -13,7 +13,8 @@ import pytest
 
 from stackup.engine import logreader, logwriter
 from stackup.engine.logfiles import bases
-from stackup.engine.logreader import StreamReader, read_merged
+from stackup.engine.logmerge import matcher, read_merged
+from stackup.engine.logreader import StreamReader
 from stackup.engine.logwriter import Limits, LogWriter
 
 
@@ -185,7 +186,7 @@ def test_since_starts_at_a_line_that_begins_then(tmp_path: Path, clock: None) ->
 
 def test_grep_filters_and_tail_counts_what_is_left(tmp_path: Path) -> None:
     with_pipe(tmp_path, Limits(), numbered(0, 100))
-    keep = logreader.matcher("[05]$")
+    keep = matcher("[05]$")
     assert texts(tmp_path, keep=keep) == [f"line {n:05d}" for n in range(0, 100, 5)]
     assert texts(tmp_path, keep=keep, tail=2) == ["line 00090", "line 00095"]
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from stackup.engine.logreader import ENTRY, StreamReader, read_merged
+from stackup.engine.logmerge import read_merged
+from stackup.engine.logreader import ENTRY, StreamReader
 from stackup.engine.logwriter import LogWriter
 
 
