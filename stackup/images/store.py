@@ -11,7 +11,7 @@ from typing import BinaryIO
 from stackup.base.errors import ImageError
 from stackup.base.paths import Layout
 from stackup.base.values import frozen
-from stackup.images import diff, fitness, usage
+from stackup.images import diff, fitness, platforms, usage
 from stackup.images.blobs import BlobStore
 from stackup.images.host import HostBase
 from stackup.images.image import HOST, Image, prepare
@@ -99,7 +99,8 @@ class ImageStore:
         return any(item.removeprefix("sha256:").startswith(digits) for item in hexes)
 
     def manifest(self, descriptor: oci.Descriptor) -> oci.Manifest:
-        """The manifest behind a descriptor; out of a multi-platform index, the one for this machine."""
+        """The manifest behind a descriptor; out of a multi-platform index, the one for the descriptor's platform, or
+        this machine's."""
         document = self.blobs.read_json(descriptor.digest)
         try:
             if descriptor.media_type not in (oci.INDEX, oci.DOCKER_INDEX):
@@ -107,12 +108,12 @@ class ImageStore:
             index = oci.Index.from_json(document)
         except ValueError as error:
             raise ImageError(f"cannot read manifest {descriptor.digest}: {error}") from None
-        wanted = host_platform()
-        for item in index.manifests:
-            if item.platform and (item.platform.os, item.platform.architecture) == (wanted.os, wanted.architecture):
-                return self.manifest(item)
-        there = ", ".join(str(item.platform) for item in index.manifests if item.platform)
-        raise ImageError(f"cannot use image {descriptor.digest}: it is not for {wanted}, only for {there or 'nothing'}")
+        wanted = descriptor.platform or host_platform()
+        found = platforms.choose(index.manifests, wanted)
+        if found is None:
+            there = platforms.listed(index.manifests)
+            raise ImageError(f"cannot use image {descriptor.digest}: it is not for {wanted}, only for {there}")
+        return self.manifest(found)
 
     def config_file(self, manifest: oci.Manifest) -> oci.ConfigFile:
         try:

@@ -1,0 +1,244 @@
+"""Brings blobs of a registry into the store: streamed, verified, continued where they broke, unpacked on the way."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from stackup.base.errors import ImageError
+from stackup.images.meter import DONE, DOWNLOADING, HERE, UNPACKING, Meter
+from stackup.images.partial import Abandoned, Part, Parts
+from stackup.images.registry.client import Repository
+from stackup.images.registry.errors import BadAnswer, Broken, RegistryError
+from stackup.images.registry.transport import Answer
+from stackup.images.streams import Compression, Pump, decompressed
+from stackup.oci import image as oci
+
+if TYPE_CHECKING:
+    from stackup.images.registry.access import Registries
+    from stackup.images.store import ImageStore
+
+_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)\Z")
+_WORTH = 64 << 10  # bytes that must have arrived for another attempt not to count
+
+
+class Fetcher:
+    """``sources`` all have the same image, the best first. Methods may be called from several threads."""
+
+    def __init__(self, store: ImageStore, registries: Registries, sources: Sequence[Repository], meter: Meter) -> None:
+        self._store = store
+        self._registries = registries
+        self._sources = sources
+        self._meter = meter
+        self._parts = Parts(store.blobs)
+
+    def blob(self, descriptor: oci.Descriptor) -> None:
+        """Into the store, unless it is there; somebody else who is at it is waited for."""
+        with self._parts.turn(descriptor.digest):
+            if self._store.blobs.has(descriptor.digest):
+                return
+            part = self._parts.open(descriptor.digest, descriptor.size)
+            try:
+                self._download(part)
+                part.commit()
+            finally:
+                part.close()
+
+    def layer(self, descriptor: oci.Descriptor, diff_id: str) -> None:
+        """The same, and unpacked."""
+        digest = descriptor.digest
+        with self._parts.turn(digest):
+            if self._store.blobs.has(digest):
+                self._unpack_stored(descriptor, diff_id)
+                return
+            part = self._parts.open(digest, descriptor.size)
+            unpacking = Unpacking(self._store, part, diff_id)
+            try:
+                self._meter.state(digest, DOWNLOADING)
+                self._download(part)
+                part.commit()
+                self._meter.state(digest, UNPACKING)
+            except BaseException:
+                part.give_up()
+                unpacking.join()
+                raise
+            else:
+                unpacking.join()
+                unpacking.check()
+            finally:
+                part.close()
+            self._meter.state(digest, DONE, "pulled")
+
+    def _unpack_stored(self, descriptor: oci.Descriptor, diff_id: str) -> None:
+        if not self._store.layers.path(diff_id).is_dir():
+            self._meter.state(descriptor.digest, UNPACKING)
+            self._store.layers.ensure(descriptor, diff_id, self._store.blobs)
+        self._meter.state(descriptor.digest, HERE, "already here")
+
+    # Downloading
+
+    def _download(self, part: Part) -> None:
+        """From the first source that gives all of it. Raises the last one's error, with the others in its hint."""
+        failed: list[tuple[Repository, RegistryError]] = []
+        for source in self._sources:
+            try:
+                self._from(source, part)
+                return
+            except RegistryError as error:
+                failed.append((source, error))
+        raise joined(failed)
+
+    def _from(self, source: Repository, part: Part) -> None:
+        pauses = iter(self._registries.patience.pauses)
+        while True:
+            before = part.arrived
+            try:
+                if not part.complete:
+                    self._stream(source, part)
+            except _Interrupted as broken:
+                if part.arrived - before >= _WORTH:
+                    pauses = iter(self._registries.patience.pauses)
+                pause = next(pauses, None)
+                if pause is None:
+                    raise broken.error from None
+                self._registries.sleep(pause)
+                continue
+            if part.genuine:
+                return
+            actual, continued = part.actual, part.continued
+            part.restart()
+            if not continued:  # else what an earlier transfer has left may be at fault
+                raise BadAnswer(f"blob {part.digest} arrives damaged from {source.endpoint.host}: it is {actual}")
+
+    def _stream(self, source: Repository, part: Part) -> None:
+        answer = self._opened(source, part)
+        part.origin = (source.endpoint.host, answer.headers.get("ETag", ""))
+        digest = part.digest
+        length = answer.headers.get("Content-Length", "")
+        missing = part.size - part.arrived
+        if length.isdecimal() and int(length) != missing:
+            answer.close()
+            raise BadAnswer(
+                f"{source.endpoint.host} sends {int(length)} bytes of blob {digest} where {missing} are missing"
+            )
+        try:
+            for chunk in answer.chunks():
+                if len(chunk) > part.size - part.arrived:
+                    answer.close()
+                    raise BadAnswer(f"{source.endpoint.host} sends more than the {part.size} bytes of blob {digest}")
+                part.write(chunk)
+                self._meter.arrived(digest, part.arrived, len(chunk))
+        except Broken as error:
+            raise _Interrupted(error) from None
+        if not part.complete:
+            raise _Interrupted(Broken(f"{source.endpoint.host} ends blob {digest} after {part.arrived} bytes"))
+
+    def _opened(self, source: Repository, part: Part) -> Answer:
+        """What is missing; or all of it, when what is here cannot be continued."""
+        offset = part.arrived
+        answer = source.blob(part.digest, offset)
+        if not offset:
+            if answer.status != 200:
+                answer.close()
+                raise BadAnswer(f"{source.endpoint.host} sends a part of blob {part.digest} where all was asked for")
+            return answer
+        if answer.status == 206 and _continues(answer, offset, part, source.endpoint.host):
+            return answer
+        part.restart()
+        if answer.status == 200:
+            return answer
+        answer.close()
+        return self._opened(source, part)
+
+
+class _Interrupted(Exception):
+    """It broke in the middle: what has arrived stays, and the rest may be asked for."""
+
+    def __init__(self, error: Broken) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def _continues(answer: Answer, offset: int, part: Part, host: str) -> bool:
+    found = _RANGE.match(answer.headers.get("Content-Range", ""))
+    if found is None or int(found[1]) != offset or int(found[2]) != part.size - 1:
+        return False
+    if found[3] not in ("*", str(part.size)):
+        return False
+    before, tag = part.origin
+    now = answer.headers.get("ETag", "")
+    return before != host or not tag or not now or tag == now
+
+
+def joined(failed: Sequence[tuple[Repository, RegistryError]]) -> RegistryError:
+    """The registry's own error; what its mirrors said goes into the hint."""
+    _, error = failed[-1]
+    mirrors = [f"its mirror {source.endpoint}: {other.reason}" for source, other in failed[:-1]]
+    error.hint = "; ".join([*([error.hint] if error.hint else []), *mirrors])
+    return error
+
+
+class AgreedPump(Pump):
+    """Comes to its end only when the content is ``diff_id``, and ``agreed`` returns: then the layer may be seen."""
+
+    def __init__(self, chunks: Iterator[bytes], diff_id: str, agreed: Callable[[], None]) -> None:
+        super().__init__(chunks)
+        self._diff_id = diff_id
+        self._agreed = agreed
+
+    def rest(self) -> str:
+        actual = super().rest()
+        if actual != self._diff_id:
+            raise ImageError(f"cannot unpack layer {self._diff_id}: its content is {actual}")
+        self._agreed()
+        return actual
+
+
+class Unpacking:
+    """Unpacks a blob in a thread of its own while it arrives; anew when the transfer begins anew."""
+
+    def __init__(self, store: ImageStore, part: Part, diff_id: str) -> None:
+        self._store = store
+        self._part = part
+        self._diff_id = diff_id
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="unpack", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            generation = self._part.generation
+            error: BaseException | None = None
+            try:
+                self._attempt(generation)
+            except Abandoned:
+                pass
+            except BaseException as caught:  # noqa: BLE001 - told once it is known that the blob itself is right
+                error = caught
+            try:
+                self._part.agreed(generation)
+                self._error = error
+                return
+            except Abandoned:
+                if self._part.generation == generation:
+                    return
+
+    def _attempt(self, generation: int) -> None:
+        if self._store.layers.path(self._diff_id).is_dir():
+            return
+        behind = self._part.follow()
+        chunks = decompressed(behind, Compression.of(behind.head(6)))
+        pump = AgreedPump(chunks, self._diff_id, lambda: self._part.agreed(generation))
+        self._store.layers.unpack_new(pump)
+
+    def join(self) -> None:
+        self._thread.join()
+
+    def check(self) -> None:
+        """Raises what went wrong."""
+        if isinstance(self._error, OSError):
+            raise ImageError(f"cannot unpack layer {self._diff_id}: {self._error.strerror}") from self._error
+        if self._error is not None:
+            raise self._error

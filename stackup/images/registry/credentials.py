@@ -1,0 +1,237 @@
+"""Credentials as docker keeps them: ``config.json`` (auths, credHelpers, credsStore) and the helper programs.
+
+Protocol of the helpers: docker/docker-credential-helpers README. Whoever reads also learns where a credential came
+from, because "denied" is a different problem with a wrong password than with none.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from stackup.base.errors import ImageError
+from stackup.base.files import locked, write_atomic
+from stackup.base.values import frozen
+from stackup.images.registry.caller import Caller
+from stackup.images.registry.settings import HUB, HUB_KEY
+from stackup.oci.reference import DEFAULT_DOMAIN
+
+TOKEN_USER = "<token>"  # the user name under which helpers keep an identity token
+HELPER_SECONDS = 60  # a helper may ask its user for something
+_HUB_NAMES = (DEFAULT_DOMAIN, HUB, "index.docker.io", "registry.hub.docker.com")
+
+
+@frozen
+class Credential:
+    """A user and password, or an ``identity`` token, or a ready ``bearer`` token; ``source`` names the file or helper
+    for people."""
+
+    username: str = ""
+    password: str = ""
+    identity: str = ""
+    bearer: str = ""
+    source: str = ""
+
+    @property
+    def basic(self) -> str:
+        """The value of an Authorization header."""
+        return "Basic " + base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
+
+    def __str__(self) -> str:
+        who = f"user {self.username}" if self.username else "the token"
+        return f"{who} from {self.source}"
+
+
+def key_of(host: str) -> str:
+    """Under which name docker keeps the credentials of a registry."""
+    return HUB_KEY if host in _HUB_NAMES else host
+
+
+def _host_of(key: str) -> str:
+    """The host (and port) that a key of ``auths`` speaks of: keys may be whole URLs."""
+    host = key.partition("://")[2] if "://" in key else key
+    host = host.partition("/")[0]
+    return DEFAULT_DOMAIN if host in _HUB_NAMES else host
+
+
+class Keyring:
+    """The caller's credentials. Reads the file once; ``store`` and ``erase`` write it."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+        self._path = caller.docker_config
+        self._config: dict[str, Any] | None = None
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Raises ImageError when the file is there and cannot be read."""
+        if self._config is None:
+            self._config = self._read()
+        return self._config
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            document = json.loads(self._path.read_bytes() or b"{}")
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else f"it is not JSON: {error}"
+            raise ImageError(f"cannot read {self._path}: {reason}") from None
+        if not isinstance(document, dict):
+            raise ImageError(f"cannot read {self._path}: it is not a JSON object")
+        return document
+
+    def find(self, host: str) -> Credential | None:
+        """What is known for a registry: by its own helper, by the helper for all, else in the file itself."""
+        helper = self.helper(host)
+        if helper:
+            found = self._ask(helper, key_of(host))
+            if found is not None:
+                return found
+        wanted = DEFAULT_DOMAIN if host in _HUB_NAMES else host
+        auths = _mapping(self.config, "auths")
+        exact = [key for key in auths if key == key_of(host)]
+        for key in (*exact, *(key for key in auths if _host_of(key) == wanted)):
+            found = self._from_file(auths[key])
+            if found is not None:
+                return found
+        return None
+
+    def helper(self, host: str) -> str:
+        """The suffix of the helper program that keeps this registry's credentials, or ""."""
+        helpers = _mapping(self.config, "credHelpers")
+        own = helpers.get(key_of(host)) or helpers.get(host)
+        return str(own or self.config.get("credsStore") or "")
+
+    def _from_file(self, entry: Any) -> Credential | None:
+        if not isinstance(entry, dict):
+            return None
+        name, password = str(entry.get("username") or ""), str(entry.get("password") or "")
+        if entry.get("auth"):
+            try:
+                name, _, password = base64.b64decode(str(entry["auth"])).decode().rstrip("\0").partition(":")
+            except (binascii.Error, ValueError):
+                raise ImageError(f"cannot read {self._path}: an entry of auths is not base64") from None
+        identity, bearer = str(entry.get("identitytoken") or ""), str(entry.get("registrytoken") or "")
+        if not (name or identity or bearer):
+            return None  # docker leaves an empty entry where a helper has the rest
+        return Credential(name, password, identity, bearer, str(self._path))
+
+    # Helpers
+
+    def _run(self, helper: str, verb: str, text: str) -> subprocess.CompletedProcess[str]:
+        """The helper works for the caller and not for root: the key ring behind it is his."""
+        name = f"docker-credential-{helper}"
+        path = self._caller.environment.get("PATH")
+        program = shutil.which(name, path=path)
+        if program is None:
+            raise ImageError(
+                f"cannot ask {name}: there is no such program",
+                hint=f"{self._path} names it; install it, or take credsStore or credHelpers out of the file",
+            )
+        owner = self._caller.owner
+        drop: dict[str, Any] = {"user": owner[0], "group": owner[1], "extra_groups": []} if owner else {}
+        try:
+            return subprocess.run(
+                [program, verb],
+                input=text,
+                capture_output=True,
+                text=True,
+                timeout=HELPER_SECONDS,
+                env=dict(self._caller.environment),
+                check=False,
+                **drop,
+            )
+        except subprocess.TimeoutExpired:
+            raise ImageError(f"cannot ask {name}: it gave no answer within {HELPER_SECONDS} s") from None
+        except OSError as error:
+            raise ImageError(f"cannot ask {name}: {error.strerror}") from None
+
+    def _ask(self, helper: str, key: str) -> Credential | None:
+        done = self._run(helper, "get", key)
+        said = (done.stdout + done.stderr).strip()
+        if done.returncode:
+            if "credentials not found" in said:
+                return None
+            raise ImageError(f"cannot ask docker-credential-{helper} for {key}: {said[:200] or 'it failed'}")
+        try:
+            answer = json.loads(done.stdout)
+            name, secret = str(answer["Username"]), str(answer["Secret"])
+        except (ValueError, KeyError, TypeError):
+            raise ImageError(f"cannot ask docker-credential-{helper} for {key}: its answer is no credential") from None
+        source = f"docker-credential-{helper}"
+        if name == TOKEN_USER:
+            return Credential(identity=secret, source=source)
+        return Credential(name, secret, source=source) if name or secret else None
+
+    # Login and logout
+
+    def store(self, host: str, credential: Credential) -> str:
+        """Keeps a credential as docker would; answers where."""
+        key, helper = key_of(host), self.helper(host)
+        if helper:
+            answer = {"ServerURL": key, "Username": credential.username, "Secret": credential.password}
+            if credential.identity:
+                answer |= {"Username": TOKEN_USER, "Secret": credential.identity}
+            done = self._run(helper, "store", json.dumps(answer))
+            if done.returncode:
+                raise ImageError(f"cannot keep the credentials: docker-credential-{helper} says {done.stdout.strip()}")
+            self._change(lambda auths: auths.update({key: {}}))
+            return f"docker-credential-{helper}"
+        entry = {"auth": base64.b64encode(f"{credential.username}:{credential.password}".encode()).decode()}
+        if credential.identity:
+            entry = {
+                "auth": base64.b64encode(f"{credential.username}:".encode()).decode(),
+                "identitytoken": credential.identity,
+            }
+        self._change(lambda auths: auths.update({key: entry}))
+        return str(self._path)
+
+    def erase(self, host: str) -> bool:
+        """Forgets a registry's credentials; False when there were none."""
+        helper, wanted = self.helper(host), _host_of(key_of(host))
+        known = self.find(host) is not None
+        if helper and known:
+            self._run(helper, "erase", key_of(host))
+        keys = [key for key in _mapping(self.config, "auths") if _host_of(key) == wanted]
+        if keys:
+            self._change(lambda auths: [auths.pop(key, None) for key in keys])
+        return known or bool(keys)
+
+    def _change(self, change: Any) -> None:
+        """Rewrites ``auths`` alone among all stackups, private to its owner; everything else in the file stays."""
+        self._make_directory()
+        with locked(self._path.with_name(".stackup.lock")):
+            document = self._read()
+            auths = dict(_mapping(document, "auths"))
+            change(auths)
+            document["auths"] = auths
+            target = Path(os.path.realpath(self._path))  # the file may be a link into somebody's dotfiles
+            write_atomic(target, json.dumps(document, indent="\t") + "\n", mode=0o600)
+            self._give(target)
+        with suppress(FileNotFoundError):
+            self._path.with_name(".stackup.lock").unlink()
+        self._config = None
+
+    def _make_directory(self) -> None:
+        if not self._path.parent.is_dir():
+            self._path.parent.mkdir(mode=0o700, parents=True)
+            self._give(self._path.parent)
+
+    def _give(self, path: Path) -> None:
+        owner = self._caller.owner
+        if owner is not None:
+            os.chown(path, *owner)
+
+
+def _mapping(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    found = document.get(key)
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,73 @@
+"""What can go wrong between here and a registry, by who must act. The texts are finished where the image is known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stackup.base.errors import ImageError
+
+
+class RegistryError(ImageError):
+    """``reason`` is what stands behind "cannot pull IMAGE: "; ``hint`` says what to do."""
+
+    kind = "registry"
+
+    def __init__(self, reason: str, *, hint: str = "", **more: Any) -> None:
+        super().__init__(f"cannot use the registry: {reason}", hint=hint, **more)
+        self.reason = reason
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**super().to_dict(), "reason": self.reason}
+
+    def restore(self, data: dict[str, Any]) -> None:
+        self.reason = data.get("reason", self.message)
+
+    def about_image(self, verb: str, reference: str) -> RegistryError:
+        """Itself, now that it is known what was to be done to which image."""
+        self.message = f"cannot {verb} {reference}: {self.reason}"
+        self.args = (self.message,)
+        return self
+
+
+class NotThere(RegistryError):
+    """The registry knows no such manifest, blob or repository (404)."""
+
+    kind = "registry-not-there"
+    codes: tuple[str, ...] = ()  # the registry's own, such as NAME_UNKNOWN
+
+
+class Denied(RegistryError):
+    """Credentials are missing, wrong, or do not suffice (401, 403)."""
+
+    kind = "registry-denied"
+
+
+class RateLimited(RegistryError):
+    """Too many requests (429), and the registry wants a longer wait than a pull is worth."""
+
+    kind = "registry-rate-limited"
+
+
+class Unreachable(RegistryError):
+    """No connection: name, network, TLS, time-out. The next endpoint may do better."""
+
+    kind = "registry-unreachable"
+
+
+class Broken(RegistryError):
+    """The connection broke, or the server failed (5xx), again and again."""
+
+    kind = "registry-broken"
+
+
+class BadAnswer(RegistryError):
+    """The registry answered something else than was asked for: wrong digest, wrong length, no JSON, no end of
+    redirects."""
+
+    kind = "registry-bad-answer"
+
+
+class Blocked(RegistryError):
+    """registries.conf forbids it."""
+
+    kind = "registry-blocked"
