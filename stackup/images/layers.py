@@ -73,7 +73,7 @@ class LayerStore:
     def _unpack(self, pump: Pump, diff_id: str) -> None:
         with self.workroom.directory() as temporary, pump.running():
             os.chmod(temporary, 0o755)
-            unpack_layer(pump.reader.read, temporary)
+            unpack_layer(pump.reader.read, temporary, some=pump.reader.some)
             actual = pump.rest()
             if actual != diff_id:
                 raise ImageError(f"cannot unpack layer {diff_id}: its content is {actual}")
@@ -84,7 +84,7 @@ class LayerStore:
         self.prepare()
         with self.workroom.directory() as temporary, pump.running():
             os.chmod(temporary, 0o755)
-            unpack_layer(pump.reader.read, temporary)
+            unpack_layer(pump.reader.read, temporary, some=pump.reader.some)
             diff_id = pump.rest()
             self.adopt(temporary, diff_id)
         return diff_id

@@ -23,6 +23,8 @@ class TarError(ValueError):
 
 
 NO_ARCHIVE = "it is not a tar archive"
+CUT_OFF = "the archive is cut off"
+Piece = bytes | memoryview
 
 
 @dataclass(slots=True)
@@ -97,9 +99,13 @@ def _check_sum(header: bytes) -> None:
 class TarStream:
     """Iterate for entries; between two steps ``read`` or ``chunks`` hand out the entry's data, the rest is skipped."""
 
-    def __init__(self, read: Callable[[int], bytes]) -> None:
-        """``read`` returns exactly as many bytes as asked unless the stream ends (``io.BufferedReader.read``)."""
+    def __init__(self, read: Callable[[int], bytes], some: Callable[[int], Piece] | None = None) -> None:
+        """``read`` returns exactly as many bytes as asked unless the stream ends (``io.BufferedReader.read``).
+
+        ``some`` takes from the same stream, may answer fewer, and saves a copy of what files contain.
+        """
         self._read = read
+        self._some = some or read
         self._left = 0
         self._padding = 0
         self._globals: dict[str, bytes] = {}
@@ -107,7 +113,7 @@ class TarStream:
     def _exactly(self, size: int) -> bytes:
         data = self._read(size)
         if len(data) != size:
-            raise TarError("the archive is cut off")
+            raise TarError(CUT_OFF)
         return data
 
     def read(self, size: int) -> bytes:
@@ -119,9 +125,20 @@ class TarStream:
         self._left -= size
         return data
 
-    def chunks(self) -> Iterator[bytes]:
+    def some(self, size: int) -> Piece:
+        """As ``read``, but perhaps less at a time; empty at the end of the entry's data only."""
+        size = min(size, self._left)
+        if not size:
+            return b""
+        data = self._some(size)
+        if not data:
+            raise TarError(CUT_OFF)
+        self._left -= len(data)
+        return data
+
+    def chunks(self) -> Iterator[Piece]:
         while self._left:
-            yield self.read(CHUNK)
+            yield self.some(CHUNK)
 
     def _finish_entry(self) -> None:
         for _ in self.chunks():
@@ -145,7 +162,7 @@ class TarStream:
             if not header or header == bytes(len(header)):  # end marker, or (tolerated, as by GNU tar) none at all
                 return
             if len(header) < BLOCK:
-                raise TarError("the archive is cut off" if begun else NO_ARCHIVE)
+                raise TarError(CUT_OFF if begun else NO_ARCHIVE)
             try:
                 _check_sum(header)
             except TarError:

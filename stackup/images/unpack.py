@@ -19,7 +19,7 @@ from stackup.base.errors import ImageError
 from stackup.base.workroom import remove_tree
 from stackup.images import tarstream
 from stackup.images.streams import DamagedLayer
-from stackup.images.tarstream import Entry, TarError, TarStream
+from stackup.images.tarstream import Entry, Piece, TarError, TarStream
 
 OPAQUE = "trusted.overlay.opaque"
 _WHITEOUT = b".wh."
@@ -35,15 +35,21 @@ Parts = tuple[bytes, ...]
 
 
 def unpack_layer(
-    read: Callable[[int], bytes], target: Path, *, limit: int | None = None, whiteouts: bool = True
+    read: Callable[[int], bytes],
+    target: Path,
+    *,
+    some: Callable[[int], Piece] | None = None,
+    limit: int | None = None,
+    whiteouts: bool = True,
 ) -> int:
-    """Unpacks the uncompressed tar stream behind ``read`` into the existing directory ``target``.
+    """Unpacks the uncompressed tar stream behind ``read`` (and ``some``, see ``TarStream``) into the existing directory
+    ``target``.
 
     Answers the number of content bytes. ``limit`` bounds that number (decompression bombs). Raises ImageError; what
     was unpacked by then stays, for the caller to delete. Without root, owners, devices and file capabilities are left
     out. With ``whiteouts`` False, names that begin with ``.wh.`` mean nothing special.
     """
-    stream = TarStream(read)
+    stream = TarStream(read, some)
     unpacker = _Unpacker(target, stream, limit, whiteouts)
     entry: Entry | None = None
     try:
@@ -261,7 +267,7 @@ class _Unpacker:
         for offset, length in entry.sparse or ():
             os.lseek(fd, offset, os.SEEK_SET)
             while length:
-                chunk = self.stream.read(min(length, tarstream.CHUNK))
+                chunk = self.stream.some(min(length, tarstream.CHUNK))
                 _write(fd, chunk)
                 length -= len(chunk)
         os.ftruncate(fd, entry.size)
@@ -346,7 +352,7 @@ def wanted_xattr(key: str) -> bool:
     )
 
 
-def _write(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
+def _write(fd: int, data: Piece) -> None:
+    done = os.write(fd, data)
+    while done < len(data):
+        done += os.write(fd, memoryview(data)[done:])
