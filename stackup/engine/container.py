@@ -41,8 +41,9 @@ class Container:
         self.tidying: asyncio.Task[None] | None = None  # takes back what only a running container needs
         self.aftermath: asyncio.Task[None] | None = None  # after an exit: restarts where that is due
         self.spec: tuple[int, Spec] | None = None  # incarnation and what it was started from, once somebody asked
-        self.latest_exec: tuple[Spec, tuple[str, ...], dict[str, Any]] | None = None  # a command and its OCI process
+        self.probe: tuple[Spec, tuple[str, ...], bytes] | None = None  # a command, and the request that runs it
         self.well_for = 0.0  # seconds between the first and the last probe of this incarnation that succeeded
+        self.began_ns = 0  # what was printed since is this incarnation's; 0: a predecessor of ours started it
         self.stop_tried = -1  # incarnation that was last asked to stop
         self.early_exit: Any = None  # an exit that was told before the start's answer was handled
         self._records = records

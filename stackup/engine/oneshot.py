@@ -1,4 +1,4 @@
-"""Processes inside a running container: probes, hooks and what a user asks for with ``exec``."""
+"""Processes inside a running container: hooks and what a user asks for with ``exec``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import signal
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
 
 from stackup.base.errors import ContainerFault, StackupError
 from stackup.engine.container import Container
@@ -16,8 +15,7 @@ from stackup.images.lookup import User, resolve_user
 from stackup.linux import capabilities
 from stackup.linux.overlay import Overlay
 from stackup.model.observed import Phase
-from stackup.oci.codec import encode
-from stackup.oci.runtime import Process, Spec
+from stackup.oci.runtime import Spec
 from stackup.runtime.bundle import read_bundle
 from stackup.runtime.client import ExecStarted
 from stackup.spec import render_exec
@@ -43,27 +41,17 @@ async def start_inside(
     The caller waits for its end with ``world.execs``, or forgets it there. ``exec_id``: one that a successor of this
     process can find it by.
     """
-    if not container.alive:
-        raise ContainerFault(f"cannot execute in container {container.name}: it is not running")
-    if container.phase is Phase.PAUSED:
-        raise ContainerFault(
-            f"cannot execute in container {container.name}: it is paused",
-            hint=f"resume it first: stackup unpause {container.service}",
-        )
-    process: Process | dict[str, Any]
-    if user or environment or working_dir or tty or privileged:
-        process = render_exec(
-            current_spec(world, container),
-            command,
-            user=find_user(container, user) if user else None,
-            env=environment,
-            cwd=working_dir,
-            tty=tty,
-            privileged=privileged,
-            known=capabilities.present() if privileged else (),
-        )
-    else:
-        process = _like_its_own(world, container, tuple(command))
+    check_runs(container)
+    process = render_exec(
+        current_spec(world, container),
+        command,
+        user=find_user(container, user) if user else None,
+        env=environment,
+        cwd=working_dir,
+        tty=tty,
+        privileged=privileged,
+        known=capabilities.present() if privileged else (),
+    )
     seccomp_filter = "" if privileged else container.definition.seccomp_filter
     exec_id = world.execs.expect(exec_id)
     try:
@@ -75,13 +63,15 @@ async def start_inside(
         raise
 
 
-def _like_its_own(world: World, container: Container, command: tuple[str, ...]) -> dict[str, Any]:
-    """Ready to be sent, and kept: a probe is the same command again and again."""
-    spec = current_spec(world, container)
-    kept = container.latest_exec
-    if kept is None or kept[0] is not spec or kept[1] != command:
-        kept = container.latest_exec = (spec, command, encode(render_exec(spec, command)))
-    return kept[2]
+def check_runs(container: Container) -> None:
+    """Raises ContainerFault when nothing can be run in it."""
+    if not container.alive:
+        raise ContainerFault(f"cannot execute in container {container.name}: it is not running")
+    if container.phase is Phase.PAUSED:
+        raise ContainerFault(
+            f"cannot execute in container {container.name}: it is paused",
+            hint=f"resume it first: stackup unpause {container.service}",
+        )
 
 
 def current_spec(world: World, container: Container) -> Spec:
@@ -123,7 +113,8 @@ async def run_inside(
     reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     os.set_blocking(writing, True)
-    output = _Output(reading, limit, last=last)
+    output = Output(reading, limit, last=last)
+    output.watch()
     started = ""
     try:
         try:
@@ -164,16 +155,20 @@ async def _kill(world: World, exec_id: str) -> None:
             await world.execs.wait(exec_id)
 
 
-class _Output:
+class Output:
     """Collects a pipe's first or last bytes and throws the rest away."""
 
-    def __init__(self, fd: int, limit: int, *, last: bool) -> None:
+    def __init__(self, fd: int, limit: int, *, last: bool = False) -> None:
         self._fd = fd
         self._limit = limit
         self._last = last
         self._data = bytearray()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def watch(self) -> None:
+        """From now on the writer never has to wait. Until then, what it writes has to fit into the pipe."""
         self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(fd, self._read)
+        self._loop.add_reader(self._fd, self._read)
 
     def _read(self) -> None:
         try:
@@ -185,12 +180,13 @@ class _Output:
             del self._data[: -self._limit]
         elif data:
             self._data += data[: max(0, self._limit - len(self._data))]
-        else:
+        elif self._loop:
             self._loop.remove_reader(self._fd)
 
     def close(self) -> None:
         self._read()
-        self._loop.remove_reader(self._fd)
+        if self._loop:
+            self._loop.remove_reader(self._fd)
         os.close(self._fd)
 
     @property

@@ -22,6 +22,7 @@ from stackup.oci.runtime import Process
 from stackup.runtime import packets
 from stackup.runtime.faults import sentence
 
+_ROOM = 256  # bytes of a packet for its id and tag
 _SO_SNDBUFFORCE = 32  # absent from Python's socket module
 
 _Answer = tuple[dict[str, Any], list[int]]
@@ -107,6 +108,8 @@ class LauncherClient:
         self._on_lost = on_lost
         self._loop = asyncio.get_running_loop()
         self._answers: dict[int, asyncio.Future[_Answer]] = {}
+        self._quiet: dict[str, Callable[[Exit | StackupError], None]] = {}  # by exec id, which holds the tag
+        self._quiet_name = f"probe-{os.urandom(8).hex()}-"
         self._unsent: deque[tuple[bytes, tuple[int, ...]]] = deque()
         self._tag = 0
         self._open = True
@@ -153,6 +156,34 @@ class LauncherClient:
         }
         answer, fds = await self._ask(request, stdio or ())
         return ExecStarted(exec_id, answer["pid"], fds[0] if fds else None)
+
+    def prepare_exec(self, container_id: str, process: Process, seccomp_filter: str) -> bytes:
+        """For ``exec_quietly``: a request that is made again and again is encoded once."""
+        request = {
+            "op": "exec",
+            "id": container_id,
+            "process": encode_spec(process),
+            "tty": False,
+            "seccomp": seccomp_filter,
+            "quiet": True,
+        }
+        return _checked("exec", packets.encode(request))[:-1]
+
+    def exec_quietly(
+        self, prepared: bytes, stdio: tuple[int, int, int], ended: Callable[[Exit | StackupError], None]
+    ) -> str:
+        """Like ``exec``, for what runs often: answers the exec id at once, and ``ended`` is told the one thing that
+        matters, how it ended or why it could not begin. ``on_exit`` hears nothing of it.
+
+        An older launcher says besides that it began; nobody listens.
+        """
+        if not self._open:
+            raise LauncherLost("cannot reach the launcher: it has gone")
+        self._tag += 1
+        exec_id = f"{self._quiet_name}{self._tag}"
+        self._quiet[exec_id] = ended
+        self._post(b'%b,"exec_id":"%b","tag":%d}' % (prepared, exec_id.encode(), self._tag), stdio)
+        return exec_id
 
     async def signal(self, target_id: str, signum: int) -> None:
         """Signals a container's PID 1 or an exec by its id. Nothing happens when it has ended."""
@@ -227,23 +258,20 @@ class LauncherClient:
             raise LauncherLost("cannot reach the launcher: it has gone")
         self._tag += 1
         tag = self._tag
-        data = packets.encode({**request, "tag": tag})
-        if len(data) > packets.MAX_PACKET:
-            raise ContainerFault(
-                f"cannot {request['op']}: the request takes {len(data)} bytes, the limit is {packets.MAX_PACKET}",
-                step="request",
-                hint="shorten the environment or the arguments",
-            )
+        data = _checked(request["op"], packets.encode({**request, "tag": tag}))
         future: asyncio.Future[_Answer] = self._loop.create_future()
         self._answers[tag] = future
-        if self._unsent or not self._send(data, fds):
-            # Duplicates, so that the caller may close its own when this call is cancelled while the packet waits.
-            self._unsent.append((data, tuple(os.dup(fd) for fd in fds)))
-            self._loop.add_writer(self._sock, self._flush)
+        self._post(data, fds)
         try:
             return await future
         finally:
             self._answers.pop(tag, None)
+
+    def _post(self, data: bytes, fds: tuple[int, ...]) -> None:
+        if self._unsent or not self._send(data, fds):
+            # Duplicates, so that the caller may close its own when this call is cancelled while the packet waits.
+            self._unsent.append((data, tuple(os.dup(fd) for fd in fds)))
+            self._loop.add_writer(self._sock, self._flush)
 
     def _send(self, data: bytes, fds: tuple[int, ...]) -> bool:
         """False: the launcher's queue is full. One that has gone is noticed here, and everybody told."""
@@ -281,9 +309,13 @@ class LauncherClient:
 
     def _handle(self, message: dict[str, Any], fds: _Fds) -> None:
         if message.get("event") == "exit":
-            self._on_exit(_exit(message))
+            quiet = self._quiet.pop(message["id"], None)
+            (quiet or self._on_exit)(_exit(message))
             return
-        future = self._answers.pop(message.get("re", 0), None)
+        tag = message.get("re", 0)
+        future = self._answers.pop(tag, None)
+        if future is None and "fault" in message and (quiet := self._quiet.pop(f"{self._quiet_name}{tag}", None)):
+            quiet(sentence(message["fault"]))
         if future is None or future.done():
             _close_all(fds)
         elif "fault" in message:
@@ -306,8 +338,22 @@ class LauncherClient:
             if not future.done():
                 future.set_exception(LauncherLost("cannot reach the launcher: it has gone"))
         self._answers.clear()
+        for ended in self._quiet.values():
+            ended(LauncherLost("cannot reach the launcher: it has gone"))
+        self._quiet.clear()
         if tell:
             self._on_lost()
+
+
+def _checked(op: str, data: bytes) -> bytes:
+    """Leaves room for the few fields that may still be added."""
+    if len(data) > packets.MAX_PACKET - _ROOM:
+        raise ContainerFault(
+            f"cannot {op}: the request takes {len(data)} bytes, the limit is {packets.MAX_PACKET - _ROOM}",
+            step="request",
+            hint="shorten the environment or the arguments",
+        )
+    return data
 
 
 def _exit(data: dict[str, Any]) -> Exit:

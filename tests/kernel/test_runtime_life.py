@@ -123,6 +123,19 @@ def test_exec_failures_are_named(lab: Lab) -> None:
     assert lab.exec(running, "true") == (0, "")
 
 
+def test_a_quiet_exec_tells_its_end_or_why_it_could_not_begin(lab: Lab) -> None:
+    running = lab.start(spec(SLEEP))
+    ends: list[object] = []
+    with open("/dev/null", "r+b") as null:
+        for command in (("sh", "-c", "exit 7"), ("nosuch",)):
+            prepared = lab.client.prepare_exec(running.id, process(*command), "")
+            lab.client.exec_quietly(prepared, (null.fileno(),) * 3, ends.append)
+            lab.wait(lambda: bool(ends))
+            end = ends.pop()
+            assert getattr(end, "status", None) == 7 or "command not found" in str(end)
+    assert lab.exec(running, "true") == (0, "")
+
+
 def test_many_execs(lab: Lab) -> None:
     running = lab.start(spec(SLEEP))
     for number in range(30):

@@ -18,9 +18,10 @@ class Life(Enum):
 
 
 class Child:
-    """An exec, and what a container has in common with it. ``tag`` is the request that waits for its start."""
+    """An exec, and what a container has in common with it. ``tag`` is the request that waits for its start;
+    ``quiet``: only for its end, or for why it could not begin."""
 
-    __slots__ = ("fault", "fds", "id", "life", "pid", "pidfd", "ready", "sync", "tag")
+    __slots__ = ("fault", "fds", "id", "life", "pid", "pidfd", "quiet", "ready", "sync", "tag")
 
     def __init__(self, id_: str, pid: int, pidfd: int, sync: Socket | None, tag: int) -> None:
         self.id = id_
@@ -30,6 +31,7 @@ class Child:
         self.tag = tag
         self.life = Life.SETTING_UP if sync else Life.RUNNING
         self.ready = False
+        self.quiet = False
         self.fault: dict[str, Any] | None = None
         self.fds: dict[str, int] = {}
 

@@ -267,7 +267,7 @@ class Server:
         if isinstance(child, Container):
             about, named = child.listed()
             self._answer(child.tag, about, named)
-        else:
+        elif not child.quiet:
             self._answer(child.tag, {"pid": child.pid}, [child.fds["console"]] if "console" in child.fds else [])
             child.close("console")
 

@@ -162,7 +162,9 @@ class Starter:
             pid, fd, sync = self._fork(0, container.v2_directory, container.pidfd, operations, None)
         finally:
             close_all(fds)
-        self._watch(Child(message["exec_id"], pid, fd, sync, tag))
+        child = Child(message["exec_id"], pid, fd, sync, tag)
+        child.quiet = message.get("quiet", False)
+        self._watch(child)
 
     def _fork(
         self, flags: int, v2: str, pids: str | int, operations: list[Operation], host_links: Socket | None

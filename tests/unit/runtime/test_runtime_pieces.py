@@ -223,3 +223,32 @@ def test_requests_too_large_are_refused_by_name() -> None:
             await client.exec("c", oci.Process(("true",), env=("X=" + "y" * packets.MAX_PACKET,)))
 
     converse(script)
+
+
+def test_a_quiet_exec_hears_of_one_thing_only() -> None:
+    ends: list[Exit | StackupError] = []
+
+    async def script(client: LauncherClient, launcher: socket.socket) -> None:
+        prepared = client.prepare_exec("c", oci.Process(("true",)), "")
+        with open("/dev/null", "rb") as null:
+            ids = [client.exec_quietly(prepared, (null.fileno(),) * 3, ends.append) for _ in range(3)]
+        requests = [await request_of(launcher) for _ in ids]
+        for _, fds in requests:
+            for fd in fds:
+                os.close(fd)
+        asked = [request for request, _ in requests]
+        assert [item["exec_id"] for item in asked] == ids
+        assert all((item["op"], item["id"], item["quiet"]) == ("exec", "c", True) for item in asked)
+        packets.send(launcher, {"re": asked[0]["tag"], "ok": {"pid": 7}})  # as an older launcher does
+        packets.send(launcher, {"event": "exit", "id": ids[0], "status": 0, "signal": 0, "oom": False, "at_ns": 5})
+        packets.send(launcher, {"re": asked[1]["tag"], "fault": {"step": "cwd", "errno": 2, "path": "/x"}})
+        while len(ends) < 2:
+            await asyncio.sleep(0)
+        launcher.close()
+        with pytest.raises(LauncherLost):
+            await client.ping()
+
+    assert converse(script) == [Exit("lost", None, 0, False, 0)]
+    assert isinstance(ends[0], Exit)
+    assert ends[0] == Exit(ends[0].id, 0, 0, False, 5)
+    assert [type(end) for end in ends] == [Exit, ContainerFault, LauncherLost]
