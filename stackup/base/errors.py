@@ -105,6 +105,12 @@ class UsageError(StackupError):
     exit_code = 64  # EX_USAGE of sysexits.h; 2 is `plan`'s word for "there is something to do"
 
 
+class NotFound(StackupError):
+    """What the user names does not exist."""
+
+    kind = "not-found"
+
+
 class PlanRefused(StackupError):
     """The user must confirm, or choose: the plan would destroy or cannot be carried out as asked."""
 

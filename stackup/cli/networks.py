@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from stackup.base.errors import UsageError
+from stackup.base.errors import NotFound
 from stackup.cli.things import ID_DIGITS, label_text
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ ALIVE = ("starting", "running", "stopping", "paused")
 
 
 def find(inventory: Inventory, name: str) -> NetworkView:
-    """By name, or by the beginning of its id. Raises UsageError."""
+    """By name, or by the beginning of its id. Raises NotFound."""
     found = inventory.networks()
     named = [item for item in found if item.name == name] or [
         item for item in found if len(name) >= 3 and item.state.get("id", "").startswith(name)
@@ -24,7 +24,7 @@ def find(inventory: Inventory, name: str) -> NetworkView:
     if len(named) == 1:
         return named[0]
     reason = "several ids begin like that" if named else "there is no such network"
-    raise UsageError(f"cannot find network {name}: {reason}", hint="stackup network ls")
+    raise NotFound(f"cannot find network {name}: {reason}", hint="stackup network ls")
 
 
 def brief(view: NetworkView, *, whole: bool) -> dict[str, Any]:

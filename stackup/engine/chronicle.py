@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Entry = dict[str, Any]
 LIMIT = 1 << 20  # bytes of one file
 STEPS = 100  # of a plan that are kept
+EXEC = "exec"  # the verb that changes nothing of a project itself
 _OBJECTS = {
     "CreateNetwork": ("network", "create"),
     "RemoveNetwork": ("network", "destroy"),
@@ -39,6 +40,11 @@ def events_path(layout: Layout, project: str) -> Path:
 
 def commands_path(layout: Layout, project: str) -> Path:
     return layout.state / "history" / f"{project}.commands"
+
+
+def execs_path(layout: Layout, project: str) -> Path:
+    """Beside the others, so that a check that is executed every minute does not push out who changed the project."""
+    return layout.state / "history" / f"{project}.execs"
 
 
 class Journal:
@@ -103,6 +109,7 @@ class Chronicle:
     def __init__(self, layout: Layout, project: str, publish: Callable[[Entry], None]) -> None:
         self.events = Journal(events_path(layout, project))
         self.commands = Journal(commands_path(layout, project))
+        self.execs = Journal(execs_path(layout, project))
         self.restarting = 0  # ``restart`` commands under way
         self._publish = publish
 
@@ -176,6 +183,7 @@ class Command:
         """``user`` empty: whoever the process of ``who`` belongs to."""
         self._chronicle = chronicle
         self._verb = verb
+        self._journal = chronicle.execs if verb == EXEC else chronicle.commands
         self._begun_ns = now_ns()
         self._actions: dict[str, Entry] = {}
         command, _, process = who.strip("`").partition("` (process ")
@@ -211,7 +219,7 @@ class Command:
         self._note("end", time_ns=now_ns(), exit=exit_code)
 
     def _note(self, what: str, **more: Any) -> None:
-        self._chronicle.commands.append({"id": self._id, "what": what, **more})
+        self._journal.append({"id": self._id, "what": what, **more})
 
 
 def user_of(pid: str, env: dict[str, str]) -> str:
@@ -233,8 +241,13 @@ def user_of(pid: str, env: dict[str, str]) -> str:
 def commands(layout: Layout, project: str) -> list[Entry]:
     """Oldest first: id, time_ns, ended_ns (0: not yet), verb, command, user, pid, cwd, exit (None: not known), plans
     (lists of [step, reason, changes...]), errors."""
+    found = [*_commands(commands_path(layout, project)), *_commands(execs_path(layout, project))]
+    return sorted(found, key=lambda command: command["time_ns"])
+
+
+def _commands(path: Path) -> list[Entry]:
     found: dict[str, Entry] = {}
-    for entry in entries(commands_path(layout, project)):
+    for entry in entries(path):
         what = entry.get("what")
         if what == "begin":
             found[entry["id"]] = {

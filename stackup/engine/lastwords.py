@@ -13,10 +13,10 @@ from stackup.engine.world import World
 QUOTED = 5  # lines of output
 
 
-def last_lines(world: World, containers: Iterable[Container], count: int) -> list[LogLine]:
+def last_lines(world: World, containers: Iterable[Container], count: int, *, since_ns: int = 0) -> list[LogLine]:
     """At most ``count`` of all of them together, in the order of their times. Reads files: call it in a thread."""
     sources = [(item.short_name, world.log_directory(item.id)) for item in containers]
-    return list(read_merged(sources, tail=count))[-count:]
+    return list(read_merged(sources, tail=count, since_ns=since_ns))[-count:]
 
 
 async def last_words(world: World, containers: Sequence[Container]) -> str:

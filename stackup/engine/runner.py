@@ -95,6 +95,7 @@ class Runner(Stopper):
             attachments = world.desk.attach(container, container.state.incarnation + 1)
             write_incarnation(world, container, container.state.incarnation + 1)
             container.starting(ports, attachments)
+            container.began_ns = now_ns()
             if not container.definition.tty:
                 self._open_output(container)
             started = await world.launcher.start(world.container_paths(container.id).state)
@@ -295,12 +296,13 @@ class Runner(Stopper):
     async def _after_exit(self, container: Container, decision: RestartDecision, how: str) -> None:
         await done(container.tidying)
         if decision.state.attempts >= CRASH_LOOP or (decision.state.attempts and not decision.restart):
-            spawn(self._tell_crashes(container, decision, how))
+            spawn(self._tell_crashes(container, decision, how, container.began_ns))
         await self.restart_when_due(container)
 
-    async def _tell_crashes(self, container: Container, decision: RestartDecision, ended: str) -> None:
-        """Said once; ``ps`` shows it as long as it lasts. Nobody waits for it: the restart may be due at once."""
-        lines = await asyncio.to_thread(last_lines, self._world, [container], 1)
+    async def _tell_crashes(self, container: Container, decision: RestartDecision, ended: str, began_ns: int) -> None:
+        """Said once; ``ps`` shows it as long as it lasts. Nobody waits for it: the restart may be due at once. What
+        it printed before ``began_ns``, in earlier lives, explains nothing."""
+        lines = await asyncio.to_thread(last_lines, self._world, [container], 1, since_ns=began_ns)
         text = crash_text(decision, ended, lines[-1].text.strip() if lines else "")
         if not text or container.state.stopped_by_user:
             return

@@ -102,4 +102,5 @@ def test_exec_and_hooks_are_told(scenario: Scenario) -> None:
     assert events[2]["attributes"]["output"] == "one\ntwo"
     assert events[-1]["attributes"]["exitCode"] == "4"
     assert "output=one\\ntwo" in scenario.stackup("events", "--since", "1h", "--until", "0s", "hooked").ok().out
-    assert "stackup exec" in scenario.stackup("history").ok().out
+    assert "stackup exec" not in scenario.stackup("history").ok().out
+    assert re.search(r"stackup exec .*hooked sh -c .*exit code 4", scenario.stackup("history", "--all").ok().out)

@@ -23,6 +23,9 @@ class Request:
     """Show who changed the project when, and how; kept after down."""
 
     limit: int = value("-n", "--limit", help="The last so many commands.", kind=int, default=20, metavar="NUMBER")
+    all: bool = switch(
+        "-a", "--all", help="With what was executed in containers, which changes nothing of the project."
+    )
     steps: bool = switch("--steps", help="With the steps of each plan, and why.")
     runs: bool = switch("--runs", help="When services with a schedule ran, how that ended, and when they run next.")
     json: bool = switch("--json", help="A JSON object for each command.")
@@ -31,9 +34,11 @@ class Request:
 def run(session: Session, request: Request) -> int:
     if request.runs:
         return _show_runs(session, request)
-    from stackup.engine.chronicle import commands
+    from stackup.engine.chronicle import EXEC, commands
 
-    found = commands(session.layout, session.project)[-request.limit :] if request.limit > 0 else []
+    every = commands(session.layout, session.project)
+    changing = every if request.all else [command for command in every if command["verb"] != EXEC]
+    found = changing[-request.limit :] if request.limit > 0 else []
     out = session.console
     if request.json:
         for command in found:
@@ -45,8 +50,9 @@ def run(session: Session, request: Request) -> int:
                 out.print(f"    {line}")
     elif found:
         out.out.write(table(HEADER, map(_cells, found)))
-    if not found and not request.json:
-        out.say(f"no command has changed project {session.project}")
+    if not changing and not request.json:
+        left_out = f" (`exec`: {len(every)} times, see --all)" if every else ""
+        out.say(f"no command has changed project {session.project}{left_out}")
     return 0
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stackup.base.errors import UsageError
 from stackup.cli.options import argument, switch
 from stackup.cli.session import Session
 from stackup.cli.verbs.common import send, timeout
@@ -14,14 +13,12 @@ from stackup.cli.verbs.common import send, timeout
 class Request:
     """Give services back the configuration and the image that they had before; the next `up` follows the file again."""
 
-    services: tuple[str, ...] = argument("Services.", metavar="SERVICE", many=True)
+    services: tuple[str, ...] = argument("Services.", metavar="SERVICE", many=True, required=True)
     timeout: int | None = timeout()
     dry_run: bool = switch("--dry-run", help="Print what would be done, and do nothing.")
 
 
 def run(session: Session, request: Request) -> int:
-    if not request.services:
-        raise UsageError("cannot roll back: no service is named", hint="stackup rollback SERVICE")
     if request.dry_run:
         from stackup.cli.verbs.plan import show
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from cli_support import out, session
 
-from stackup.base.errors import PlanRefused, UsageError
+from stackup.base.errors import NotFound, PlanRefused, UsageError
 from stackup.base.paths import Layout
 from stackup.cli import things
 from stackup.cli.registry import load
@@ -83,7 +83,7 @@ def test_a_network_is_shown_with_dockers_keys(layout: Layout) -> None:
     assert found["Name"] == "edge"
     assert found["IPAM"]["Config"] == [{"Subnet": "172.17.0.0/16", "Gateway": "172.17.0.1"}]
     assert (found["Labels"], found["Containers"]) == ({"a": "b"}, {})
-    with pytest.raises(UsageError, match="cannot find network nix: there is no such network"):
+    with pytest.raises(NotFound, match="cannot find network nix: there is no such network"):
         run(layout, "network inspect", names=("nix",))
 
 
@@ -106,7 +106,7 @@ def test_what_is_in_use_is_not_removed(layout: Layout) -> None:
 def test_several_errors_are_one(layout: Layout) -> None:
     with pytest.raises(PlanRefused) as failure:
         run(layout, "volume rm", names=("data", "nix"))
-    assert [type(item) for item in failure.value.details] == [UsageError]
+    assert [type(item) for item in failure.value.details] == [NotFound]
 
 
 def test_volumes(layout: Layout) -> None:

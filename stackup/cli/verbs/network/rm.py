@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stackup.base.errors import PlanRefused, UsageError
+from stackup.base.errors import NotFound, PlanRefused
 from stackup.cli.networks import find
 from stackup.cli.options import argument, switch
 from stackup.cli.session import Session
@@ -28,7 +28,7 @@ def run(session: Session, request: Request) -> int:
     def remove(name: str) -> None:
         try:
             view = find(inventory, name)
-        except UsageError:
+        except NotFound:
             if request.force:
                 return
             raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from stackup.base.errors import UsageError
+from stackup.base.errors import NotFound
 from stackup.cli.options import argument
 from stackup.cli.session import Session
 from stackup.cli.things import each, print_list
@@ -27,7 +27,7 @@ def run(session: Session, request: Request) -> int:
     def add(name: str) -> None:
         volume = store.get(name)
         if volume is None:
-            raise UsageError(f"cannot find volume {name}: there is no such volume", hint="stackup volume ls")
+            raise NotFound(f"cannot find volume {name}: there is no such volume", hint="stackup volume ls")
         found.append(whole(volume))
 
     try:

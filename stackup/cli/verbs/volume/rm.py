@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stackup.base.errors import PlanRefused, UsageError
+from stackup.base.errors import NotFound, PlanRefused
 from stackup.cli.options import argument, switch
 from stackup.cli.session import Session
 from stackup.cli.things import each, projects_of, users_text
@@ -34,7 +34,7 @@ def run(session: Session, request: Request) -> int:
         if store.remove(name):
             session.console.print(name)
         elif not request.force:
-            raise UsageError(f"cannot remove volume {name}: there is no such volume", hint="stackup volume ls")
+            raise NotFound(f"cannot remove volume {name}: there is no such volume", hint="stackup volume ls")
 
     each(request.names, remove)
     return 0
