@@ -13,7 +13,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.bench import loader
+from tests.bench import images, loader
 from tests.bench.engines import IMAGE, BenchError, Compose, Engine, Floor, Stackup, docker_on_this_machine
 from tests.bench.numbers import MEASURES
 from tests.bench.report import Bound, Results, bounds, machine, table
@@ -37,6 +37,7 @@ def arguments() -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="of --numbers: shorter and rougher")
     parser.add_argument("--loader", action="store_true", help="instead: only reading a large stack file, without root")
+    parser.add_argument("--images", action="store_true", help="instead: only unpacking a layer of 300 MB, without root")
     parser.add_argument("--check", action="store_true", help="exit code 1 when a promised ratio does not hold")
     return parser.parse_args()
 
@@ -98,6 +99,12 @@ def run_loader(options: argparse.Namespace) -> int:
     return finish(options, [], [loader.bound(loader.measure(options.repeat))])
 
 
+def run_images(options: argparse.Namespace) -> int:
+    with tempfile.TemporaryDirectory(prefix="skbench", dir="/var/tmp") as work:  # a disk, as the store has
+        found = images.measure(Path(work), options.repeat)
+    return finish(options, [*images.rows(found), ""], [images.bound(found)])
+
+
 def finish(options: argparse.Namespace, lines: list[str], promised: list[Bound]) -> int:
     lines = [*lines, *(f"* {bound}" for bound in promised), "", f"{machine()}."]
     print("\n".join(lines))
@@ -134,6 +141,8 @@ def main() -> int:
     options = arguments()
     if options.loader:
         return run_loader(options)
+    if options.images:
+        return run_images(options)
     if os.geteuid() != 0:
         sys.exit("the bench needs root: ./dev bench prints the sudo command")
     if not os.environ.get(INSIDE):
