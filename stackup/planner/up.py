@@ -48,7 +48,7 @@ def plan_up(desired: Desired, stack: Stack, observed: Observed) -> Plan:
             targeted = not desired.services or name in desired.services
             works[name] = Work(name, services[name], graph.edges[name], targeted, name not in chosen)
     Fates(desired, stack, observed, works, found.networks, found.volumes, images).decide()
-    _orphans(draft, desired, orphans, works)
+    _orphans(draft, desired, stack, observed, orphans, works)
     layout = Layout(draft, desired, observed, graph, works, found.networks, found.volumes, images)
     layout.add(start=desired.verb is Verb.UP)
     ask_for_sockets(draft, desired, stack)
@@ -96,9 +96,16 @@ def _missing_owners(services: Mapping[str, Service], observed: Observed, guests:
 def find_orphans(stack: Stack, observed: Observed) -> list[ObservedContainer]:
     """Containers of services that the stack does not have. One-off containers are none, nor is what was made from
     another file (``-f``) of the same project, as long as that file exists."""
+    return [item for item in _strangers(stack, observed) if not _of_another_file(stack, item)]
+
+
+def _strangers(stack: Stack, observed: Observed) -> list[ObservedContainer]:
     known = {*stack.services, *stack.disabled}
-    others = [item for item in observed.containers if item.service not in known and not item.oneoff]
-    return [item for item in others if not item.files or not stack.files or not {*stack.files}.isdisjoint(item.files)]
+    return [item for item in observed.containers if item.service not in known and not item.oneoff]
+
+
+def _of_another_file(stack: Stack, container: ObservedContainer) -> bool:
+    return bool(container.files and stack.files) and {*stack.files}.isdisjoint(container.files)
 
 
 def _used(container: ObservedContainer, networks: dict[str, Resource], volumes: dict[str, Resource]) -> list[Resource]:
@@ -128,11 +135,33 @@ def _check_remade(observed: Observed, services: set[str], going: set[str], found
             )
 
 
-def _orphans(draft: Draft, desired: Desired, orphans: list[ObservedContainer], works: dict[str, Work]) -> None:
+def _tell_others(draft: Draft, others: list[ObservedContainer]) -> None:
+    """Whoever wants everything else gone learns what is not."""
+    for files in sorted({item.files for item in others}):
+        mine = sorted(item.name for item in others if item.files == files)
+        services = " ".join(sorted({item.service for item in others if item.files == files}))
+        words = (
+            "belong to another stack file of this project and stay"
+            if mine[1:]
+            else ("belongs to another stack file of this project and stays")
+        )
+        draft.notice(f"{listed(mine)}: {words} ({', '.join(files)}); to remove: stackup rm -sf {services}")
+
+
+def _orphans(
+    draft: Draft,
+    desired: Desired,
+    stack: Stack,
+    observed: Observed,
+    orphans: list[ObservedContainer],
+    works: dict[str, Work],
+) -> None:
     if orphans and not desired.remove_orphans:
         names = listed(sorted(item.name for item in orphans))
         draft.notice(f"{names}: of no service in the stack file; remove with --remove-orphans")
         return
+    if desired.remove_orphans:
+        _tell_others(draft, [item for item in _strangers(stack, observed) if _of_another_file(stack, item)])
     for container in sorted(orphans, key=lambda item: (item.service, item.number, item.id)):
         work = works.setdefault(container.service, Work(container.service, None))
         reason = f"service {container.service} is not in the stack file"

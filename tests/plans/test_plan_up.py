@@ -539,7 +539,12 @@ def test_provider_has_no_containers() -> None:
 def test_containers_of_another_file_are_no_orphans() -> None:
     world = World().up(make_stack({"web": {}, "old": {}})).change("old", files=("/shop/b.yaml",))
     assert not world.plan(make_stack({"web": {}}, files=("/shop/a.yaml",))).notices
-    assert not world.plan(make_stack({"web": {}}, files=("/shop/a.yaml",)), remove_orphans=True)
+    plan = world.plan(make_stack({"web": {}}, files=("/shop/a.yaml",)), remove_orphans=True)
+    assert not plan
+    assert plan.notices == (
+        "shop-old-1: belongs to another stack file of this project and stays (/shop/b.yaml); "
+        "to remove: stackup rm -sf old",
+    )
     assert world.plan(make_stack({"web": {}}, files=("/shop/a.yaml", "/shop/b.yaml"))).notices
 
 
