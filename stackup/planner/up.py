@@ -140,12 +140,9 @@ def _tell_others(draft: Draft, others: list[ObservedContainer]) -> None:
     for files in sorted({item.files for item in others}):
         mine = sorted(item.name for item in others if item.files == files)
         services = " ".join(sorted({item.service for item in others if item.files == files}))
-        words = (
-            "belong to another stack file of this project and stay"
-            if mine[1:]
-            else ("belongs to another stack file of this project and stays")
-        )
-        draft.notice(f"{listed(mine)}: {words} ({', '.join(files)}); to remove: stackup rm -sf {services}")
+        whose = f"another stack file of this project ({', '.join(files)})"
+        words = f"belong to {whose} and stay" if mine[1:] else f"belongs to {whose} and stays"
+        draft.notice(f"{listed(mine)}: {words}; to remove: stackup rm -sf {services}")
 
 
 def _orphans(
