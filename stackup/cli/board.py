@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from stackup.cli.layers import summary
+
 Event = dict[str, Any]
 
 OUTPUT_LINES = 50  # of a failed build, shown above its error
 WORDS = {
     "build": ("building", "built"),
-    "find": ("looking up", "found"),  # an image in the local store: there is no registry to pull from
+    "pull": ("pulling", "pulled"),
+    "push": ("pushing", "pushed"),
     "create": ("creating", "created"),
     "update": ("updating", "updated"),
     "start": ("starting", "started"),
@@ -46,7 +49,8 @@ class Status(StrEnum):
 @dataclass
 class Row:
     """One object of the plan. ``left`` counts its actions that have not ended; times are those of the given clock;
-    ``output`` is the end of what its actions have printed; ``acted`` says that something is done to it, and it is not
+    ``output`` is the end of what its actions have printed; ``transfer`` is how far its layers are (``cli.layers``);
+    ``acted`` says that something is done to it, and it is not
     only waited for."""
 
     target: str
@@ -57,6 +61,7 @@ class Row:
     began: float | None = None
     ended: float | None = None
     acted: bool = False
+    transfer: Event | None = None
     output: deque[str] = field(default_factory=lambda: deque(maxlen=OUTPUT_LINES))
 
     @property
@@ -131,7 +136,7 @@ class Board:
                 row.ended = None
             case "done":
                 row.left -= 1
-                row.word, row.detail = step.did(), ""
+                row.word, row.detail, row.transfer = step.did(), "", None
                 row.began = now if row.began is None else row.began
                 row.ended = now if row.left <= 0 else None
                 if row.status not in (Status.FAILED, Status.SKIPPED):
@@ -139,6 +144,7 @@ class Board:
             case "failed":
                 row.left -= 1
                 row.status, row.word, row.detail, row.ended = Status.FAILED, "failed", f"cannot {step.undone()}", now
+                row.transfer = None
             case "skipped" | "cancelled":
                 row.left -= 1
                 if row.status is not Status.FAILED:
@@ -151,7 +157,9 @@ class Board:
         if step is None:
             return None
         said = event.get("text") or event.get("line")
-        if said:
+        if event.get("layers"):
+            step.row.transfer, step.row.detail = event, summary(event)
+        elif said:
             step.row.detail = said.rstrip()
         if event.get("line"):
             step.row.output.append(event["line"].rstrip())

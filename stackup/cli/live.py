@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 from stackup.cli import terminal
 from stackup.cli.board import Event, Row, Status
+from stackup.cli.layers import moving
 from stackup.cli.progress import Progress
 from stackup.cli.table import elapsed
 from stackup.cli.terminal import Console, paint
@@ -148,10 +149,17 @@ class LiveProgress(Progress):
         yield cut([(title, "bold"), (f"  {elapsed(now - board.began)}", "dim")], columns - 1)
         name_width = max((len(row.target) for row in telling), default=0)
         word_width = max((len(row.word) for row in telling), default=0)
+        room = rows - 3 - len(shown)
         for row in shown:
             yield cut(self._row(row, now, name_width, word_width), columns - 1)
+            for line in list(self._layers(row))[: max(0, room)]:
+                room -= 1
+                yield cut([(f"     {line}", "dim")], columns - 1)
         if hidden:
             yield cut([(f"   {'…' if self.console.unicode else '...'} {hidden} more", "dim")], columns - 1)
+
+    def _layers(self, row: Row) -> Iterator[str]:
+        return moving(row.transfer, unicode=self.console.unicode) if row.transfer else iter(())
 
     def _row(self, row: Row, now: float, name_width: int, word_width: int) -> list[Segment]:
         colour = COLOURS[row.status]

@@ -10,7 +10,7 @@ from stackup.model.plan import Plan
 
 COLOURS = {
     "build": "cyan",
-    "find": "cyan",
+    "pull": "cyan",
     "create": "green",
     "start": "green",
     "update": "yellow",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from stackup.cli.session import Session
 
 UNDONE = ("skipped", "cancelled")
-SLOW = ("build", "find", "import", "wait", "stop")  # a pipe hears of their beginning too
+SLOW = ("build", "pull", "push", "import", "wait", "stop")  # a pipe hears of their beginning too
 
 
 class Progress:

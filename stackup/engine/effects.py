@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from stackup.base.errors import Bug, ContainerFault, ImageError, StackupError
+from stackup.base.errors import Bug, ContainerFault, StackupError
 from stackup.engine.apply import Emit
 from stackup.engine.blame import culprits, killed_by_limit
 from stackup.engine.conditions import failing, wait_until
 from stackup.engine.container import Container
 from stackup.engine.creator import Creator
-from stackup.engine.images_desk import build_service
+from stackup.engine.images_desk import build_service, pull_image
 from stackup.engine.lastwords import last_words
 from stackup.engine.loading import LoadedStack
 from stackup.engine.observe import service_image
@@ -92,8 +92,7 @@ class StackEffects:
             case BuildImage():
                 await build_service(self._world, self.stack, action.service, self._environment, self._emit, action.id)
             case PullImage():
-                if self._world.image(action.image) is None:
-                    raise missing_image(action)
+                await pull_image(self._world, action, self._environment, self._emit)
             case CreateNetwork():
                 await self._create_network(action)
             case RemoveNetwork():
@@ -219,10 +218,3 @@ class StackEffects:
             f"cannot wait until {action.describe().removeprefix('wait until ')}: {text}",
             hint=await last_words(world, failing(world.of_service(action.service), action.condition)),
         )
-
-
-def missing_image(action: PullImage) -> ImageError:
-    return ImageError(
-        f"cannot find image {action.image} for service {action.service}: it is not in the local store",
-        hint=f"import it with `stackup import ROOTFS.tar {action.image}`, or give the service a `build:`",
-    )

@@ -13,6 +13,7 @@ from typing import Any
 from stackup.base.errors import StackupError, UsageError
 from stackup.base.paths import Layout
 from stackup.base.values import changed
+from stackup.engine.images_desk import marks_of
 from stackup.engine.loading import LoadedStack
 from stackup.engine.observe import observe
 from stackup.engine.preflight import MAKING, foresee
@@ -116,6 +117,7 @@ def look_offline(layout: Layout, project: str, stack: Stack | None) -> Observed:
         image_id=image_id,
         external_network=external_network,
         any_volume=volumes.get,
+        image_marks=lambda reference: marks_of(images.resolve(reference)),
     )
 
 

@@ -1,22 +1,30 @@
-"""Builds images for services, in a worker process of its own, so that the supervisor's loop never waits for one."""
+"""Builds and pulls images for services, in worker processes of their own, so that the supervisor's loop never waits."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
-import sys
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from stackup.base.clock import now_ns
 from stackup.base.errors import ImageError, StackFileError, StackupError
 from stackup.engine.apply import Emit
 from stackup.engine.observe import service_image
 from stackup.engine.world import World
+from stackup.images import transfers
+from stackup.images.registry.errors import RegistryError
+from stackup.model.observed import ImageMarks
+from stackup.model.plan import PullImage
 from stackup.model.stack import Build, Stack
 
-LINE_LIMIT = 16 << 20  # bytes of one progress event
+if TYPE_CHECKING:
+    from stackup.images.image import Image
+
+BUILDER = "stackup.build.worker"
+PULLS_AT_ONCE = 3  # images; each brings in several layers at a time
+
+_pulls = asyncio.Semaphore(PULLS_AT_ONCE)
 
 
 async def build_service(
@@ -27,7 +35,33 @@ async def build_service(
     if build is None:
         raise StackFileError(f"cannot build service {service_name}: it has no `build`")
     request = build_request(build, service_image(stack, service_name), environment)
-    await run_worker(world.layout.root, request, emit, {"action": action, "service": service_name})
+    about = {"action": action, "service": service_name}
+    await run_worker(BUILDER, f"build an image for {service_name}", world.layout.root, request, emit, about)
+
+
+async def pull_image(world: World, action: PullImage, environment: Mapping[str, str], emit: Emit) -> None:
+    """Raises ImageError; where the image need not be the registry's newest and one is here, that is only told."""
+    request = transfers.pull_request(action.image, environment, action.platform)
+    about = {"action": action.id, "service": action.service}
+    try:
+        async with _pulls:
+            await run_worker(transfers.MODULE, f"pull {action.image}", world.layout.root, request, emit, about)
+    except RegistryError as error:
+        if action.required or world.image(action.image) is None:
+            raise
+        emit({"event": "notice", "text": f"{error.message}; the one that is here is used"})
+
+
+def marks_of(image: Image | None) -> ImageMarks | None:
+    """What the planner may want to know of an image that is here."""
+    if image is None:
+        return None
+    from datetime import datetime  # seldom needed
+
+    age = None
+    if image.pulled:
+        age = max(0.0, now_ns() / 1e9 - datetime.fromisoformat(image.pulled).timestamp())
+    return ImageMarks(age, str(image.platform or ""))
 
 
 def build_request(build: Build, reference: str, environment: Mapping[str, str]) -> dict[str, Any]:
@@ -50,23 +84,19 @@ def build_request(build: Build, reference: str, environment: Mapping[str, str]) 
     }
 
 
-async def run_worker(root: str, request: dict[str, Any], emit: Emit, about: dict[str, Any]) -> None:
-    """Runs ``python -m stackup.build.worker``; when this is cancelled, the worker is ended and cleans up."""
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    if root:
-        environment["STACKUP_ROOT"] = root
+async def run_worker(
+    module: str, task: str, root: str, request: dict[str, Any], emit: Emit, about: dict[str, Any]
+) -> None:
+    """Runs ``python -m MODULE``; when this is cancelled, the worker is ended and cleans up. ``task``: for an error."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-P",
-        "-m",
-        "stackup.build.worker",
+        *transfers.command(module),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
-        env=environment,
-        limit=LINE_LIMIT,
+        env=transfers.environment(root),
+        limit=transfers.LINE_LIMIT,
     )
     try:
-        await _converse(process, request, emit, about)
+        await _converse(process, task, request, emit, about)
     finally:
         if process.returncode is None:
             process.terminate()
@@ -74,14 +104,17 @@ async def run_worker(root: str, request: dict[str, Any], emit: Emit, about: dict
 
 
 def _told(event: dict[str, Any]) -> dict[str, Any]:
-    """A builder's event for the user: a line of output, or what is being done."""
-    if event["kind"] == "output":
-        return {"line": event["line"], "stream": event["stream"]}
+    """A worker's event for the user: a line of output, how far a transfer is, or what is being done."""
+    match event["kind"]:
+        case "output":
+            return {"line": event["line"], "stream": event["stream"]}
+        case "transfer":
+            return {key: event[key] for key in ("kind", "layers", "rate", "left", "text") if key in event}
     return {"text": event["text"], "kind": event["kind"]}
 
 
 async def _converse(
-    process: asyncio.subprocess.Process, request: dict[str, Any], emit: Emit, about: dict[str, Any]
+    process: asyncio.subprocess.Process, task: str, request: dict[str, Any], emit: Emit, about: dict[str, Any]
 ) -> None:
     assert process.stdin is not None
     assert process.stdout is not None
@@ -96,4 +129,4 @@ async def _converse(
             return
         emit({"event": "progress", **about, **_told(event)})
     code = await process.wait()
-    raise ImageError(f"cannot build an image for {about['service']}: the builder ended with code {code}")
+    raise ImageError(f"cannot {task}: the worker ended with code {code}")

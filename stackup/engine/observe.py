@@ -8,8 +8,17 @@ from typing import Any
 
 from stackup.base.names import LABEL_PREFIX
 from stackup.engine.records import ContainerRecord
-from stackup.model.observed import Health, Observed, ObservedContainer, ObservedNetwork, ObservedVolume, Phase
+from stackup.model.observed import (
+    Health,
+    ImageMarks,
+    Observed,
+    ObservedContainer,
+    ObservedNetwork,
+    ObservedVolume,
+    Phase,
+)
 from stackup.model.stack import Stack
+from stackup.planner.freshness import refreshes
 from stackup.volumes.store import Volume
 
 FILES_LABEL = f"{LABEL_PREFIX}.project.config_files"
@@ -25,10 +34,11 @@ def observe(
     image_id: Callable[[str], str | None] = lambda _reference: None,
     external_network: Callable[[str], str | None] = lambda _name: None,
     any_volume: Callable[[str], Volume | None] = lambda _name: None,
+    image_marks: Callable[[str], ImageMarks | None] = lambda _reference: None,
 ) -> Observed:
     """``volumes`` are the project's own. ``image_id`` answers the id of a reference, ``external_network`` the id of
     another owner's network by name, ``any_volume`` the volume of that name, whoever made it; they are asked only for
-    what ``stack`` mentions."""
+    what ``stack`` mentions, ``image_marks`` only for what it sets conditions for."""
     known = {record.definition.id: record for record in containers}
     mine = {volume.name: volume for volume in volumes}
     return Observed(
@@ -43,6 +53,7 @@ def observe(
             *(_others_volumes(stack, mine, any_volume) if stack else ()),
         ),
         images=_images(stack, image_id) if stack else {},
+        image_marks=_image_marks(stack, image_marks) if stack else {},
     )
 
 
@@ -127,6 +138,12 @@ def _others_volumes(
 def _images(stack: Stack, image_id: Callable[[str], str | None]) -> dict[str, str | None]:
     references = {service_image(stack, name) for name in stack.services}
     return {reference: image_id(reference) for reference in sorted(references)}
+
+
+def _image_marks(stack: Stack, find: Callable[[str], ImageMarks | None]) -> dict[str, ImageMarks]:
+    choosy = [name for name, service in stack.services.items() if service.platform or refreshes(service)]
+    found = ((reference, find(reference)) for reference in {service_image(stack, name) for name in choosy})
+    return {reference: marks for reference, marks in found if marks is not None}
 
 
 def service_image(stack: Stack, service_name: str) -> str:

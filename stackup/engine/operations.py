@@ -15,9 +15,10 @@ from stackup.base.errors import PlanRefused, StackupError, UsageError
 from stackup.base.values import frozen
 from stackup.engine.apply import Outcome, Report, apply
 from stackup.engine.container import Container
-from stackup.engine.effects import StackEffects, missing_image
+from stackup.engine.effects import StackEffects
 from stackup.engine.follow import Follower
 from stackup.engine.foresight import saved_form
+from stackup.engine.images_desk import marks_of
 from stackup.engine.loading import LoadedStack, Loader
 from stackup.engine.observe import observe
 from stackup.engine.preflight import MAKING, check, foresee
@@ -34,7 +35,7 @@ from stackup.engine.wishes import (
 )
 from stackup.engine.world import World
 from stackup.model.observed import Observed, Phase
-from stackup.model.plan import Plan, PullImage, Watch
+from stackup.model.plan import Plan, Watch
 from stackup.model.stack import Stack
 from stackup.planner import Desired, Verb, decide
 from stackup.planner.fingerprint import fingerprint, what_moved
@@ -181,6 +182,7 @@ class Operations:
             image_id=world.image_id,
             external_network=world.desk.external_id,
             any_volume=world.volumes.get,
+            image_marks=lambda reference: marks_of(world.image(reference)),
         )
 
     async def _turn_comes(self, session: Session) -> bool:
@@ -246,7 +248,6 @@ class Operations:
         session.emit({"event": "plan", **plan.to_dict()})
         refuse_open_questions(plan, desired, loaded)
         if plan.image_stage():  # all of it before anything else: a build that fails leaves nothing half-made
-            self._refuse_missing_images(plan, loaded)
             report = await self._apply(plan.image_stage(), desired, loaded, session)
             if not report.ok:
                 return report
@@ -295,17 +296,6 @@ class Operations:
             report.errors.extend(back.errors)
         except StackupError as error:
             session.emit({"event": "error", "error": error.to_dict()})
-
-    def _refuse_missing_images(self, plan: Plan, loaded: LoadedStack | None) -> None:
-        """There is no registry client to ask, so what is not here cannot be had."""
-        errors = []
-        for action in plan:
-            if isinstance(action, PullImage) and self._world.image(action.image) is None:
-                error = missing_image(action)
-                errors.append(loaded.point(error, f"services.{action.service}.image") if loaded else error)
-        if errors:
-            errors[0].details = tuple(errors[1:])
-            raise errors[0]
 
     async def _attached(self, desired: Desired, loaded: LoadedStack, session: Session, asked: Asked) -> int:
         """``up`` in the foreground: output as it comes; ends with the last container, or with the user's Ctrl-C."""

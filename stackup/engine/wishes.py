@@ -88,6 +88,7 @@ def desired_of(verb: Verb, stack: Stack | None, args: Args) -> Desired:
         renew_anonymous_volumes=bool(args.get("renew_anon_volumes")),
         build=bool(args.get("build")),
         no_build=bool(args.get("no_build")),
+        ignore_buildable=bool(args.get("ignore_buildable")),
         pull=args.get("pull") or "",
         scale={name: int(number) for name, number in (args.get("scale") or {}).items()},
         wait=bool(args.get("wait")),

@@ -23,7 +23,7 @@ class Image:
     """``id`` is the digest of the image configuration, ``digest`` that of the manifest. ``layers`` bottom first.
 
     ``host``: the image is, or was built on, the built-in image ``host``; ``host_state`` then names the state of the
-    machine that it stands on.
+    machine that it stands on. ``pulled``: when its registry was asked last, RFC 3339, "" for never.
     """
 
     reference: str
@@ -37,6 +37,7 @@ class Image:
     platform: Platform | None = None
     host_state: str = ""
     empty: str = ""
+    pulled: str = ""
 
     def overlays(self, writable: Path | None) -> tuple[Overlay, ...]:
         """The root file system, "/" first; upper and work directories below ``writable`` (None: read-only).

@@ -16,17 +16,17 @@ from typing import Any
 from stackup.base.clock import now_ns, rfc3339
 from stackup.base.errors import ImageError
 from stackup.base.values import frozen
-from stackup.images import platforms, usage
+from stackup.images import usage
 from stackup.images.fetching import Fetcher, joined
 from stackup.images.meter import Meter, Tell
 from stackup.images.registry.access import Registries
 from stackup.images.registry.client import Manifest, Repository
 from stackup.images.registry.errors import BadAnswer, NotThere, RegistryError
-from stackup.images.store import ImageStore, host_platform, is_host, parse_reference
+from stackup.images.store import PULLED, ImageStore, host_platform, is_host, parse_reference
 from stackup.oci import image as oci
+from stackup.oci import platforms
 from stackup.oci.reference import Reference
 
-PULLED = "dev.stackup.pulled"  # annotation of a name in the index: when its registry was asked last, RFC 3339
 AT_ONCE = 4  # layers
 _CONFIG_LIMIT = 8 << 20
 _NEAR = 5  # tags that are suggested
@@ -200,7 +200,7 @@ class _Pull:
             self._meter.add(digest, layer.size)
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="layer") as pool:
             futures = [pool.submit(fetcher.layer, layer, pairs[digest]) for digest, layer in layers.items()]
-            _first_error(futures)
+            first_error(futures)
 
     def _check(self, manifest: oci.Manifest, config: oci.ConfigFile) -> None:
         if len(config.diff_ids) != len(manifest.layers):
@@ -223,7 +223,7 @@ def _manifest(found: Manifest) -> oci.Manifest:
     return manifest
 
 
-def _first_error(futures: Sequence[Future[Any]]) -> None:
+def first_error(futures: Sequence[Future[Any]]) -> None:
     """Waits for all; after a failure what has not begun is given up. Raises the first error."""
     wait(futures, return_when=FIRST_EXCEPTION)
     for future in futures:

@@ -11,7 +11,7 @@ from typing import BinaryIO
 from stackup.base.errors import ImageError
 from stackup.base.paths import Layout
 from stackup.base.values import frozen
-from stackup.images import diff, fitness, platforms, usage
+from stackup.images import diff, fitness, usage
 from stackup.images.blobs import BlobStore
 from stackup.images.host import HostBase
 from stackup.images.image import HOST, Image, prepare
@@ -22,10 +22,12 @@ from stackup.images.removing import remove_image
 from stackup.images.tree import Layer, Tree
 from stackup.linux.overlay import Overlay
 from stackup.oci import image as oci
+from stackup.oci import platforms
 from stackup.oci import reference as references
 from stackup.oci.reference import Reference
 
 BASE_ANNOTATION = "dev.stackup.base"
+PULLED = "dev.stackup.pulled"  # of a name in the index: when its registry was asked last, RFC 3339
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -144,6 +146,7 @@ class ImageStore:
             platform=config.platform,
             host_state=self.host.state().version if on_host else "",
             empty=str(self.layers.empty),
+            pulled=descriptor.annotations.get(PULLED, ""),
         )
 
     def _host_image(self) -> Image:

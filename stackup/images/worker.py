@@ -1,7 +1,9 @@
 """``python -m stackup.images.worker``: one transfer as a JSON line on standard input, events as JSON lines out.
 
-Requests: {"verb": "pull", "reference", "platform", "environment"}; ``environment`` is what of the user's counts
-(``registry.caller``). Events: ``progress`` (``meter``), then ``error`` with the error as a dictionary, or ``done``.
+Requests: {"verb": "pull", "reference", "platform", "environment"} and {"verb": "push", "reference", "environment"};
+``environment`` is what of the user's counts (``registry.caller``).
+
+Events: ``progress`` (``meter``), then ``error`` with the error as a dictionary, or ``done``.
 """
 
 from __future__ import annotations
@@ -44,6 +46,10 @@ def transfer(request: Mapping[str, Any], layout: Layout, tell: Any) -> dict[str,
             case "pull":
                 pulled = pull(store, reference, registries, tell, platform=str(request.get("platform") or ""))
                 return {"event": "done", **as_mapping(pulled)}
+            case "push":
+                from stackup.images.pushing import push
+
+                return {"event": "done", **as_mapping(push(store, reference, registries, tell))}
         raise UsageError(f"cannot {request['verb']}: the transfer worker does not know that")
     finally:
         registries.close()

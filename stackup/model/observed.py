@@ -102,11 +102,22 @@ class ObservedVolume:
 
 
 @frozen
+class ImageMarks:
+    """Of an image that is here: ``age`` in seconds since its registry was asked last, None when it never was;
+    ``platform`` as in linux/amd64, "" when it does not tell."""
+
+    age: float | None = None
+    platform: str = ""
+
+
+@frozen
 class Observed:
-    """``images`` maps every reference that the desired stack mentions to its image id, None where it is absent."""
+    """``images`` maps every reference that the desired stack mentions to its image id, None where it is absent.
+    ``image_marks`` has those whose service says how old they may be, or for which platform."""
 
     project: str
     containers: tuple[ObservedContainer, ...] = ()
     networks: tuple[ObservedNetwork, ...] = ()
     volumes: tuple[ObservedVolume, ...] = ()
     images: Mapping[str, str | None] = field(default_factory=lambda: MappingProxyType({}))
+    image_marks: Mapping[str, ImageMarks] = field(default_factory=lambda: MappingProxyType({}))

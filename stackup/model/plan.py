@@ -90,9 +90,12 @@ class BuildImage(ServiceImage):
 
 @frozen(kw_only=True)
 class PullImage(ServiceImage):
-    """In the local store: there is no registry client."""
+    """From its registry. ``platform`` empty: this machine's. ``required`` False: where the registry cannot be asked,
+    what is here will do."""
 
-    verb: ClassVar[str] = "find"
+    platform: str = ""
+    required: bool = True
+    verb: ClassVar[str] = "pull"
 
 
 @frozen(kw_only=True)

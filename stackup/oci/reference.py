@@ -53,6 +53,11 @@ class Reference:
         return replace(self, digest="")
 
 
+def is_host(text: str) -> bool:
+    """The built-in image: this machine's own userland."""
+    return text in ("host", "host:latest")
+
+
 def is_digest(text: str) -> bool:
     return bool(_DIGEST.match(text))
 

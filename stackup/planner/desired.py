@@ -44,6 +44,7 @@ class Desired:
     renew_anonymous_volumes: bool = False
     build: bool = False
     no_build: bool = False
+    ignore_buildable: bool = False  # pull: not what can be built
     pull: str = ""  # overrides each service's pull_policy: always, missing, never
     images_settled: bool = False  # builds and pulls that were asked for have been done
     scale: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))

@@ -6,11 +6,13 @@ from collections.abc import Iterable, Mapping
 
 from stackup.base.errors import PlanRefused
 from stackup.base.names import image_name
-from stackup.model.observed import Observed
+from stackup.model.observed import ImageMarks, Observed
 from stackup.model.plan import BuildImage, PullImage
 from stackup.model.stack import Service
+from stackup.oci.platforms import parse_platform, suits
 from stackup.planner.desired import Desired, Verb
 from stackup.planner.draft import Draft
+from stackup.planner.freshness import oldest
 from stackup.planner.words import listed
 
 
@@ -45,6 +47,11 @@ class Images:
         """Id of the image that is here under the service's reference."""
         return self._observed.images.get(image_of(self._observed.project, service))
 
+    def absent(self, name: str) -> bool:
+        """Nothing is here under the service's reference, or it is for another platform."""
+        service = self._services[name]
+        return self.known_id(service) is None or not self._for_its_platform(service)
+
     def asked(self, name: str) -> None:
         """Adds what the user or the service's pull_policy wants on every ``up``."""
         service, desired = self._services[name], self._desired
@@ -58,6 +65,8 @@ class Images:
                 self.build(name, "pull_policy: build")
         elif policy == "always":
             self.pull(name, "--pull always" if desired.pull else "pull_policy: always")
+        elif service.build is None and not desired.pull and self._too_old(service):
+            self.pull(name, f"pull_policy: {policy}", required=False)
 
     def needed(self, name: str) -> tuple[str, ...]:
         """A container of ``name`` will be created: ids of actions that it has to wait for.
@@ -68,7 +77,8 @@ class Images:
         reference = image_of(self._observed.project, service)
         if reference in self._actions:
             return (self._actions[reference],)
-        if self.known_id(service) is not None:
+        fit = self._for_its_platform(service)
+        if self.known_id(service) is not None and fit:
             return ()
         builder = self._builders.get(reference)
         if builder is not None and not self._desired.no_build:
@@ -82,11 +92,12 @@ class Images:
             )
         if policy == "never":
             raise PlanRefused(
-                f"cannot create service {name}: image {reference} is not here and pull_policy is never",
+                f"cannot create service {name}: image {reference} is not here "
+                f"{'' if fit else f'for {service.platform} '}and pull_policy is never",
                 about=f"services.{name}.pull_policy",
-                hint=f"import it with `stackup import FILE {reference}`, or change pull_policy",
+                hint=f"fetch it with `stackup pull {name}`, or change pull_policy",
             )
-        return (self.pull(name, "not here yet"),)
+        return (self.pull(name, "not here yet" if fit else f"not here for {service.platform}"),)
 
     def build(self, name: str, reason: str) -> str:
         reference = image_of(self._observed.project, self._services[name])
@@ -111,13 +122,38 @@ class Images:
         rebuilt = self._desired.build and not self._desired.images_settled and service.build is not None
         return (self.build(name, "another build starts from it"),) if missing or rebuilt else ()
 
-    def pull(self, name: str, reason: str) -> str:
-        reference = image_of(self._observed.project, self._services[name])
+    def pull(self, name: str, reason: str, *, required: bool = True) -> str:
+        service = self._services[name]
+        reference = image_of(self._observed.project, service)
         if reference not in self._actions:
-            decides = self._decided(reference)
-            action = PullImage(f"pull {reference}", reason, service=name, image=reference, decides=decides)
+            action = PullImage(
+                f"pull {reference}",
+                reason,
+                service=name,
+                image=reference,
+                decides=self._decided(reference),
+                platform=service.platform or "",
+                required=required,
+            )
             self._actions[reference] = self._draft.add(action)
         return self._actions[reference]
+
+    def _marks(self, service: Service) -> ImageMarks:
+        return self._observed.image_marks.get(image_of(self._observed.project, service), ImageMarks())
+
+    def _too_old(self, service: Service) -> bool:
+        """What is not here at all is not meant: see ``needed``."""
+        limit = oldest(service)
+        if limit is None or self.known_id(service) is None:
+            return False
+        age = self._marks(service).age
+        return age is None or age > limit
+
+    def _for_its_platform(self, service: Service) -> bool:
+        here = self._marks(service).platform
+        if not service.platform or not here or self.known_id(service) is None:
+            return True
+        return suits(parse_platform(here), parse_platform(service.platform)) > 0
 
     def _decided(self, reference: str) -> tuple[str, ...]:
         project = self._observed.project

@@ -8,11 +8,12 @@ from stackup.base.errors import PlanRefused
 from stackup.model.observed import Observed
 from stackup.model.plan import Plan
 from stackup.model.stack import Stack
+from stackup.oci.reference import is_host
 from stackup.planner.desired import Desired
 from stackup.planner.draft import Draft
 from stackup.planner.images import Images
 from stackup.planner.order import graph_of
-from stackup.planner.selection import active_services, check_names
+from stackup.planner.selection import active_services, check_names, selected
 
 
 def plan_build(desired: Desired, stack: Stack, observed: Observed) -> Plan:
@@ -32,14 +33,25 @@ def plan_build(desired: Desired, stack: Stack, observed: Observed) -> Plan:
 
 
 def plan_pull(desired: Desired, stack: Stack, observed: Observed) -> Plan:
-    """Every service that has an image and no build section."""
+    """Every service that names an image, unless its policy, or that of the command line, is against it.
+
+    An image that could be built as well need not be there (docker compose says then how to build it).
+    """
     services = active_services(desired, stack)
     check_names(desired, services)
-    chosen = [name for name in graph_of(services) if not desired.services or name in desired.services]
+    graph = graph_of(services)
+    chosen = selected(desired, graph, services)
     draft = Draft()
-    images = Images(draft, desired, observed, services, chosen)
-    for name in chosen:
+    images = Images(draft, desired, observed, services, [name for name in graph if name in chosen])
+    for name in graph:
         service = services[name]
-        if service.build is None and service.provider is None and service.image:
-            images.pull(name, "asked for")
+        if name not in chosen or service.provider is not None or not service.image or is_host(service.image):
+            continue
+        policy = desired.pull or service.pull_policy or ""
+        buildable = service.build is not None
+        if policy in ("never", "build") or (buildable and desired.ignore_buildable):
+            continue
+        if policy == "missing" and not images.absent(name):
+            continue
+        images.pull(name, "asked for", required=not buildable)
     return draft.finish(observed.project)

@@ -34,7 +34,7 @@ def test_absent_image_is_pulled() -> None:
         """
         shop: 4 actions
            1  create  network shop_default  web uses it
-           2  find    image nginx           not here yet
+           2  pull    image nginx           not here yet
            3  create  container shop-web-1  no container yet  after 1, 2
            4  start   container shop-web-1  new               after 3
         """,
@@ -114,7 +114,7 @@ def test_pull_policy_always() -> None:
         World().up(stack).plan(stack),
         """
         shop: 1 action
-           1  find  image nginx  pull_policy: always
+           1  pull  image nginx  pull_policy: always
           ! shop-web-1: replaced if image nginx turns out to be another one
         """,
     )
@@ -180,6 +180,6 @@ def test_pull() -> None:
         World().plan(make_stack({"app": BUILD, "web": {"image": "nginx"}}), "pull"),
         """
         shop: 1 action
-           1  find  image nginx  asked for
+           1  pull  image nginx  asked for
         """,
     )

@@ -9,13 +9,13 @@ import email.utils
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urljoin, urlsplit
 
 from stackup.base.clock import now_ns
 from stackup.images.registry.answers import complaint, error_codes
 from stackup.images.registry.auth import Authorizer
-from stackup.images.registry.credentials import Keyring
+from stackup.images.registry.credentials import Credential
 from stackup.images.registry.errors import BadAnswer, Broken, Denied, NotThere, RateLimited, RegistryError, Unreachable
 from stackup.images.registry.proxies import is_loopback
 from stackup.images.registry.settings import Endpoint
@@ -27,11 +27,17 @@ _AGAIN = (408, 500, 502, 503, 504)
 _REDIRECTING = (301, 302, 303, 307, 308)
 
 
+class Keeper(Protocol):
+    """Knows credentials."""
+
+    def find(self, host: str, /) -> Credential | None: ...
+
+
 class Conversation:
     """All requests to one host, from any thread. ``sleep`` waits for so many seconds."""
 
     def __init__(
-        self, transport: Transport, keyring: Keyring, endpoint: Endpoint, sleep: Callable[[float], None] = time.sleep
+        self, transport: Transport, keyring: Keeper, endpoint: Endpoint, sleep: Callable[[float], None] = time.sleep
     ) -> None:
         self._transport = transport
         self._endpoint = endpoint

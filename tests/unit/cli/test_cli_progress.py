@@ -8,6 +8,7 @@ import struct
 import termios
 from collections.abc import Iterator
 from fcntl import ioctl
+from typing import Any
 
 import pytest
 from cli_support import Event, action, console, err, plan, session, terminal_console
@@ -130,18 +131,39 @@ def test_what_is_skipped_is_said_once(clock: Clock) -> None:
     ]
 
 
-def test_nobody_claims_to_pull_without_a_registry() -> None:
+def transfer(text: str = "", **states: str) -> dict[str, Any]:
+    layers = [{"id": name, "state": state, "done": 5_000_000, "size": 20_000_000} for name, state in states.items()]
+    return {"action": "pull image nginx", "layers": layers, "rate": 2_000_000, "left": 15.2, "text": text}
+
+
+def test_a_pull_in_a_pipe_tells_of_whole_layers() -> None:
     made = console()
     shown = PlainProgress(made, "up")
-    shown.plan(plan(("find", "image nginx"), ("find", "image redis")))
-    for state in ("started", "done"):
-        shown.action(action("find", "image nginx", state, ms=0))
-    shown.action(action("find", "image redis", "failed", ms=0))
+    shown.plan(plan(("pull", "image nginx"), ("pull", "image redis")))
+    shown.action(action("pull", "image nginx", "started", ms=0))
+    shown.detail(transfer(a="downloading", b="waiting"))
+    shown.detail(transfer("a: pulled", a="done", b="waiting"))
+    shown.action(action("pull", "image nginx", "done", ms=0))
+    shown.action(action("pull", "image redis", "failed", ms=0))
     assert made.err.text().splitlines() == [  # type: ignore[attr-defined]
-        "image nginx: looking up",
-        "image nginx: found (0.0s)",
-        "image redis: cannot find (0.0s)",
+        "image nginx: pulling",
+        "image nginx: a: pulled",
+        "image nginx: pulled (0.0s)",
+        "image redis: cannot pull (0.0s)",
     ]
+
+
+def test_a_pull_on_a_terminal_shows_each_layer_that_moves(clock: Clock) -> None:
+    shown = LiveProgress(console(progress="tty"), "up", clock)
+    Progress.plan(shown, plan(("pull", "image nginx")))
+    shown.action(action("pull", "image nginx", "started", ms=0))
+    shown.detail(transfer(aa="done", bb="downloading", cc="waiting"))
+    assert frame(shown)[1:] == [
+        " ⠋ image nginx  pulling    0.0s  1/3 layers  15MB/60MB  2MB/s  15s left",
+        "     bb  pulling     ━━━━━╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌     5MB/20MB",
+    ]
+    shown.action(action("pull", "image nginx", "done", ms=0))
+    assert len(frame(shown)) == 2
 
 
 def test_json_is_the_events() -> None:

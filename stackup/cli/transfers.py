@@ -1,0 +1,125 @@
+"""Pulls and pushes that a command carries out itself, without a supervisor: a worker process for each image."""
+
+from __future__ import annotations
+
+import json
+import queue
+import subprocess
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from stackup.base.errors import ImageError, StackupError
+from stackup.cli.board import Event
+from stackup.cli.progress import Progress, progress
+from stackup.cli.session import Session
+
+AT_ONCE = 3  # images; each has several layers under way at a time
+
+
+@dataclass
+class Job:
+    """``verb`` and ``reference`` name it for people. ``error`` or ``result`` (the worker's ``done`` event) come
+    when it has ended."""
+
+    verb: str
+    reference: str
+    request: dict[str, Any]
+    result: Event | None = None
+    error: StackupError | None = None
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    @property
+    def id(self) -> str:
+        return f"{self.verb} {self.reference}"
+
+    @property
+    def target(self) -> str:
+        return f"image {self.reference}"
+
+
+class Transfers:
+    """Runs jobs, a few at a time, and shows how far they are."""
+
+    def __init__(
+        self, session: Session, title: str, jobs: Sequence[Job], *, quiet: bool = False, at_once: int = 0
+    ) -> None:
+        console = session.console._replace(progress="quiet") if quiet else session.console
+        self._session = session
+        self._jobs = jobs
+        self._shown: Progress = progress(console, title)
+        self._events: queue.Queue[tuple[Job, Event]] = queue.Queue()
+        self._slots = threading.Semaphore(max(1, at_once or session.at_once or AT_ONCE))
+        self._stopped = False
+
+    def run(self) -> None:
+        """Returns when all have ended. KeyboardInterrupt ends the workers, and is passed on."""
+        actions = [
+            {"id": job.id, "verb": job.verb, "target": job.target, "text": f"{job.verb} {job.target}"}
+            for job in self._jobs
+        ]
+        self._shown.plan({"event": "plan", "actions": actions})
+        threads = [threading.Thread(target=self._carry_out, args=(job,), daemon=True) for job in self._jobs]
+        try:
+            for thread in threads:
+                thread.start()
+            waiting = len(threads)
+            while waiting:
+                job, event = self._events.get()
+                if event["event"] == "progress":
+                    self._shown.detail({**event, "action": job.id})
+                else:
+                    self._shown.action(event)
+                    waiting -= event["state"] in ("done", "failed", "cancelled")
+        except BaseException:
+            self._stop()
+            raise
+        finally:
+            self._shown.finish()
+
+    def _stop(self) -> None:
+        self._stopped = True
+        for job in self._jobs:
+            if job.process is not None and job.process.poll() is None:
+                job.process.terminate()
+                job.process.wait()
+
+    def _carry_out(self, job: Job) -> None:
+        with self._slots:
+            if self._stopped:
+                return
+            began = time.monotonic()
+            self._state(job, "started", 0)
+            try:
+                job.result = self._converse(job)
+            except StackupError as error:
+                job.error = error
+            ms = (time.monotonic() - began) * 1000
+            self._state(job, "failed" if job.error else "done", ms)
+
+    def _state(self, job: Job, state: str, ms: float) -> None:
+        self._events.put((job, {"event": "action", "id": job.id, "state": state, "ms": ms}))
+
+    def _converse(self, job: Job) -> Event:
+        from stackup.images import transfers
+
+        process = job.process = subprocess.Popen(
+            transfers.command(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=transfers.environment(self._session.layout.root),
+        )
+        with process:
+            assert process.stdin and process.stdout
+            process.stdin.write(json.dumps(job.request).encode() + b"\n")
+            process.stdin.close()
+            for line in process.stdout:
+                event: Event = json.loads(line)
+                if event["event"] == "error":
+                    raise StackupError.from_dict(event["error"])
+                if event["event"] == "done":
+                    return event
+                self._events.put((job, event))
+        raise ImageError(f"cannot {job.verb} {job.reference}: the worker ended with code {process.returncode}")

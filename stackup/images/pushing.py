@@ -1,0 +1,312 @@
+"""Sends an image of the store to its registry: what is not there yet of blobs, then the manifest under its name.
+
+Layers that are kept uncompressed (imports, builds) are compressed on the way; what came out is remembered, so that the
+next push knows beforehand whether the registry has it. The image keeps its id; its manifest there is another one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from stackup.base.errors import ImageError
+from stackup.base.files import write_atomic
+from stackup.base.values import frozen
+from stackup.images import usage
+from stackup.images.diff import digest_of
+from stackup.images.meter import COMPRESSING, DONE, HERE, MOUNTED, UPLOADING, Meter, Tell
+from stackup.images.pulling import AT_ONCE, first_error
+from stackup.images.registry.access import Registries
+from stackup.images.registry.client import Manifest, Repository
+from stackup.images.registry.errors import Broken, NotThere, RegistryError
+from stackup.images.store import ImageStore, is_host, parse_reference
+from stackup.images.streams import CHUNK
+from stackup.oci import image as oci
+from stackup.oci.reference import Reference
+
+PIECE = 8 << 20  # bytes of a blob that are sent at a time; all that has to be sent again after a break
+_PLAIN = {oci.LAYER: oci.LAYER_GZIP, "application/vnd.docker.image.rootfs.diff.tar": oci.DOCKER_LAYER_GZIP}
+_INDEXES = (oci.INDEX, oci.DOCKER_INDEX)
+
+
+@frozen
+class Pushed:
+    """``digest`` is that of the manifest as the registry has it now."""
+
+    reference: str
+    digest: str
+    size: int
+
+
+def push(store: ImageStore, text: str, registries: Registries, tell: Tell) -> Pushed:
+    """Raises RegistryError and ImageError."""
+    if is_host(text):
+        raise ImageError("cannot push 'host': it is built in and stays on this machine")
+    reference = parse_reference(text)
+    if reference.digest:
+        raise ImageError(f"cannot push {reference.familiar}: name a tag; the digest follows from the content")
+    descriptor = store.index.find(str(reference))
+    if descriptor is None:
+        raise ImageError(
+            f"cannot push {reference.familiar}: there is no such image here",
+            hint="`stackup images -a` lists those that are; `stackup tag` gives one another name",
+        )
+    try:
+        with usage.bringing_in(store.layout):  # no collection takes away what is being read
+            return _Push(store, reference, registries, Meter(tell)).run(descriptor)
+    except RegistryError as error:
+        raise error.about_image("push", reference.familiar) from None
+
+
+class _Push:
+    def __init__(self, store: ImageStore, reference: Reference, registries: Registries, meter: Meter) -> None:
+        self._store = store
+        self._reference = reference
+        self._meter = meter
+        self._registries = registries
+        self._repository = registries.repositories(reference, push=True)[0]
+        self._sender = Sender(store, self._repository, registries, meter, _neighbours(store, reference))
+
+    def run(self, descriptor: oci.Descriptor) -> Pushed:
+        whole = self._children(descriptor)
+        if whole is None:
+            manifest = self._image(self._store.manifest(descriptor), self._digest_of(descriptor))
+        else:
+            for child in whole:
+                manifest = self._image(self._store.manifest(replace(child, platform=None)), child.digest, keep=True)
+                self._repository.put_manifest(manifest.digest, manifest)
+            manifest = self._stored(descriptor)
+        self._repository.put_manifest(self._reference.tag, manifest)
+        return Pushed(self._reference.familiar, manifest.digest, len(manifest.data))
+
+    def _children(self, descriptor: oci.Descriptor) -> tuple[oci.Descriptor, ...] | None:
+        """The images of an index all of which are here; None for one image."""
+        if descriptor.media_type not in _INDEXES:
+            return None
+        index = oci.Index.from_json(self._store.blobs.read_json(descriptor.digest))
+        if all(self._has_all(item) for item in index.manifests):
+            return index.manifests
+        self._meter.say("only the image of one platform is here; that one is pushed")
+        return None
+
+    def _has_all(self, item: oci.Descriptor) -> bool:
+        blobs = self._store.blobs
+        if not blobs.has(item.digest) or item.media_type in _INDEXES:
+            return False
+        manifest = oci.Manifest.from_json(blobs.read_json(item.digest))
+        return all(blobs.has(part.digest) for part in (manifest.config, *manifest.layers))
+
+    def _digest_of(self, descriptor: oci.Descriptor) -> str:
+        """Of the image's own manifest, where ``descriptor`` may be that of an index."""
+        if descriptor.media_type not in _INDEXES:
+            return descriptor.digest
+        index = oci.Index.from_json(self._store.blobs.read_json(descriptor.digest))
+        wanted = self._store.manifest(descriptor)
+        same = (item for item in index.manifests if self._store.blobs.has(item.digest))
+        return next(item.digest for item in same if self._store.manifest(replace(item, platform=None)) == wanted)
+
+    def _stored(self, descriptor: oci.Descriptor) -> Manifest:
+        return Manifest(descriptor.media_type, descriptor.digest, self._store.blobs.read(descriptor.digest))
+
+    def _image(self, manifest: oci.Manifest, digest: str, *, keep: bool = False) -> Manifest:
+        """Sends all blobs of one image; answers its manifest as the registry is to have it."""
+        layers = {layer.digest: layer for layer in manifest.layers}
+        for layer in layers.values():
+            self._meter.add(layer.digest, layer.size)
+        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="layer") as pool:
+            futures = {name: pool.submit(self._sender.layer, layer, keep=keep) for name, layer in layers.items()}
+            first_error(list(futures.values()))
+        sent = tuple(futures[layer.digest].result() for layer in manifest.layers)
+        self._sender.blob(manifest.config)
+        if sent == manifest.layers:
+            return self._stored(oci.Descriptor(manifest.media_type, digest, 0))
+        data = oci.dumps(replace(manifest, layers=sent).to_json())
+        return Manifest(manifest.media_type, digest_of(data), data)
+
+
+def _neighbours(store: ImageStore, reference: Reference) -> dict[str, str]:
+    """Digests of blobs that other repositories of the same registry had, or got, and the repository's path."""
+    found: dict[str, str] = {}
+    for name, descriptor in store.index.names().items():
+        other = parse_reference(name)
+        if other.domain != reference.domain or other.path == reference.path:
+            continue
+        try:
+            manifest = store.manifest(descriptor)
+        except ImageError:
+            continue
+        for layer in manifest.layers:
+            found.setdefault(layer.digest, other.path)
+            if (made := _remembered(store, layer)) is not None:
+                found.setdefault(made.digest, other.path)
+    return found
+
+
+class Sender:
+    """Uploads blobs to one repository, from any thread."""
+
+    def __init__(
+        self,
+        store: ImageStore,
+        repository: Repository,
+        registries: Registries,
+        meter: Meter,
+        neighbours: dict[str, str],
+    ) -> None:
+        self._store = store
+        self._repository = repository
+        self._registries = registries
+        self._meter = meter
+        self._neighbours = neighbours
+
+    def layer(self, layer: oci.Descriptor, *, keep: bool = False) -> oci.Descriptor:
+        """Answers it as it is there: compressed, unless it has to ``keep`` its digest."""
+        if keep or layer.media_type not in _PLAIN:
+            self._send(layer, layer.digest, self._store.blobs.path(layer.digest))
+            return layer
+        known = _remembered(self._store, layer)
+        if known is not None and self._there(known.digest, layer.digest):
+            return known
+        self._meter.state(layer.digest, COMPRESSING)
+        with self._compressed(layer) as (made, path):
+            self._meter.resize(layer.digest, made.size)
+            self._send(made, layer.digest, path)
+        return made
+
+    def blob(self, descriptor: oci.Descriptor) -> None:
+        self._send(descriptor, descriptor.digest, self._store.blobs.path(descriptor.digest))
+
+    def _there(self, digest: str, shown: str) -> bool:
+        if self._repository.has_blob(digest):
+            self._meter.state(shown, HERE, "already there")
+            return True
+        source = self._neighbours.get(digest)
+        if source is None:
+            return False
+        try:
+            upload = self._repository.mount(digest, source)
+        except RegistryError:
+            return False
+        if upload:  # the registry cannot, or may not; its upload runs out by itself
+            return False
+        self._meter.state(shown, MOUNTED, f"taken over from {source}")
+        return True
+
+    def _send(self, descriptor: oci.Descriptor, shown: str, path: Path) -> None:
+        if self._there(descriptor.digest, shown):
+            return
+        self._meter.state(shown, UPLOADING)
+        with path.open("rb") as file:
+            Upload(self._repository, self._registries, descriptor, file, self._meter, shown).run()
+        self._meter.state(shown, DONE, "pushed")
+
+    @contextmanager
+    def _compressed(self, layer: oci.Descriptor) -> Iterator[tuple[oci.Descriptor, Path]]:
+        """A temporary file; reproducible, so that the next push of the same layer finds it there."""
+        blobs = self._store.blobs
+        with blobs.workroom.file() as path:
+            with blobs.path(layer.digest).open("rb") as source, path.open("wb") as target:
+                for chunk in gzipped(source):
+                    target.write(chunk)
+            with path.open("rb") as packed:
+                digest = f"sha256:{hashlib.file_digest(packed, 'sha256').hexdigest()}"
+            made = oci.Descriptor(_PLAIN[layer.media_type], digest, path.stat().st_size)
+            _remember(self._store, layer, made)
+            yield made, path
+
+
+class Upload:
+    """One blob in pieces. A piece that breaks is asked about, and sent again from where the registry has come."""
+
+    def __init__(
+        self,
+        repository: Repository,
+        registries: Registries,
+        descriptor: oci.Descriptor,
+        file: BinaryIO,
+        meter: Meter,
+        shown: str,
+    ) -> None:
+        self._repository = repository
+        self._registries = registries
+        self._descriptor = descriptor
+        self._file = file
+        self._meter = meter
+        self._shown = shown
+
+    def run(self) -> None:
+        pauses = iter(self._registries.patience.pauses)
+        upload, offset = self._repository.begin_upload(), 0
+        while True:
+            try:
+                if self._descriptor.size <= PIECE:
+                    self._repository.finish(upload, self._descriptor.digest, self._piece(0))
+                    self._arrived(0, self._descriptor.size)
+                    return
+                while offset < self._descriptor.size:
+                    piece = self._piece(offset)
+                    upload = self._repository.append(upload, piece, offset)
+                    self._arrived(offset, offset + len(piece))
+                    offset += len(piece)
+                self._repository.finish(upload, self._descriptor.digest)
+                return
+            except Broken:
+                pause = next(pauses, None)
+                if pause is None:
+                    raise
+                self._registries.sleep(pause)
+            upload, offset = self._continued(upload)
+
+    def _piece(self, offset: int) -> bytes:
+        self._file.seek(offset)
+        return self._file.read(PIECE)
+
+    def _arrived(self, before: int, now: int) -> None:
+        self._meter.arrived(self._shown, now, now - before)
+
+    def _continued(self, upload: str) -> tuple[str, int]:
+        """Where the upload stands; a new one where the registry has forgotten it."""
+        try:
+            return self._repository.progress_of(upload)
+        except NotThere:
+            return self._repository.begin_upload(), 0
+
+
+def gzipped(file: BinaryIO) -> Iterator[bytes]:
+    """The same bytes for the same content: no name, no time."""
+    try:
+        from isal import isal_zlib
+
+        packer: Any = isal_zlib.compressobj(3, isal_zlib.DEFLATED, 31)
+    except ImportError:
+        packer = zlib.compressobj(6, zlib.DEFLATED, 31)
+    while chunk := file.read(CHUNK):
+        if made := packer.compress(chunk):
+            yield made
+    yield packer.flush()
+
+
+def _record(store: ImageStore, layer: oci.Descriptor) -> Path:
+    return store.layout.cache / "pushed" / f"{layer.digest.removeprefix('sha256:')}.json"
+
+
+def _remembered(store: ImageStore, layer: oci.Descriptor) -> oci.Descriptor | None:
+    """What a layer became when it was compressed the last time."""
+    try:
+        return oci.Descriptor.from_json(json.loads(_record(store, layer).read_bytes()))
+    except (OSError, ValueError):
+        return None
+
+
+def _remember(store: ImageStore, layer: oci.Descriptor, made: oci.Descriptor) -> None:
+    path = _record(store, layer)
+    os.makedirs(path.parent, exist_ok=True)
+    write_atomic(path, json.dumps(made.to_json()))

@@ -1,0 +1,33 @@
+"""How a transfer is started: in a process of its own (``images.worker``), so that who waits for it is not held up."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from stackup.images.registry.caller import relevant
+
+LINE_LIMIT = 16 << 20  # bytes of one event
+MODULE = "stackup.images.worker"
+
+
+def command(module: str = MODULE) -> list[str]:
+    return [sys.executable, "-P", "-m", module]
+
+
+def environment(root: str) -> dict[str, str]:
+    """Of the process itself; what of the user's counts is in the request. ``root``: see ``base.paths.Layout``."""
+    found = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    return {**found, "STACKUP_ROOT": root} if root else found
+
+
+def pull_request(reference: str, user: Mapping[str, str], platform: str = "") -> dict[str, Any]:
+    """``user``: the environment of whoever asked."""
+    return {"verb": "pull", "reference": reference, "platform": platform, "environment": relevant(user)}
+
+
+def push_request(reference: str, user: Mapping[str, str]) -> dict[str, Any]:
+    return {"verb": "push", "reference": reference, "environment": relevant(user)}
