@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from stackup.build.words import expand, expand_words, split_quoted
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
 _UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
-_PORT = re.compile(r"(\d+)(?:-(\d+))?(?:/(tcp|udp|sctp))?\Z", re.IGNORECASE)
+_PORT = re.compile(r"(?:.*:)?(\d+)(?:-(\d+))?(?:/(tcp|udp|sctp)?)?\Z", re.IGNORECASE)
+_SHORTEST = 10**6  # ns; moby, container.MinimumDuration
 
 
 def pairs(rest: str, variables: Mapping[str, str], escape: str) -> list[tuple[str, str]]:
@@ -43,11 +45,13 @@ def duration(text: str) -> int:
         return 0
     if not text or at != len(text):
         raise ValueError(f"'{text}' is not a duration such as 30s or 1m30s")
+    if 0 < total < _SHORTEST:
+        raise ValueError(f"'{text}' is shorter than 1ms")
     return total
 
 
 def ports(rest: str, variables: Mapping[str, str], escape: str) -> list[str]:
-    """EXPOSE: "80", "80/udp", "8000-8010/tcp" as "80/tcp" each."""
+    """EXPOSE: "80", "80/udp", "8000-8010/tcp" as "80/tcp" each. An address or host's port before it means nothing."""
     found = []
     for word in expand_words(rest, variables, escape):
         match = _PORT.match(word)
@@ -60,7 +64,59 @@ def ports(rest: str, variables: Mapping[str, str], escape: str) -> list[str]:
     return found
 
 
-def mode(text: str) -> int:
-    if not re.fullmatch(r"[0-7]{1,4}", text.removeprefix("0o")):
-        raise ValueError(f"--chmod={text} is not an octal mode such as 755")
-    return int(text.removeprefix("0o"), 8)
+_SYMBOLIC = re.compile(r"([ugoa]*)((?:[-+=](?:[rwxXst]*|[ugo]))+)\Z")
+_CLAUSE = re.compile(r"([-+=])([rwxXst]+|[ugo])?")
+_BITS = {"r": 0o4, "w": 0o2, "x": 0o1}
+_SHIFTS = {"u": 6, "g": 3, "o": 0}
+_UMASK = 0o022  # counts where a symbolic mode names nobody, as for chmod(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """``--chmod``: "755" or "u=rwX,go-w"."""
+
+    text: str
+
+    def applied(self, before: int, *, directory: bool) -> int:
+        """The permission bits of a file that has ``before``."""
+        if self.text[0].isdigit():
+            return int(self.text.removeprefix("0o"), 8)
+        for part in self.text.split(","):
+            found = _SYMBOLIC.match(part)
+            assert found is not None, "checked by mode()"
+            for sign, what in _CLAUSE.findall(found[2]):
+                before = _changed(before, found[1], sign, what, directory)
+        return before
+
+
+def mode(text: str) -> Mode:
+    if re.fullmatch(r"[0-9]+|0o[0-9]+", text):
+        if not re.fullmatch(r"0*[0-7]{1,4}", text.removeprefix("0o")):
+            raise ValueError(f"--chmod={text} is not an octal mode such as 755")
+    elif not all(_SYMBOLIC.match(part) for part in text.split(",")):
+        raise ValueError(f"--chmod={text} is not an octal mode such as 755, nor a symbolic one such as u=rwX,go-w")
+    return Mode(text)
+
+
+def _changed(before: int, who: str, sign: str, what: str, directory: bool) -> int:
+    targets = "ugo" if not who or "a" in who else who
+    if what in _SHIFTS and what:
+        bits = before >> _SHIFTS[what] & 0o7
+    else:
+        bits = sum(_BITS[letter] for letter in set(what) & set("rwx"))
+        if "X" in what and (directory or before & 0o111):
+            bits |= 0o1
+    mask = sum(bits << _SHIFTS[target] for target in targets)
+    if not who:
+        mask &= ~_UMASK
+    if "s" in what:
+        mask |= (0o4000 if "u" in targets else 0) | (0o2000 if "g" in targets else 0)
+    if "t" in what and targets == "ugo":
+        mask |= 0o1000
+    if sign == "+":
+        return before | mask
+    if sign == "-":
+        return before & ~mask
+    whole = sum(0o7 << _SHIFTS[target] for target in targets)
+    whole |= (0o4000 if "u" in targets else 0) | (0o2000 if "g" in targets else 0)
+    return before & ~whole | mask

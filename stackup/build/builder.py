@@ -1,43 +1,50 @@
-"""Builds an image: reads the Dockerfile, builds the stages that the target needs, in order, and stores the result."""
+"""Builds an image: reads the Dockerfile, builds the stages that the target needs, and stores the result."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stackup.base import names
-from stackup.base.errors import ImageError, StackFileError, StackupError
+from stackup.base.errors import ImageError, StackFileError
 from stackup.base.paths import Layout
 from stackup.base.workroom import Workroom
 from stackup.build import inputs
-from stackup.build.cache import Done, StepCache, step_key
+from stackup.build.bases import Bases
+from stackup.build.cache import StepCache
 from stackup.build.check import mistakes
 from stackup.build.command import Command, OnLine
-from stackup.build.dockerfile import Dockerfile, Instruction, parse_dockerfile, raise_all, read_dockerfile
-from stackup.build.filesystem import Steps
-from stackup.build.metadata import HANDLERS, Scope
+from stackup.build.dockerfile import Dockerfile, raise_all, read_dockerfile
+from stackup.build.download import Downloads
+from stackup.build.gitsource import GitCheckouts
+from stackup.build.lint import findings
+from stackup.build.mounting import Supplies, secrets_room
+from stackup.build.origins import Origins
 from stackup.build.orphans import sweep_orphans
-from stackup.build.progress import Built, Noted, OnProgress, Output, StepCached, StepDone, StepStarted, Warned
+from stackup.build.outcome import store_image
+from stackup.build.progress import Event, Noted, OnProgress, Warned
+from stackup.build.remote import Remote
 from stackup.build.request import BuildRequest
+from stackup.build.running import Runner
 from stackup.build.sources import Source
-from stackup.build.stages import SCRATCH, BuildPlan, Stage, find_stage, plan_stages
+from stackup.build.stagebuild import StageBuilder, Workshop
+from stackup.build.stages import BuildPlan, Stage, plan_stages
+from stackup.build.stagework import StageWork
 from stackup.build.state import State
-from stackup.build.words import WordError
+from stackup.build.steps import Overlays, StepMaker, said
 from stackup.images import Image, ImageStore, usage
-from stackup.images.lookup import Stack
-from stackup.images.store import host_platform, parse_reference
+from stackup.images.store import parse_reference
 from stackup.linux.overlay import Overlay
-from stackup.oci import image as oci
 from stackup.runtime.cgroups import kill_all, remove_cgroups
 
 if TYPE_CHECKING:
+    from stackup.build.cachetransfer import Transfers
     from stackup.build.sandbox import Sandbox
 
-_CHANGES_FILES = ("RUN", "COPY", "ADD", "WORKDIR")
 _EPOCH = "SOURCE_DATE_EPOCH"
 
 
@@ -47,31 +54,73 @@ def build_image(request: BuildRequest, layout: Layout, on_progress: OnProgress |
     Raises StackFileError (the Dockerfile or what it names), ImageError (a command failed, a base is missing),
     HostUnfit. On any error, and when the process dies, nothing half-made is visible.
     """
-    say = on_progress or (lambda _event: None)
-    store = ImageStore(layout)
-    context = inputs.context_of(request)
-    text, name = inputs.dockerfile_text(request, context)
-    dockerfile, errors = read_dockerfile(text, name)
-    raise_all([*errors, *mistakes(dockerfile, layout)])
-    for warning in dockerfile.warnings:
-        say(Warned(warning))
-    plan = plan_stages(
-        dockerfile, target=request.target, arguments=request.args, predefined=inputs.platform_arguments()
-    )
+    say = _one_at_a_time(on_progress or (lambda _event: None))
+    try:
+        return _build(request, layout, say)
+    except OSError as error:
+        raise ImageError(f"cannot build: {said(error)}") from error
+
+
+def _one_at_a_time(say: OnProgress) -> OnProgress:
+    lock = threading.Lock()
+
+    def locked(event: Event) -> None:
+        with lock:
+            say(event)
+
+    return locked
+
+
+def _build(request: BuildRequest, layout: Layout, say: OnProgress) -> Image:
+    inputs.check_platforms(request)
+    downloads = Downloads(layout.build_cache / "http", lambda text: say(Noted(text)))
+    checkouts = GitCheckouts(layout.build_cache / "git")
+    context = inputs.context_of(request, layout.build_cache / "contexts", downloads, checkouts)
+    dockerfile, plan = read_plan(request, context, layout, say)
     for tag in request.tags:
         parse_reference(tag)
     with usage.bringing_in(layout), _room(layout) as (room, owner):
-        builder = _Builder(replace(request, context=str(context)), layout, store, dockerfile, plan, say, room, owner)
+        builder = _Builder(request, layout, context, dockerfile, plan, say, room, owner, downloads, checkouts)
         try:
             return builder.build()
         finally:
             builder.close()
 
 
+def read_plan(request: BuildRequest, context: Remote, layout: Layout, say: OnProgress) -> tuple[Dockerfile, BuildPlan]:
+    """Reads and checks the Dockerfile. Raises StackFileError with all its mistakes."""
+    text, name = inputs.dockerfile_text(request, context)
+    dockerfile, errors = read_dockerfile(text, name)
+    raise_all([*errors, *mistakes(dockerfile)])
+    plan = plan_stages(
+        dockerfile,
+        target=request.target,
+        arguments=request.args,
+        predefined=inputs.platform_arguments(request.target),
+        named=frozenset(request.additional_contexts),
+    )
+    ignore = inputs.ignore_rules(request, context)
+    for finding in findings(dockerfile, request, ignore, lambda base: _variables_of(base, layout)):
+        say(Warned(str(finding)))
+    return dockerfile, plan
+
+
+def _variables_of(base: str, layout: Layout) -> frozenset[str] | None:
+    """The environment that an image brings; None when it is not here."""
+    with suppress(ImageError):
+        image = ImageStore(layout).resolve(base)
+        return frozenset(image.config.environment) if image is not None else None
+    return None
+
+
 def sweep(layout: Layout) -> None:
     """Collects what killed builds left, also those of state roots that were deleted: files, control groups, networks.
     Never disturbs live ones."""
     sweep_orphans(layout)
+    for name in ("http", "git", "contexts", "mounts"):
+        Workroom(layout.build_cache / name / ".work").sweep()
+    if (layout.run / "build").is_dir():
+        secrets_room(layout).sweep()
     workroom = Workroom(layout.build_cache / ".work")
     if not workroom.path.is_dir():
         return
@@ -103,44 +152,56 @@ def _room(layout: Layout) -> Iterator[tuple[Path, str]]:
 class _Builder:
     request: BuildRequest
     layout: Layout
-    store: ImageStore
+    remote: Remote
     dockerfile: Dockerfile
     plan: BuildPlan
     say: OnProgress
     room: Path
     owner: str
-    states: dict[int, State] = field(default_factory=dict)
+    downloads: Downloads
+    checkouts: GitCheckouts
 
     def __post_init__(self) -> None:
+        self.store = ImageStore(self.layout)
         self.cache = StepCache(self.layout, self.store)
         self._sandbox: Sandbox | None = None
-        self.context = Source.directory(
-            Path(self.request.context), inputs.ignore_rules(self.request, Path(self.request.context))
+        self._sandbox_lock = threading.Lock()
+        self.maker = StepMaker(
+            self.store, self.cache, self.room, lambda text: self.say(Noted(text)), self._epoch(), self._keep_failed
         )
-        self.current = self.plan.stages[0]
-        self.at = self.current.source  # the instruction under way
-        self.steps = Steps(
-            store=self.store,
-            cache=self.cache,
-            run_command=self._run_command,
-            room=self.room,
-            request=self.request,
-            find_source=self._find_source,
-            on_line=lambda stream, line: self.say(Output(stream, line)),
-            on_note=lambda message: self.say(Noted(message)),
-            epoch=self._epoch(),
-        )
+        self.origins = Origins(
+            self.store, self.maker, self.request.additional_contexts,
+            Bases(self.store, self.request, self.say).find, self.downloads, self.checkouts,
+            self.layout.build_cache / "contexts", self.remote.path,
+        )  # fmt: skip
+        self.shop = Workshop(
+            self.plan, self.origins, self.maker,
+            Source.directory(self.remote.path, inputs.ignore_rules(self.request, self.remote)),
+            self.say, self._runner, dict(self.request.args), self.dockerfile.escape, self._no_cache,
+        )  # fmt: skip
 
-    def _run_command(self, overlays: tuple[Overlay, ...], command: Command, on_line: OnLine) -> int:
-        if self._sandbox is None:
-            from stackup.build.sandbox import Sandbox  # as above
+    def build(self) -> Image:
+        self.cache.forget_old()
+        self._transfers(lambda transfers: transfers.bring_in())
+        work = StageWork(self._stage, self._stop)
+        self._work = work
+        state = work.run(self.plan.needed)
+        image = store_image(state, self.request, self.store, self.maker, self.say)
+        self._transfers(lambda transfers: transfers.take_out(layer.diff_id for layer in state.layers))
+        return image
 
-            self._sandbox = Sandbox(self.layout, self.room, self.owner)
-        return self._sandbox.run(overlays, command, on_line)
+    def _transfers(self, do: Callable[[Transfers], None]) -> None:
+        if self.request.cache_from or self.request.cache_to:
+            from stackup.build.cachetransfer import Transfers  # seldom needed
 
-    def close(self) -> None:
-        if self._sandbox is not None:
-            self._sandbox.close()
+            do(Transfers(self.request, self.remote.path, self.store, self.cache, self.say))
+
+    def _stage(self, number: int) -> State:
+        return StageBuilder(self.shop, self.plan.stages[number], self._work.require).build()
+
+    def _no_cache(self, stage: Stage) -> bool:
+        wanted = {name.lower() for name in self.request.no_cache_filter}
+        return self.request.no_cache or bool({stage.name, str(stage.number)} & wanted)
 
     def _epoch(self) -> int | None:
         text = self.request.args.get(_EPOCH, "")
@@ -148,157 +209,33 @@ class _Builder:
             raise StackFileError(f"cannot use {_EPOCH}={text}: it is not a number of seconds")
         return int(text) if text else None
 
-    def build(self) -> Image:
-        self.cache.forget_old()
-        for number in self.plan.needed:
-            self.states[number] = self._stage(self.plan.stages[number])
-        return self._store(self.states[self.plan.needed[-1]])
+    # Commands
 
-    # Stages
+    def _runner(self, find: Callable[[str], Source], on_line: OnLine) -> Runner:
+        supplies = Supplies(self.layout, find, self.request.secrets, self.request.ssh)
+        return Runner(self.request, self._run_command, supplies, self.room, on_line)
 
-    def _stage(self, stage: Stage) -> State:
-        self.current = stage
-        state = self._base(stage)
-        triggers = self._triggers(state, stage)
-        if triggers:
-            state = replace(state, config=replace(state.config, on_build=()))
-        instructions = (*triggers, *stage.instructions)
-        scope = Scope({**inputs.platform_arguments(), **self.request.args}, self.plan.arguments, self.dockerfile.escape)
-        for number, item in enumerate(instructions, 1):
-            state = self._instruction(state, item, scope, (stage.label, number, len(instructions)))
-        return state
+    def _run_command(self, overlays: tuple[Overlay, ...], command: Command, on_line: OnLine) -> int:
+        with self._sandbox_lock:
+            if self._sandbox is None:
+                from stackup.build.sandbox import Sandbox  # as above
 
-    def _triggers(self, state: State, stage: Stage) -> tuple[Instruction, ...]:
-        """The base image's ONBUILD instructions."""
-        if not state.config.on_build or stage.base_stage is not None:
-            return ()
-        text = "\n".join(state.config.on_build)
-        found = parse_dockerfile(text, f"ONBUILD of {stage.base}")
-        return tuple(replace(item, position=stage.source.position, lines=()) for item in found.instructions)
+                self._sandbox = Sandbox(self.layout, self.room, self.owner)
+        self._command = command
+        return self._sandbox.run(overlays, command, on_line)
 
-    def _instruction(self, state: State, item: Instruction, scope: Scope, place: tuple[str, int, int]) -> State:
-        started, self.at = time.monotonic(), item
-        shown = (*place, item.text, item.position.line)
-        before = len(state.layers)
-        cached = False
-        try:
-            if item.keyword in HANDLERS:
-                state = HANDLERS[item.keyword](state, item, scope)
-            if item.keyword in _CHANGES_FILES:
-                self.steps.on_start = lambda: self.say(StepStarted(*shown))
-                state, cached = self.steps.run(state, item, scope)
-            else:
-                self.say(StepStarted(*shown))
-        except (WordError, ValueError) as error:
-            raise item.error(f"cannot {item.keyword}: {error}") from None
-        except OSError as error:
-            raise ImageError(
-                f"cannot {item.keyword}: {error.strerror or error}{f': {error.filename}' if error.filename else ''}",
-                where=item.position,
-            ) from error
-        except StackupError as error:
-            if not error.about.startswith(".build"):
-                error.about = ""  # what is said of a service's attributes means this instruction here
-            if error.where is None and not error.about:
-                placed = item.error(error.message)
-                error.where, error.snippet = placed.where, error.snippet or placed.snippet
-            raise
-        if cached:
-            self.say(StepCached(*shown))
-        elif item.keyword in _CHANGES_FILES:
-            size = sum(layer.size for layer in state.layers[before:])
-            self.say(StepDone(*place, round((time.monotonic() - started) * 1000), size))
-        return state
+    def _keep_failed(self, overlays: Overlays, writable: Path) -> None:
+        if self.request.keep_failed and not self.maker.stopped.is_set() and hasattr(self, "_command"):
+            from stackup.build.failed import keep
 
-    def _base(self, stage: Stage) -> State:
-        if stage.platform and stage.platform.split("/")[:2] != str(host_platform()).split("/")[:2]:
-            raise stage.source.error(
-                f"cannot build for {stage.platform}: only {host_platform()} can be built here", word="--platform"
-            )
-        if stage.base_stage is not None:
-            return replace(self.states[stage.base_stage], own_command=False)
-        if stage.base == SCRATCH:
-            return State(empty=str(self.store.layers.empty))
-        named = self.request.additional_contexts.get(stage.base, "")
-        image = self._image(named.removeprefix("docker-image://") if named else stage.base, stage.source)
-        return self._on(image)
+            keep(self.layout, self.request.keep_failed, overlays, writable, self._command)
 
-    def _image(self, reference: str, item: Instruction) -> Image:
-        try:
-            image = self.store.resolve(reference)
-        except ImageError as error:
-            placed = item.error(error.message, word=reference)
-            error.where, error.snippet = placed.where, placed.snippet
-            raise
-        if image is None:
-            placed = item.error("", word=reference)
-            raise ImageError(
-                f"cannot build FROM {reference}: no such image here",
-                where=placed.where,
-                snippet=placed.snippet,
-                hint=f"import it: stackup import ROOTFS.tar {reference}; or build FROM host",
-            )
-        return image
+    def _stop(self) -> None:
+        self.maker.stopped.set()
+        with self._sandbox_lock:
+            if self._sandbox is not None:
+                self._sandbox.abort()
 
-    def _on(self, image: Image) -> State:
-        """A stage that begins with an image."""
-        history: tuple[oci.History, ...] = ()
-        if image.digest:
-            descriptor = oci.Descriptor(oci.MANIFEST, image.digest, 0)
-            history = self.store.config_file(self.store.manifest(descriptor)).history
-        base = f"host:{self.store.host.state().packages}" if image.host else ""
-        return State.on(image, history, base)
-
-    # Where COPY --from takes from
-
-    def _find_source(self, reference: str) -> Source:
-        if not reference:
-            return self.context
-        stage = find_stage(self.plan.stages, reference, self.current.number)
-        if stage is not None:
-            return self._of_state(self.states[stage.number])
-        named = self.request.additional_contexts.get(reference, "")
-        if named and "://" not in named:
-            path = Path(self.request.context, named)
-            if not path.is_dir():
-                raise StackFileError(
-                    f"cannot use context {reference}: {path} is not a directory",
-                    about=f".build.additional_contexts.{reference}",
-                )
-            return Source.directory(path)
-        image = self._image(named.removeprefix("docker-image://") or reference, self.at)
-        return self._of_state(self._on(image))
-
-    def _of_state(self, state: State) -> Source:
-        image = state.image
-        self.store.materialize(image)
-        return Source(Stack(image.overlays(None)), keep_owner=True)
-
-    # The result
-
-    def _store(self, state: State) -> Image:
-        labels = {**state.config.labels, **self.request.labels}
-        config = replace(state.config, labels=labels)
-        unnamed = tuple(replace(entry, created="") for entry in state.history)
-        document = oci.ConfigFile(host_platform(), config, history=unnamed)
-        layers = [layer.diff_id for layer in state.layers]
-        # An equal build keeps its time, and so its id: only new content makes a new image.
-        key = step_key("image", state.base, str(document.to_json()), *layers)
-        with self.cache.alone(key):
-            done = self.cache.find(key)
-            if done is None:
-                done = Done(None, self.steps.now())
-                self.cache.put(key, done, "image")
-        history = tuple(replace(entry, created=entry.created or done.created) for entry in state.history)
-        document = replace(document, history=history, created=done.created)
-        image = None
-        for tag in self.request.tags or ("",):
-            found = self.store.put_image(state.layers, document, tag, on_host=state.host)
-            image = image or found
-        assert image is not None
-        for layer in image.layers:
-            self.store.layers.ensure(
-                oci.Descriptor(layer.media_type, layer.digest, layer.size), layer.diff_id, self.store.blobs
-            )
-        self.say(Built(image.id, tuple(parse_reference(tag).familiar for tag in self.request.tags)))
-        return image
+    def close(self) -> None:
+        if self._sandbox is not None:
+            self._sandbox.close()

@@ -10,11 +10,13 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from stackup.base.errors import ImageError
 from stackup.base.files import locked, write_atomic
 from stackup.base.paths import Layout
 from stackup.images import ImageStore, Layer
@@ -45,6 +47,8 @@ class StepCache:
         self._steps = layout.build_cache / "steps"
         self._locks = layout.build_cache / "locks"
         self._store = store
+        self.others: list[tuple[Mapping[str, dict[str, Any]], Callable[[str], Iterable[bytes]]]] = []
+        self.used: dict[str, dict[str, Any]] = {}  # records that this build has found or made
 
     def _path(self, key: str) -> Path:
         return self._steps / key[:2] / f"{key}.json"
@@ -54,16 +58,43 @@ class StepCache:
         path = self._path(key)
         try:
             record = json.loads(path.read_bytes())
-            digest, created = str(record["layer"]), str(record["created"])
+            done = self._done(record)
             os.utime(path)
         except (FileNotFoundError, ValueError, KeyError):
-            return None
+            done = None
+        if done is None:
+            return self._elsewhere(key)
+        self.used[key] = record
+        return done
+
+    def _done(self, record: Mapping[str, Any]) -> Done | None:
+        digest, created = str(record["layer"]), str(record["created"])
         if not digest:
             return Done(None, created)
         if not self._store.blobs.has(digest):
             return None
         path = self._store.layers.path(digest)
         return Done(Layer(digest, digest, record["media_type"], int(record["size"]), path), created)
+
+    def _elsewhere(self, key: str) -> Done | None:
+        """In the caches of ``cache_from``: the layer is fetched, and the record becomes one of this machine's. A cache
+        that fails now counts as one that does not have it."""
+        for records, fetch in self.others:
+            record = records.get(key)
+            if record is None:
+                continue
+            try:
+                if record["layer"] and not self._store.blobs.has(record["layer"]):
+                    stored = self._store.blobs.put(fetch(record["layer"]), record["media_type"])
+                    if stored.digest != record["layer"]:
+                        continue
+                done = self._done(record)
+            except (ImageError, KeyError):
+                continue
+            if done is not None:
+                self.put(key, done, str(record.get("step", "")))
+                return done
+        return None
 
     def put(self, key: str, done: Done, text: str) -> None:
         path = self._path(key)
@@ -75,6 +106,7 @@ class StepCache:
             "created": done.created,
             "step": text,
         }
+        self.used[key] = record
         write_atomic(path, json.dumps(record))
 
     @contextmanager

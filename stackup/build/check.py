@@ -7,28 +7,24 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
-from pathlib import Path
 
 from stackup.base.errors import StackFileError
-from stackup.base.paths import Layout
-from stackup.build import arguments
+from stackup.build.copying import check_copy
 from stackup.build.dockerfile import FLAGS, Dockerfile, Instruction
 from stackup.build.metadata import HANDLERS, Scope
 from stackup.build.mounts import read_mounts
+from stackup.build.running import NETWORKS
 from stackup.build.stages import parse_arguments, read_from
 from stackup.build.state import State
 from stackup.build.words import WordError, is_name
 
-_NETWORKS = ("default", "host", "none")
-_NOWHERE = Path("/")
 
-
-def mistakes(dockerfile: Dockerfile, layout: Layout) -> list[StackFileError]:
+def mistakes(dockerfile: Dockerfile) -> list[StackFileError]:
     """In the order of the lines; at most one a line."""
     found = []
     for item in dockerfile.instructions:
         try:
-            _check(item, dockerfile.escape, layout)
+            _check(item, dockerfile.escape)
         except StackFileError as error:
             found.append(error)
         except (WordError, ValueError) as error:
@@ -36,42 +32,36 @@ def mistakes(dockerfile: Dockerfile, layout: Layout) -> list[StackFileError]:
     return found
 
 
-def _check(item: Instruction, escape: str, layout: Layout) -> None:
+def _check(item: Instruction, escape: str) -> None:
     if item.keyword in _CHECKS:
-        _CHECKS[item.keyword](item, layout)
+        _CHECKS[item.keyword](item)
     if item.keyword in HANDLERS and "$" not in item.rest:
         HANDLERS[item.keyword](State(), item, Scope({}, {}, escape))
 
 
-def _from(item: Instruction, _layout: Layout) -> None:
+def _from(item: Instruction) -> None:
     read_from(item)
 
 
-def _copy(item: Instruction, _layout: Layout) -> None:
-    if len(item.words) < 2:
-        raise item.error(f"cannot {item.keyword}: {item.keyword} needs at least one source and a destination")
-    mode = item.flag("chmod")
-    if mode and "$" not in mode:
-        arguments.mode(mode)
-
-
-def _run(item: Instruction, layout: Layout) -> None:
-    network = item.flag("network")
-    if network and "$" not in network and network not in _NETWORKS:
+def _run(item: Instruction) -> None:
+    network, security = item.flag("network"), item.flag("security")
+    if network and "$" not in network and network not in NETWORKS:
         raise item.error(
-            f"cannot use network '{network}' in a build: it must be one of {', '.join(_NETWORKS)}", word="--network"
+            f"cannot use network '{network}' in a build: it must be one of {', '.join(NETWORKS)}", word="--network"
         )
-    if not any("$" in value for name, value in item.flags if name == "mount"):
-        read_mounts(item, layout, _NOWHERE)
+    if security and "$" not in security and security not in ("sandbox", "insecure"):
+        raise item.error(f"cannot use --security={security}: it is sandbox or insecure", word="--security")
+    if not any("$" in value for value in item.flag_values("mount")):
+        read_mounts(item, str)
 
 
-def _arg(item: Instruction, _layout: Layout) -> None:
+def _arg(item: Instruction) -> None:
     for name, _ in parse_arguments(item):
-        if not is_name(name):
+        if "$" not in name and not is_name(name):
             raise item.error(f"cannot ARG: '{name}' is no name of a variable", word=name)
 
 
-def _onbuild(item: Instruction, _layout: Layout) -> None:
+def _onbuild(item: Instruction) -> None:
     keyword = item.rest.split()[0]
     if keyword.upper() not in FLAGS:
         close = difflib.get_close_matches(keyword.upper(), FLAGS, 1)
@@ -80,10 +70,10 @@ def _onbuild(item: Instruction, _layout: Layout) -> None:
         )
 
 
-_CHECKS: dict[str, Callable[[Instruction, Layout], None]] = {
+_CHECKS: dict[str, Callable[[Instruction], None]] = {
     "FROM": _from,
-    "COPY": _copy,
-    "ADD": _copy,
+    "COPY": check_copy,
+    "ADD": check_copy,
     "RUN": _run,
     "ARG": _arg,
     "ONBUILD": _onbuild,

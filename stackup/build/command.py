@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from stackup.build.mounts import RunMount
 from stackup.linux.overlay import Overlay
 
 OnLine = Callable[[str, str], None]  # stream, line
 
 
 @dataclass(frozen=True, slots=True)
+class RunMount:
+    """``kind``, ``source`` and ``options`` as mount(8) writes them."""
+
+    target: str
+    kind: str
+    source: str
+    options: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Command:
-    """``user``: as in an image's configuration. ``network``: "default", "host" or "none"."""
+    """``user``: as in an image's configuration. ``network``: "default", "host" or "none". ``privileged``: as for a
+    service. ``ulimits``: name to soft and hard limit."""
 
     argv: tuple[str, ...]
     environment: Mapping[str, str]
     user: str = ""
     working_dir: str = "/"
     network: str = "default"
-    extra_hosts: Mapping[str, tuple[str, ...]] | None = None
+    extra_hosts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     shm_size: int = 0
     mounts: tuple[RunMount, ...] = ()
+    privileged: bool = False
+    ulimits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 RunCommand = Callable[[tuple[Overlay, ...], Command, OnLine], int]  # answers the exit code

@@ -1,147 +1,231 @@
-"""COPY and ADD: which files go where, under which identity, and doing it."""
+"""COPY and ADD: which files go where, under which identity. ``placing`` does it."""
 
 from __future__ import annotations
 
-import json
 import os
 import posixpath
-import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from stackup.base.errors import ImageError, StackFileError, StackupError
-from stackup.base.workroom import delete
-from stackup.build import arguments
+from stackup.base.errors import StackFileError, StackupError
+from stackup.build import arguments, download, gitsource
 from stackup.build.dockerfile import Heredoc, Instruction
+from stackup.build.ignore import IgnoreError, IgnoreRules
 from stackup.build.metadata import Scope
-from stackup.build.sources import Item, Source, collect, digest
+from stackup.build.placing import Copy, Piece
+from stackup.build.sources import Source, collect, collect_with_parents, has_wildcards
 from stackup.build.state import State
 from stackup.build.words import expand, expand_raw, split_quoted
-from stackup.build.writer import LayerWriter, Override
+from stackup.build.writer import Override
 from stackup.images import resolve_user
-from stackup.images.streams import Compression, Pump, decompressed
-from stackup.images.unpack import unpack_layer
 from stackup.linux.overlay import Overlay
 
-_UNSUPPORTED = ("link", "parents", "exclude", "checksum", "keep-git-dir", "unpack")
-_URL = ("http://", "https://", "git@", "git://", "ssh://")
+_PRIVATE = arguments.Mode("600")  # of what comes from a URL
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """One source: its items, to be named below the destination or to be the destination (``base`` empty)."""
+class Fetchers:
+    """Where sources come from: ``find`` answers what ``--from`` names, "" for the context. ``view``: the file system
+    of a state, for names of users."""
 
-    items: tuple[Item, ...]
-    base: str  # file name; empty for a directory, whose content is copied
-
-
-@dataclass(frozen=True, slots=True)
-class Copy:
-    """``destination`` absolute, with a trailing slash when it must be a directory. ``texts``: heredocs as files."""
-
-    pieces: tuple[Piece, ...]
-    texts: tuple[tuple[str, str], ...]
-    destination: str
-    override: Override
-    keep_owner: bool
-    extract: bool
-
-    def identity(self) -> Sequence[str]:
-        """All that decides the outcome, beside the file system that it is done to."""
-        contents = [digest(list(piece.items), owners=self.keep_owner) + piece.base for piece in self.pieces]
-        return (json.dumps([contents, self.texts, self.destination, repr(self.override), self.extract]),)
-
-    def carry_out(self, overlays: tuple[Overlay, ...], room: Path) -> None:
-        """Into the upper directories of prepared ``overlays``; ``room`` is for what must be unpacked on the way."""
-        writer = LayerWriter(overlays)
-        into_directory = self.destination.endswith("/") or writer.view.find(self.destination).is_directory
-        for piece in self.pieces:
-            if self.extract and piece.base and _is_archive(piece.items[0]):
-                self._extract(writer, piece.items[0], room)
-            elif piece.base and into_directory:
-                named = tuple(replace(item, name=piece.base) for item in piece.items)
-                writer.put(list(named), self.destination.rstrip("/") + "/", self.override)
-            else:
-                writer.put(list(piece.items), self.destination, self.override)
-        for name, text in self.texts:
-            self._text(writer, name if into_directory else "", text, room)
-
-    def _extract(self, writer: LayerWriter, item: Item, room: Path) -> None:
-        target = room / "archive"
-        delete(target)
-        target.mkdir()
-        try:
-            with open(item.path, "rb") as file:
-                compression = Compression.of(file.read(6))
-                file.seek(0)
-                pump = Pump(decompressed(file, compression))
-                with pump.running():
-                    unpack_layer(pump.reader.read, target, whiteouts=False)
-            override = self.override if self.keep_owner else replace(self.override, owner=self._chown)
-            items = list(collect(Source.directory(target), "/", ""))
-            writer.put(items, self.destination.rstrip("/") + "/", override)
-        finally:
-            delete(target)
-
-    @property
-    def _chown(self) -> tuple[int, int] | None:
-        """An archive's own owners stay, unless --chown says otherwise."""
-        return None if self.override.owner == (0, 0) else self.override.owner
-
-    def _text(self, writer: LayerWriter, name: str, text: str, room: Path) -> None:
-        path = room / "heredoc"
-        path.write_text(text, encoding="utf-8", errors="surrogateescape")
-        path.chmod(0o644)
-        override = self.override if self.override.owner else replace(self.override, owner=(0, 0))
-        writer.put([Item(name, str(path), os.lstat(path))], self.destination, override)
-        path.unlink()
+    find: Callable[[str], Source]
+    downloads: download.Downloads
+    checkouts: gitsource.GitCheckouts
+    view: Callable[[State], tuple[Overlay, ...]]
 
 
-def read_copy(state: State, item: Instruction, scope: Scope, find_source: Callable[[str], Source]) -> Copy:
+def read_copy(state: State, item: Instruction, scope: Scope, fetchers: Fetchers, epoch: int | None = None) -> Copy:
     """Finds and expands everything. Raises StackFileError with the instruction's place."""
-    for name in _UNSUPPORTED:
-        if item.flag(name) and not (name == "link" and item.flag(name) in ("true", "false")):
-            raise _problem(item, f"--{name} is not supported", word=f"--{name}")
-    words = _words(state, item, scope)
+    return _Reader(state, item, scope, fetchers).read(epoch)
+
+
+def check_copy(item: Instruction) -> None:
+    """Mistakes that can be seen without looking at any file. Raises StackFileError, ValueError."""
+    words = _plain_words(item)
     if len(words) < 2:
         raise _problem(item, f"{item.keyword} needs at least one source and a destination")
     *sources, last = words
-    destination = _destination(state, last)
-    heredocs = {f"<<{heredoc.name}": heredoc for heredoc in item.heredocs}
-    texts = tuple(_heredoc_file(heredocs[word], state, scope) for word in sources if word in heredocs)
-    paths = [word for word in sources if word not in heredocs]
-    if len(sources) > 1 and not destination.endswith("/"):
-        raise _problem(item, f"several sources need a directory: write {last}/ with a slash at its end")
-    source = find_source(expand(item.flag("from"), state.variables, scope.escape))
-    pieces = tuple(piece for path in paths for piece in _pieces(source, path, item))
-    if len(pieces) + len(texts) > 1 and not destination.endswith("/"):
-        destination += "/"
-    owner = _owner(state, expand(item.flag("chown"), state.variables, scope.escape), item)
-    mode_text = expand(item.flag("chmod"), state.variables, scope.escape)
-    try:
-        mode = arguments.mode(mode_text) if mode_text else None
-    except ValueError as error:
-        raise _problem(item, str(error)) from None
-    if owner is None and not source.keep_owner:
-        owner = (0, 0)
-    return Copy(pieces, texts, destination, Override(owner, mode), source.keep_owner, item.keyword == "ADD")
+    if any(last == f"<<{heredoc.name}" for heredoc in item.heredocs):
+        raise _problem(item, "the destination cannot be a heredoc")
+    reference = item.flag("from")
+    if "$" in reference:
+        hint = "declare `ARG` before the first FROM and a stage of its own: FROM $NAME AS other"
+        raise _problem(item, "--from knows no variables", hint, word="--from")
+    mode = item.flag("chmod")
+    if mode and "$" not in mode:
+        arguments.mode(mode)
+    checksum = item.flag("checksum")
+    if not checksum or "$" in checksum:
+        return
+    if len(sources) != 1:
+        raise _problem(item, "--checksum needs exactly one source", word="--checksum")
+    if "$" in sources[0]:
+        return
+    if gitsource.parse_git(sources[0]) is None:
+        if not download.is_url(sources[0]):
+            raise _problem(item, "--checksum is for what comes over the network", word="--checksum")
+        download.check_checksum(checksum)
+
+
+def _plain_words(item: Instruction) -> list[str]:
+    """Unexpanded, heredocs as ``<<NAME``."""
+    if item.json is not None:
+        return list(item.json)
+    names = {heredoc.name for heredoc in item.heredocs}
+    found = []
+    for word in split_quoted(item.rest):
+        heredoc = word.lstrip("<").lstrip("-").strip("\"'")
+        found.append(f"<<{heredoc}" if word.startswith("<<") and heredoc in names else word)
+    return found
 
 
 def _problem(item: Instruction, reason: str, hint: str = "", *, word: str = "") -> StackFileError:
     return item.error(f"cannot {item.keyword}: {reason}", hint, word=word)
 
 
-def _words(state: State, item: Instruction, scope: Scope) -> list[str]:
-    if item.json is not None:
-        return [expand(word, state.variables, scope.escape) for word in item.json]
-    names = {heredoc.name for heredoc in item.heredocs}
-    found = []
-    for word in split_quoted(item.rest, scope.escape):
-        heredoc = word.lstrip("<").lstrip("-").strip("\"'")
-        is_heredoc = word.startswith("<<") and heredoc in names
-        found.append(f"<<{heredoc}" if is_heredoc else expand(word, state.variables, scope.escape))
-    return found
+class _Reader:
+    def __init__(self, state: State, item: Instruction, scope: Scope, fetchers: Fetchers) -> None:
+        self.state = state
+        self.item = item
+        self.scope = scope
+        self.fetchers = fetchers
+        self.adds = item.keyword == "ADD"
+
+    def read(self, epoch: int | None) -> Copy:
+        check_copy(self.item)
+        *sources, last = self._words()
+        destination = _destination(self.state, last)
+        heredocs = {f"<<{heredoc.name}": heredoc for heredoc in self.item.heredocs}
+        texts = tuple(self._heredoc_file(heredocs[word]) for word in sources if word in heredocs)
+        paths = [word for word in sources if word not in heredocs]
+        if len(sources) > 1 and not destination.endswith("/"):
+            raise self._problem(f"several sources need a directory: write {last}/ with a slash at its end")
+        pieces = tuple(piece for path in paths for piece in self._pieces(path))
+        if len(pieces) + len(texts) > 1 and not destination.endswith("/"):
+            destination += "/"
+        keep_owner = bool(paths) and all(piece.keep_owner for piece in pieces)
+        return Copy(
+            pieces, texts, destination, Override(self._owner(), self._mode(), epoch), keep_owner,
+            link=self.item.flag("link") == "true",
+        )  # fmt: skip
+
+    def _problem(self, reason: str, hint: str = "", *, word: str = "") -> StackFileError:
+        return _problem(self.item, reason, hint, word=word)
+
+    def _expand(self, text: str) -> str:
+        return expand(text, self.state.variables, self.scope.escape)
+
+    def _words(self) -> list[str]:
+        heredocs = {f"<<{heredoc.name}" for heredoc in self.item.heredocs}
+        return [word if word in heredocs else self._expand(word) for word in _plain_words(self.item)]
+
+    def _heredoc_file(self, heredoc: Heredoc) -> tuple[str, str]:
+        if not heredoc.expand:
+            return heredoc.name, heredoc.content
+        return heredoc.name, expand_raw(heredoc.content, self.state.variables, self.scope.escape)
+
+    # Sources
+
+    def _pieces(self, pattern: str) -> list[Piece]:
+        try:
+            git = gitsource.parse_git(pattern)
+        except ValueError as error:
+            raise self._problem(f"{pattern}: {error}", word=pattern) from None
+        if git is None and not download.is_url(pattern):
+            return self._local(pattern)
+        if not self.adds:
+            raise self._problem(f"{pattern} is not in the build context", "ADD takes it", word=pattern)
+        return [self._repository(git) if git is not None else self._url(pattern)]
+
+    def _url(self, url: str) -> Piece:
+        checksum = self._expand(self.item.flag("checksum"))
+        if checksum:
+            try:
+                download.check_checksum(checksum)
+            except ValueError as error:
+                raise self._problem(str(error), word="--checksum") from None
+        found = self.fetchers.downloads.fetch(url, checksum)
+        os.utime(found.path, (found.seconds, found.seconds))
+        (item,) = collect(Source.directory(found.path.parent), f"/{found.path.name}", "")
+        unpack = self.item.flag("unpack") == "true"
+        return Piece((item,), found.name, unpack=unpack, mode=_PRIVATE, identity=f"{found.digest} {found.seconds}")
+
+    def _repository(self, git: gitsource.GitReference) -> Piece:
+        keep = self.item.flag("keep-git-dir")
+        if keep and git.keep_git is not None and git.keep_git != (keep == "true"):
+            raise self._problem("--keep-git-dir and the address say different things", word="--keep-git-dir")
+        checksum = self._expand(self.item.flag("checksum"))
+        path, commit = self.fetchers.checkouts.checkout(replace(git, checksum=checksum or git.checksum))
+        rules = None if keep == "true" or git.keep_git else IgnoreRules(".git")
+        source = Source.directory(path, rules)
+        if source.find(git.subdir) is None:
+            raise self._problem(f"there is no {git.subdir} in {git.remote}")
+        items = tuple(collect(source, git.subdir, "", self._exclude()))
+        identity = f"{git.remote} {commit} {git.subdir} {bool(rules)} {self.item.flag_values('exclude')}"
+        return Piece(items, "", identity=identity)
+
+    def _local(self, pattern: str) -> list[Piece]:
+        source = self.fetchers.find(self.item.flag("from"))
+        exclude = self._exclude()
+        if self.item.flag("parents") == "true":
+            items = collect_with_parents(source, pattern, exclude)
+            if items is None:
+                raise self._missing(source, pattern)
+            return [Piece(tuple(items), "", keep_owner=source.keep_owner)] if items else []
+        matches = source.matches(pattern)
+        if not matches and not has_wildcards(pattern):
+            raise self._missing(source, pattern)
+        wild = has_wildcards(pattern)
+        return [piece for path in matches if (piece := self._piece(source, path, exclude, wild=wild))]
+
+    def _piece(self, source: Source, path: str, exclude: IgnoreRules | None, *, wild: bool) -> Piece | None:
+        items = tuple(collect(source, path, "", exclude))
+        name = posixpath.basename(path)
+        named = wild or not items[0].is_directory
+        if exclude and named and (exclude.excludes(path.strip("/")) or exclude.excludes(name)):
+            return None
+        unpack = self.adds and self.item.flag("unpack") != "false"
+        return Piece(items, "" if items[0].is_directory else name, unpack=unpack, keep_owner=source.keep_owner)
+
+    def _exclude(self) -> IgnoreRules | None:
+        patterns = [self._expand(value) for value in self.item.flag_values("exclude")]
+        try:
+            return IgnoreRules("\n".join(patterns)) if patterns else None
+        except IgnoreError as error:
+            raise self._problem(str(error), word="--exclude") from None
+
+    def _missing(self, source: Source, pattern: str) -> StackFileError:
+        place = source.stack.find(posixpath.normpath("/" + pattern))
+        if place.paths:
+            return self._problem(f"{pattern} is excluded by .dockerignore", word=pattern)
+        reference = self.item.flag("from")
+        where = f"stage or image {reference}" if reference else "the build context"
+        hint = "paths are relative to the context's root; nothing above it can be copied" if ".." in pattern else ""
+        return self._problem(f"there is no {pattern} in {where}", hint, word=pattern)
+
+    # Identity
+
+    def _owner(self) -> tuple[int, int] | None:
+        """Names are looked up in the image as it is before the step. A user alone also gives its number as the
+        group's, as moby does for numbers; for names it is the user's own group."""
+        text = self._expand(self.item.flag("chown"))
+        if not text:
+            return None
+        user, _, group = text.partition(":")
+        if user.isdigit() and (not group or group.isdigit()):
+            return int(user), int(group or user)
+        try:
+            found = resolve_user(self.fetchers.view(self.state), text)
+        except StackupError as error:
+            raise self._problem(error.message) from None
+        return found.uid, found.gid
+
+    def _mode(self) -> arguments.Mode | None:
+        text = self._expand(self.item.flag("chmod"))
+        try:
+            return arguments.mode(text) if text else None
+        except ValueError as error:
+            raise self._problem(str(error)) from None
 
 
 def _destination(state: State, text: str) -> str:
@@ -149,67 +233,3 @@ def _destination(state: State, text: str) -> str:
     directory = text.endswith("/") or posixpath.basename(text) in (".", "..", "")
     clean = posixpath.normpath("/" + path.lstrip("/"))
     return clean.rstrip("/") + "/" if directory else clean
-
-
-def _heredoc_file(heredoc: Heredoc, state: State, scope: Scope) -> tuple[str, str]:
-    if not heredoc.expand:
-        return heredoc.name, heredoc.content
-    return heredoc.name, expand_raw(heredoc.content, state.variables, scope.escape)
-
-
-def _pieces(source: Source, pattern: str, item: Instruction) -> list[Piece]:
-    if pattern.startswith(_URL):
-        raise _problem(item, f"{pattern}: sources on the network are not supported", "fetch it with RUN", word=pattern)
-    matches = source.matches(pattern)
-    if not matches and not any(char in pattern for char in "*?["):
-        raise _missing(source, pattern, item)
-    return [_piece(source, path) for path in matches]
-
-
-def _piece(source: Source, path: str) -> Piece:
-    items = tuple(collect(source, path, ""))
-    return Piece(items, "" if items[0].is_directory else posixpath.basename(path))
-
-
-def _missing(source: Source, pattern: str, item: Instruction) -> StackFileError:
-    place = source.stack.find(posixpath.normpath("/" + pattern))
-    if place.paths:
-        return _problem(item, f"{pattern} is excluded by .dockerignore", word=pattern)
-    where = f"stage or image {item.flag('from')}" if item.flag("from") else "the build context"
-    hint = "paths are relative to the context's root; nothing above it can be copied" if ".." in pattern else ""
-    return _problem(item, f"there is no {pattern} in {where}", hint, word=pattern)
-
-
-def _owner(state: State, text: str, item: Instruction) -> tuple[int, int] | None:
-    """Names are looked up in the image as it is before the step. A user alone also gives its number as the group's,
-    as moby does for numbers; for names it is the user's own group."""
-    if not text:
-        return None
-    user, _, group = text.partition(":")
-    if user.isdigit() and (not group or group.isdigit()):
-        return int(user), int(group or user)
-    try:
-        found = resolve_user(state.image.overlays(None), text)
-    except StackupError as error:
-        raise _problem(item, error.message) from None
-    return found.uid, found.gid
-
-
-def _is_archive(item: Item) -> bool:
-    """A tar archive, perhaps compressed, by its content."""
-    if not stat.S_ISREG(item.info.st_mode):
-        return False
-    try:
-        with open(item.path, "rb") as file:
-            compression = Compression.of(file.read(6))
-            file.seek(0)
-            chunks = decompressed(file, compression)
-            head = b""
-            for chunk in chunks:
-                head += chunk
-                if len(head) >= 512:
-                    break
-            chunks.close()  # type: ignore[attr-defined]
-    except (ImageError, OSError):
-        return False
-    return head[257:262] == b"ustar"

@@ -22,7 +22,7 @@ _FLAG = re.compile(r"--([a-zA-Z][a-zA-Z-]*)(?:=(.*))?\Z", re.DOTALL)
 # Keyword: flags that it takes. "json or text": RUN, CMD, ENTRYPOINT, SHELL, HEALTHCHECK; the others split into words.
 FLAGS: dict[str, tuple[str, ...]] = {
     "FROM": ("platform",),
-    "RUN": ("mount", "network", "security"),
+    "RUN": ("mount", "network", "security", "device"),
     "COPY": ("from", "chown", "chmod", "link", "parents", "exclude"),
     "ADD": ("chown", "chmod", "link", "checksum", "keep-git-dir", "unpack", "exclude"),
     "HEALTHCHECK": ("interval", "timeout", "start-period", "start-interval", "retries"),
@@ -32,6 +32,8 @@ FLAGS: dict[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 _WITH_HEREDOCS = ("RUN", "COPY", "ADD")
+_SWITCHES = ("link", "parents", "keep-git-dir", "unpack")  # flags that are true or false
+_MANY = ("mount", "exclude", "device")  # flags that may be given more than once
 _WITH_JSON = ("RUN", "CMD", "ENTRYPOINT", "SHELL", "COPY", "ADD", "VOLUME")
 
 
@@ -58,6 +60,7 @@ class Instruction:
     json: tuple[str, ...] | None = None
     heredocs: tuple[Heredoc, ...] = ()
     lines: tuple[str, ...] = ()  # as they stand in the file, from the keyword on
+    written: str = ""  # the keyword in its own letters
 
     def error(self, message: str, hint: str = "", *, word: str = "") -> StackFileError:
         """One that points at ``word`` in these lines, or at the keyword."""
@@ -67,6 +70,9 @@ class Instruction:
     def flag(self, name: str, default: str = "") -> str:
         """The last value given; a flag without a value reads "true"."""
         return next((value for key, value in reversed(self.flags) if key == name), default)
+
+    def flag_values(self, name: str) -> tuple[str, ...]:
+        return tuple(value for key, value in self.flags if key == name)
 
     @property
     def words(self) -> list[str]:
@@ -81,9 +87,15 @@ class Instruction:
 
 @dataclass(frozen=True, slots=True)
 class Dockerfile:
+    """``empty_lines``: numbers of blank lines inside of continued instructions. ``check``: the directive of that name,
+    ``skip=RULE,...;error=true``. ``lines``: the text, for warnings."""
+
     instructions: tuple[Instruction, ...]
     escape: str = "\\"
-    warnings: tuple[str, ...] = ()
+    empty_lines: tuple[int, ...] = ()
+    check: str = ""
+    name: str = ""
+    lines: tuple[str, ...] = ()
 
 
 def parse_dockerfile(text: str, name: str) -> Dockerfile:
@@ -101,7 +113,8 @@ def read_dockerfile(text: str, name: str) -> tuple[Dockerfile, list[StackFileErr
         reader.errors.append(
             StackFileError(f"cannot build from {name}: it holds no instructions", where=Position(name))
         )
-    return Dockerfile(tuple(found), reader.escape, tuple(reader.warnings)), reader.errors
+    dockerfile = Dockerfile(tuple(found), reader.escape, tuple(reader.empty), reader.check, name, tuple(reader.lines))
+    return dockerfile, reader.errors
 
 
 def raise_all(errors: list[StackFileError]) -> None:
@@ -130,7 +143,8 @@ class _Reader:
     escape: str = "\\"
     at: int = 0
     errors: list[StackFileError] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
+    empty: list[int] = field(default_factory=list)
+    check: str = ""
 
     def read(self) -> list[Instruction]:
         self._directives()
@@ -147,12 +161,19 @@ class _Reader:
 
     def _directives(self) -> None:
         """Only at the very top, before any comment, blank line or instruction."""
+        seen: set[str] = set()
         for line in self.lines:
             match = _DIRECTIVE.match(line.strip())
             if match is None or match[1].lower() not in _DIRECTIVES:
                 break
             self.at += 1
-            if match[1].lower() == "escape":
+            name = match[1].lower()
+            if name in seen:
+                self.errors.append(self._error(self.at - 1, f"there are two {name} directives", word=match[1]))
+            seen.add(name)
+            if name == "check":
+                self.check = match[2]
+            if name == "escape":
                 if match[2] not in ("\\", "`"):
                     self.errors.append(self._error(self.at - 1, "the escape directive must be \\ or `", word=match[2]))
                 else:
@@ -169,7 +190,7 @@ class _Reader:
             if stripped.startswith("#") or not stripped:
                 if continued:
                     if not stripped:
-                        self.warnings.append(f"{self.name}:{self.at}: an empty line continues the instruction above")
+                        self.empty.append(self.at)
                     continue
                 return ""
             match = ending.search(line)
@@ -190,7 +211,8 @@ class _Reader:
             hint = f"did you mean {close[0]}?" if close else ""
             raise self._error(start, f"unknown instruction {word}", hint, word=word)
         flags, rest = self._flags(keyword, rest.strip(), start)
-        heredocs_found = self._heredocs(rest, start) if keyword in _WITH_HEREDOCS else ()
+        inner = rest.split(None, 1)[0].upper() if keyword == "ONBUILD" and rest else keyword
+        heredocs_found = self._heredocs(rest, start) if inner in _WITH_HEREDOCS else ()
         if not rest and keyword not in ("CMD", "ENTRYPOINT", "SHELL"):
             raise self._error(start, f"{keyword} needs arguments", word=word)
         return Instruction(
@@ -203,6 +225,7 @@ class _Reader:
             json=json_list(rest) if keyword in _WITH_JSON else None,
             heredocs=heredocs_found,
             lines=tuple(self.lines[start : self.at]),
+            written=word,
         )
 
     def _flags(self, keyword: str, rest: str, start: int) -> tuple[tuple[tuple[str, str], ...], str]:
@@ -219,7 +242,11 @@ class _Reader:
                 self.errors.append(self._error(start, f"{keyword} has no flag {flag}", hint, word=flag))
                 rest = rest[len(word) :].lstrip()
                 continue
-            found.append((match[1], "true" if match[2] is None else match[2].strip("\"'")))
+            value = _unquoted(match[2]) if match[2] is not None else "true" if match[1] in _SWITCHES else None
+            problem = _flag_problem(match[1], value, [name for name, _ in found])
+            if problem:
+                self.errors.append(self._error(start, f"{problem}", word=word.split("=")[0]))
+            found.append((match[1], value or ""))
             rest = rest[len(word) :].lstrip()
         return tuple(found), rest
 
@@ -252,6 +279,22 @@ class _Reader:
     def _error(self, line: int, reason: str, hint: str = "", *, word: str = "") -> StackFileError:
         where, snippet = _find(self.lines[line : max(self.at, line + 1)], Position(self.name, line + 1), word)
         return StackFileError(f"cannot read the Dockerfile: {reason}", hint=hint, where=where, snippet=snippet)
+
+
+def _unquoted(text: str) -> str:
+    """Quotes of a flag's value go, wherever they stand; a backslash keeps the next character."""
+    return re.sub(r"\\(.)|([\"'])(.*?)\2", lambda found: found[1] or found[3] or "", text)
+
+
+def _flag_problem(name: str, value: str | None, before: list[str]) -> str:
+    """What BuildKit would not take (instructions/bflag.go)."""
+    if name in before and name not in _MANY:
+        return f"--{name} is given twice"
+    if value is None:
+        return f"--{name} needs a value"
+    if name in _SWITCHES and value not in ("true", "false"):
+        return f"--{name} must be true or false, not '{value}'"
+    return ""
 
 
 def json_list(text: str) -> tuple[str, ...] | None:

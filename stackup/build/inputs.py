@@ -6,18 +6,22 @@ import difflib
 from pathlib import Path
 
 from stackup.base.errors import Position, StackFileError
+from stackup.build import download, gitsource, remote
 from stackup.build.ignore import IgnoreError, IgnoreRules
 from stackup.build.request import BuildRequest
 from stackup.images.store import host_platform
 
 _INLINE = "dockerfile_inline"
+_KEEP_GIT = "BUILDKIT_CONTEXT_KEEP_GIT_DIR"
 
 
-def context_of(request: BuildRequest) -> Path:
-    if "://" in request.context or request.context.startswith("git@"):
-        raise StackFileError(
-            f"cannot build from {request.context}: only directories are supported as context", about=".build.context"
-        )
+def context_of(
+    request: BuildRequest, root: Path, downloads: download.Downloads, checkouts: gitsource.GitCheckouts
+) -> remote.Remote:
+    """``root``: where fetched contexts are kept."""
+    if remote.is_remote(request.context):
+        found = remote.fetch_context(request.context, root, downloads, checkouts, about=".build.context")
+        return remote.Remote(found.path) if request.args.get(_KEEP_GIT) == "1" else found
     path = Path(request.context).absolute()
     if not path.is_dir():
         reason = "it is not a directory" if path.exists() else "no such directory"
@@ -26,13 +30,13 @@ def context_of(request: BuildRequest) -> Path:
             hint="the `context` of `build` names a directory",
             about=".build.context",
         )
-    return path
+    return remote.Remote(path)
 
 
-def dockerfile_text(request: BuildRequest, context: Path) -> tuple[str, str]:
+def dockerfile_text(request: BuildRequest, context: remote.Remote) -> tuple[str, str]:
     if request.inline:
         return request.inline, _INLINE
-    path = context / (request.dockerfile or "Dockerfile")
+    path = context.dockerfile or dockerfile_path(request, context.path)
     try:
         text = path.read_text(encoding="utf-8", errors="surrogateescape")
     except FileNotFoundError:
@@ -46,6 +50,14 @@ def dockerfile_text(request: BuildRequest, context: Path) -> tuple[str, str]:
     return text, str(path)
 
 
+def dockerfile_path(request: BuildRequest, context: Path) -> Path:
+    """``Dockerfile``, or ``dockerfile`` where only that is there (as in buildx)."""
+    if request.dockerfile:
+        return context / request.dockerfile
+    small = context / "dockerfile"
+    return small if not (context / "Dockerfile").exists() and small.is_file() else context / "Dockerfile"
+
+
 def _other_dockerfile(path: Path) -> str:
     """One in the same directory that may be meant."""
     names = [item.name for item in path.parent.iterdir() if item.is_file()] if path.parent.is_dir() else []
@@ -54,29 +66,58 @@ def _other_dockerfile(path: Path) -> str:
     return f"did you mean {close[0]}? name it with `dockerfile:`" if close else "name it with `dockerfile:`"
 
 
-def ignore_rules(request: BuildRequest, context: Path) -> IgnoreRules:
+def ignore_rules(request: BuildRequest, context: remote.Remote) -> IgnoreRules:
     """``NAME.dockerignore`` beside the Dockerfile wins over ``.dockerignore`` in the context."""
-    candidates = [context / ".dockerignore"]
+    candidates = [context.path / ".dockerignore"]
     if not request.inline:
-        own = context / (request.dockerfile or "Dockerfile")
+        own = dockerfile_path(request, context.path)
         candidates.insert(0, own.with_name(own.name + ".dockerignore"))
+    return read_rules(candidates, context.hidden)
+
+
+def read_rules(candidates: list[Path], hidden: str = "") -> IgnoreRules:
+    """Of the first file that is there; ``hidden``: a further line."""
     for path in candidates:
         if path.is_file():
+            text = path.read_text(encoding="utf-8", errors="surrogateescape")
             try:
-                return IgnoreRules(path.read_text(encoding="utf-8", errors="surrogateescape"))
+                return IgnoreRules(f"{text}\n{hidden}")
             except IgnoreError as error:
-                where, lines = Position(str(path), error.line), path.read_text(errors="replace").splitlines()
-                snippet = lines[error.line - 1] if error.line else ""
+                where = Position(str(path), error.line)
+                snippet = text.splitlines()[error.line - 1] if error.line else ""
                 raise StackFileError(f"cannot use .dockerignore: {error}", where=where, snippet=snippet) from None
-    return IgnoreRules()
+    return IgnoreRules(hidden)
 
 
-def platform_arguments() -> dict[str, str]:
+def platform_arguments(target: str = "") -> dict[str, str]:
+    """What a Dockerfile knows of itself; ``target``: the stage that is asked for."""
     here = host_platform()
-    found = {}
+    found = {"TARGETSTAGE": target or "default"}
     for prefix in ("TARGET", "BUILD"):
         found[f"{prefix}PLATFORM"] = str(here)
         found[f"{prefix}OS"] = here.os
         found[f"{prefix}ARCH"] = here.architecture
         found[f"{prefix}VARIANT"] = here.variant
     return found
+
+
+def check_platforms(request: BuildRequest) -> None:
+    here = str(host_platform())
+    for item in request.platforms:
+        if not same_platform(item, here):
+            raise StackFileError(
+                f"cannot build for {item}: only {here} can be built here, there is no emulation",
+                about=".build.platforms",
+            )
+
+
+def same_platform(first: str, second: str) -> bool:
+    """The same system and processor; the variant is not looked at. An architecture alone is one of Linux."""
+
+    def parts(text: str) -> list[str]:
+        names = text.lower().split("/")
+        names = ["linux", *names] if len(names) == 1 else names
+        aliases = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64"}
+        return [aliases.get(name, name) for name in names[:2]]
+
+    return parts(first) == parts(second)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import posixpath
+import re
+import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -31,10 +33,13 @@ class Scope:
 
 
 def _env(state: State, item: Instruction, scope: Scope) -> State:
-    env = state.config.environment
+    """All values are expanded with what was before; an ARG of the name means the variable from here on."""
+    env, given = state.config.environment, dict(state.arguments)
     for name, value in arguments.pairs(item.rest, state.variables, scope.escape):
         env[name] = value
-    return state.configured(item.text, env=tuple(f"{name}={value}" for name, value in env.items()))
+        given.pop(name, None)
+    changed = state.configured(item.text, env=tuple(f"{name}={value}" for name, value in env.items()))
+    return replace(changed, arguments=given)
 
 
 def _label(state: State, item: Instruction, scope: Scope) -> State:
@@ -43,21 +48,22 @@ def _label(state: State, item: Instruction, scope: Scope) -> State:
 
 
 def _maintainer(state: State, item: Instruction, scope: Scope) -> State:
-    labels = {**state.config.labels, "org.opencontainers.image.authors": item.rest}
-    return state.configured(item.text, labels=labels)
+    return replace(state.configured(item.text), author=item.rest)
 
 
 def _arg(state: State, item: Instruction, scope: Scope) -> State:
-    """The user's value, else the default, else that of the ARG before the first FROM."""
+    """The user's value, else the default, else that of the ARG before the first FROM; one without any changes
+    nothing. It counts more than an ENV of its name above it."""
     found = dict(state.arguments)
-    for name, default in parse_arguments(item):
+    for word, default in parse_arguments(item):
+        name = expand(word, state.variables, scope.escape)
         value = scope.given.get(name)
         if value is None and default is not None:
-            value = expand(default, {**found, **state.config.environment}, scope.escape)
+            value = expand(default, {**state.config.environment, **found}, scope.escape)
         if value is None:
             value = scope.inherited.get(name)
-        found.pop(name, None)
         if value is not None:
+            found.pop(name, None)
             found[name] = value
     return replace(state.configured(item.text), arguments=found)
 
@@ -113,22 +119,38 @@ def _shell(state: State, item: Instruction, scope: Scope) -> State:
 
 
 def _stopsignal(state: State, item: Instruction, scope: Scope) -> State:
-    return state.configured(item.text, stop_signal=expand(item.rest, state.variables, scope.escape))
+    name = expand(item.rest, state.variables, scope.escape)
+    if not _is_signal(name):
+        raise ValueError(f"'{name}' is not a signal such as SIGTERM or 15")
+    return state.configured(item.text, stop_signal=name)
+
+
+def _is_signal(text: str) -> bool:
+    if text.isdigit():
+        return 0 < int(text) <= 64
+    return re.fullmatch(r"(SIG)?(RT(MIN(\+\d+)?|MAX(-\d+)?))", text.upper()) is not None or (
+        f"SIG{text.upper().removeprefix('SIG')}" in signal.Signals.__members__
+    )
 
 
 def _onbuild(state: State, item: Instruction, scope: Scope) -> State:
     if item.rest.split()[0].upper() in ("ONBUILD", "FROM", "MAINTAINER"):
         raise ValueError(f"{item.rest.split()[0].upper()} is not allowed behind ONBUILD")
-    return state.configured(item.text, on_build=(*state.config.on_build, item.rest))
+    text = "\n".join([item.rest, *(f"{heredoc.content}{heredoc.name}" for heredoc in item.heredocs)])
+    return state.configured(item.text, on_build=(*state.config.on_build, text))
 
 
 def _healthcheck(state: State, item: Instruction, scope: Scope) -> State:
     kind, _, rest = item.rest.partition(" ")
     if kind.upper() == "NONE":
+        if rest.strip():
+            raise ValueError("HEALTHCHECK NONE takes nothing behind it")
         return state.configured(item.text, healthcheck=Healthcheck(("NONE",)))
     if kind.upper() != "CMD" or not rest.strip():
         raise ValueError(f"HEALTHCHECK must be HEALTHCHECK [flags] CMD command, or NONE, not '{kind}'")
     behind = replace(item, rest=rest.strip(), json=json_list(rest.strip()))
+    if behind.json == ():
+        raise ValueError("HEALTHCHECK CMD needs a command")
     test = ("CMD", *behind.json) if behind.json is not None else ("CMD-SHELL", behind.rest)
     names = ("interval", "timeout", "start-period", "start-interval")
     times = {name.replace("-", "_"): arguments.duration(item.flag(name)) for name in names if item.flag(name)}

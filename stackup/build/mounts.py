@@ -1,110 +1,174 @@
-"""``RUN --mount``: caches that outlive the build, temporary file systems, the context read-only.
-
-A mount is never part of the layer. Secrets that are not required count as absent, as in BuildKit; ssh is not there.
+"""``RUN --mount=...``: what is written, as values. ``mounting`` makes it so. Keys and rules are BuildKit's
+(instructions/commands_runmount.go); values may contain variables, but for ``from``.
 """
 
 from __future__ import annotations
 
+import csv
 import difflib
-import os
 import posixpath
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
-from stackup.base.names import short_hash
-from stackup.base.paths import Layout
-from stackup.build import arguments
 from stackup.build.dockerfile import Instruction
 
-_KEYS = ("type", "target", "dst", "destination", "ro", "readonly", "rw", "readwrite")
-_OWN_KEYS = {  # BuildKit, instructions/commands_runmount.go
+_COMMON = ("type", "target", "dst", "destination", "ro", "readonly", "rw", "readwrite")
+_OWN = {
     "bind": ("source", "src", "from"),
     "cache": ("source", "src", "from", "id", "sharing", "uid", "gid", "mode"),
     "tmpfs": ("size",),
     "secret": ("id", "source", "src", "required", "uid", "gid", "mode", "env"),
     "ssh": ("id", "required", "uid", "gid", "mode"),
 }
+_ALIASES = {
+    "dst": "target", "destination": "target", "src": "source", "readonly": "ro", "readwrite": "rw",
+}  # fmt: skip
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?\Z", re.IGNORECASE)
+_TRUE, _FALSE = ("1", "t", "true"), ("0", "f", "false")
+_MODES = {"cache": 0o755, "secret": 0o400, "ssh": 0o600}
+SECRETS = "/run/secrets"
 
 
 @dataclass(frozen=True, slots=True)
-class RunMount:
-    """``kind``, ``source`` and ``options`` as mount(8) writes them. ``directory``: to be made before, with ``owner``
-    and ``mode``, unless empty."""
+class MountRequest:
+    """``target`` is absolute; empty for ssh: a place of its own is given, and for secrets that go into ``env`` only.
+    ``source`` and ``origin`` (a stage, image or context; "" is the build context) for bind and cache. ``size`` in
+    bytes, 0: no limit."""
 
-    target: str
     kind: str
-    source: str
-    options: tuple[str, ...]
-    directory: str = ""
+    target: str
+    source: str = "/"
+    origin: str = ""
+    id: str = ""
+    read_only: bool = False
+    required: bool = False
+    sharing: str = "shared"
+    mode: int = 0
     owner: tuple[int, int] = (0, 0)
-    mode: int = 0o755
+    size: int = 0
+    env: str = ""
 
-    def make(self) -> None:
-        path = Path(self.directory)
-        if self.directory and not path.is_dir():
-            path.mkdir(parents=True)
-            os.chown(path, *self.owner)
-            os.chmod(path, self.mode)
+    @property
+    def takes_files(self) -> bool:
+        """Whether it begins with files of ``origin``."""
+        return self.kind == "bind" or (self.kind == "cache" and bool(self.origin))
 
 
-def read_mounts(item: Instruction, layout: Layout, context: Path) -> list[RunMount]:
-    """Raises StackFileError for kinds and options that are not known."""
+def origins(item: Instruction) -> list[str]:
+    """What ``from=`` names in a RUN, as it is written."""
+    fields = [field for value in item.flag_values("mount") for field in _fields(value)]
+    return [value for key, _, value in (field.partition("=") for field in fields) if key.lower() == "from"]
+
+
+def read_mounts(item: Instruction, expand: Callable[[str], str], working_dir: str = "/") -> tuple[MountRequest, ...]:
+    """Raises StackFileError at the instruction's place."""
     found = []
-    for name, value in item.flags:
-        if name == "mount":
-            options = dict(part.partition("=")[::2] for part in value.split(","))
-            try:
-                mount = _read(options, layout, context)
-            except ValueError as error:
-                raise item.error(f"cannot use --mount={value}: {error}", word="--mount") from None
-            if mount:
-                found.append(mount)
-        elif name == "security" and value != "sandbox":
-            raise item.error(f"cannot use --security={value}: only sandbox is supported", word="--security")
-    return found
+    for value in item.flag_values("mount"):
+        try:
+            found.append(_read(value, expand, working_dir))
+        except ValueError as error:
+            raise item.error(f"cannot use --mount={value}: {error}", word="--mount") from None
+    return tuple(found)
 
 
-def _check(options: dict[str, str], kind: str) -> None:
-    """Keys that BuildKit would not know for this type, and values that are no numbers."""
-    allowed = (*_KEYS, *_OWN_KEYS.get(kind, ()))
-    for key, value in options.items():
+def _fields(value: str) -> list[str]:
+    return next(csv.reader([value]), [])
+
+
+def _read(value: str, expand: Callable[[str], str], working_dir: str) -> MountRequest:
+    options: dict[str, str] = {}
+    for field in _fields(value):
+        key, sign, text = field.partition("=")
+        key = key.strip().lower()
+        if key == "from" and "$" in text:
+            raise ValueError("from= knows no variables; name a stage of its own: FROM $NAME AS other")
+        options[key] = (expand(text) if key != "from" else text) if sign else _alone(key)
+    kind = options.get("type", "bind").lower()
+    if kind not in _OWN:
+        close = difflib.get_close_matches(kind, _OWN, 1)
+        raise ValueError(f"the type '{kind}' is unknown{f', did you mean {close[0]}?' if close else ''}")
+    allowed = (*_COMMON, *_OWN[kind])
+    for key in options:
         if key not in allowed:
             close = difflib.get_close_matches(key, allowed, 1)
             raise ValueError(f"type={kind} has no option '{key}'{f', did you mean {close[0]}?' if close else ''}")
-        if key in ("uid", "gid") and not value.isdecimal():
-            raise ValueError(f"{key}={value} is not a number")
-    if options.get("sharing", "shared") not in ("shared", "private", "locked"):
-        raise ValueError(f"sharing={options['sharing']} is none of shared, private, locked")
+    return _request(kind, {_ALIASES.get(key, key): text for key, text in options.items()}, working_dir)
 
 
-def _read(options: dict[str, str], layout: Layout, context: Path) -> RunMount | None:
-    kind = options.get("type", "bind")
-    if kind in _OWN_KEYS:
-        _check(options, kind)
-    target = options.get("target") or options.get("dst") or options.get("destination") or ""
-    if kind in ("secret", "ssh"):
-        if options.get("required", "false") in ("true", ""):
-            raise ValueError(f"there is no {kind} for this build")
-        return None
-    if not target.startswith("/"):
-        raise ValueError("target must be an absolute path")
-    target = posixpath.normpath(target)
-    if kind == "tmpfs":
-        size = (f"size={options['size']}",) if options.get("size") else ()
-        return RunMount(target, "tmpfs", "tmpfs", ("nosuid", "nodev", *size))
-    if kind == "cache":
-        if "from" in options:
-            raise ValueError("a cache that begins with another stage's files (from=) is not supported")
-        directory = str(layout.build_cache / "mounts" / short_hash(options.get("id") or target, digits=24))
-        owner = int(options.get("uid", "0")), int(options.get("gid", "0"))
-        read_only = "ro" in options or "readonly" in options
-        flags = ("rbind", "rprivate", "ro" if read_only else "rw")
-        return RunMount(target, "bind", directory, flags, directory, owner, arguments.mode(options.get("mode", "755")))
-    if kind == "bind":
-        if "from" in options:
-            raise ValueError("binding from a stage is not supported; use COPY --from")
-        source = os.path.realpath(context / options.get("source", options.get("src", "")).lstrip("/"))
-        if not Path(source).is_relative_to(os.path.realpath(context)):
-            raise ValueError("source leads out of the context")
-        return RunMount(target, "bind", source, ("rbind", "rprivate", "ro"))
-    raise ValueError(f"the type '{kind}' is unknown")
+def _alone(key: str) -> str:
+    if _ALIASES.get(key, key) not in ("ro", "rw", "required"):
+        raise ValueError(f"{key} needs a value")
+    return "true"
+
+
+def _request(kind: str, options: dict[str, str], working_dir: str) -> MountRequest:
+    read_only = kind in ("bind", "secret", "ssh")
+    if "ro" in options:
+        read_only = _switch("ro", options["ro"])
+    if "rw" in options:
+        read_only = not _switch("rw", options["rw"])
+    sharing = options.get("sharing", "shared").lower()
+    if sharing not in ("shared", "private", "locked"):
+        raise ValueError(f"sharing={sharing} is none of shared, private, locked")
+    name = options.get("id", "")
+    if kind == "secret":
+        if name and options.get("source"):
+            raise ValueError("id and source mean the same; write one of them")
+        name = name or options.get("source", "") or posixpath.basename(options.get("target", ""))
+        if not name:
+            raise ValueError("it needs an id")
+    return MountRequest(
+        kind,
+        _target(kind, options, name, working_dir),
+        source="/" + options.get("source", "").strip("/") if kind in ("bind", "cache") else "/",
+        origin=options.get("from", ""),
+        id=name or ("default" if kind == "ssh" else ""),
+        read_only=read_only,
+        required=_switch("required", options.get("required", "false")),
+        sharing=sharing,
+        mode=_mode(options["mode"]) if "mode" in options else _MODES.get(kind, 0),
+        owner=(_number("uid", options), _number("gid", options)),
+        size=_size(options["size"]) if "size" in options else 0,
+        env=options.get("env", ""),
+    )
+
+
+def _target(kind: str, options: dict[str, str], name: str, working_dir: str) -> str:
+    target = options.get("target", "")
+    if kind == "secret" and not target:
+        return "" if options.get("env") else f"{SECRETS}/{posixpath.basename(name)}"
+    if kind == "ssh" and not target:
+        return ""
+    if not target:
+        raise ValueError("it needs a target")
+    path = posixpath.normpath("/" + posixpath.join(working_dir, target).lstrip("/"))
+    if path == "/":
+        raise ValueError("target cannot be the root itself")
+    return path
+
+
+def _switch(key: str, text: str) -> bool:
+    if text.lower() not in (*_TRUE, *_FALSE):
+        raise ValueError(f"{key}={text} is neither true nor false")
+    return text.lower() in _TRUE
+
+
+def _number(key: str, options: dict[str, str]) -> int:
+    text = options.get(key, "0")
+    if not text.isdecimal():
+        raise ValueError(f"{key}={text} is not a number")
+    return int(text)
+
+
+def _mode(text: str) -> int:
+    if not re.fullmatch(r"[0-7]{1,5}", text):
+        raise ValueError(f"mode={text} is not an octal mode such as 0755")
+    return int(text, 8)
+
+
+def _size(text: str) -> int:
+    found = _SIZE.match(text)
+    if found is None:
+        raise ValueError(f"size={text} is not a size such as 64m")
+    return int(float(found[1]) * 1024 ** " kmgt".index(found[2].lower() or " "))

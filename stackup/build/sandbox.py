@@ -1,7 +1,7 @@
 """Runs one command in a container of its own, isolated like a service's, through a private launcher.
 
 The launcher is started at the first RUN and ends with the build, or with the process that builds: whatever it started
-is killed then. Used from one thread; ``Sandbox`` owns an event loop that turns only while a command runs.
+is killed then.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 import codecs
 import os
 import socket
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -18,10 +19,12 @@ from pathlib import Path
 from stackup.base import names
 from stackup.base.errors import ContainerFault
 from stackup.base.paths import Layout, ProjectPaths
+from stackup.base.workroom import delete
 from stackup.build.buildnet import BuildNetwork, address_of, veth
 from stackup.build.command import Command, OnLine
 from stackup.images import resolve_user
 from stackup.linux.overlay import Overlay
+from stackup.model.build import Ulimit
 from stackup.model.stack import Service
 from stackup.network.resolv import host_resolver, hosts_file, plain_resolv_conf, resolv_conf
 from stackup.network.types import Attachment
@@ -39,40 +42,55 @@ _DRAIN_SECONDS = 5.0
 _LONGEST_LINE = 64 << 10
 _HOST_HOSTS = Path("/etc/hosts")
 
+Talk = Callable[[int], None]  # gets the terminal's descriptor, owns it, and answers when the other side has gone
+
 
 class Sandbox:
-    """``room``: a directory that lives as long as the build. ``owner``: its name in cgroups and networks."""
+    """``room``: a directory that lives as long as the build. ``owner``: its name in cgroups and networks. Commands of
+    several threads run side by side; an event loop in a thread of its own serves them."""
 
     def __init__(self, layout: Layout, room: Path, owner: str) -> None:
         self._layout = layout
         self._room = room
         self._owner = owner
-        self._runner: asyncio.Runner | None = None
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="sandbox", daemon=True)
+        self._thread.start()
         self._client: LauncherClient | None = None
+        self._starting = asyncio.Lock()
         self._launcher_pid = 0
         self._network = BuildNetwork(layout, owner)
         self._exits: dict[str, asyncio.Future[Exit]] = {}
+        self._aborted = False
 
-    def run(self, overlays: tuple[Overlay, ...], command: Command, on_line: OnLine) -> int:
-        """The command's exit code. Raises ContainerFault when it could not be started."""
-        if self._runner is None:
-            self._runner = asyncio.Runner()
-        return self._runner.run(self._run(overlays, command, on_line))
+    def run(self, overlays: tuple[Overlay, ...], command: Command, on_line: OnLine, talk: Talk | None = None) -> int:
+        """The command's exit code. Raises ContainerFault when it could not be started. ``talk``: the command gets a
+        terminal, and ``talk`` its other end."""
+        return asyncio.run_coroutine_threadsafe(self._run(overlays, command, on_line, talk), self._loop).result()
+
+    def abort(self) -> None:
+        """Ends all that runs; ``run`` then raises. Answers at once."""
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._abort)
+
+    def _abort(self) -> None:
+        self._aborted = True
+        if self._client is not None:
+            self._client.close()
+        self._lost()
 
     def close(self) -> None:
         """Ends the launcher and takes everything away. May be called at any point, also after an error."""
-        if self._runner is None:
-            return
-        runner, self._runner = self._runner, None
         try:
-            runner.run(self._close())
+            asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
         finally:
-            runner.close()
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
 
     async def _close(self) -> None:
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+        self._abort()
+        self._client = None
         if self._launcher_pid:
             pid, self._launcher_pid = self._launcher_pid, 0
             with suppress(ChildProcessError):
@@ -81,6 +99,8 @@ class Sandbox:
         await self._network.close()
 
     async def _launcher(self) -> LauncherClient:
+        if self._aborted:
+            raise ContainerFault("cannot run the command: the build has ended", step="launcher")
         if self._client is None:
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             with theirs:
@@ -99,18 +119,34 @@ class Sandbox:
             if not future.done():
                 future.set_exception(ContainerFault("cannot run the command: its launcher has gone", step="launcher"))
 
-    async def _run(self, overlays: tuple[Overlay, ...], command: Command, on_line: OnLine) -> int:
+    async def _run(self, overlays: tuple[Overlay, ...], command: Command, on_line: OnLine, talk: Talk | None) -> int:
         client = await self._launcher()
         container_id = names.new_container_id()
-        attachment = await self._network.attach(container_id) if command.network == "default" else None
+        async with self._starting:  # the first one makes the network
+            attachment = await self._network.attach(container_id) if command.network == "default" else None
         self._exits[container_id] = asyncio.get_running_loop().create_future()
+        bundle = self._room / f"run-{container_id[:12]}"
         try:
-            bundle = self._write_bundle(container_id, overlays, command, attachment)
+            self._write_bundle(bundle, container_id, overlays, command, attachment, tty=talk is not None)
+            if talk is not None:
+                return await self._converse(client, container_id, bundle, talk)
             return await self._follow(client, container_id, bundle, _uid_gid(overlays, command), on_line)
         finally:
             del self._exits[container_id]
             if attachment is not None:
                 await self._network.detach(container_id)
+            delete(bundle)
+
+    async def _converse(self, client: LauncherClient, container_id: str, bundle: Path, talk: Talk) -> int:
+        started = await client.start(bundle)
+        os.close(started.pidfd)
+        self._network.serve(container_id, started.dns_udp, started.dns_tcp)
+        assert started.console is not None, "it was asked for"
+        talking = asyncio.create_task(asyncio.to_thread(talk, started.console))
+        end = await self._exits[container_id]
+        await talking
+        await client.drained(container_id)
+        return 1 if end.status is None else end.status
 
     async def _follow(
         self, client: LauncherClient, container_id: str, bundle: Path, owner: tuple[int, int], on_line: OnLine
@@ -134,7 +170,8 @@ class Sandbox:
             self._network.serve(container_id, started.dns_udp, started.dns_tcp)
             end = await self._exits[container_id]
             await asyncio.wait(readers, timeout=_DRAIN_SECONDS)
-            await client.drained(container_id)
+            if not self._aborted:
+                await client.drained(container_id)
         finally:
             for reader in readers:
                 reader.cancel()
@@ -146,16 +183,26 @@ class Sandbox:
         return end.status
 
     def _write_bundle(
-        self, container_id: str, overlays: tuple[Overlay, ...], command: Command, attachment: Attachment | None
-    ) -> Path:
+        self,
+        bundle: Path,
+        container_id: str,
+        overlays: tuple[Overlay, ...],
+        command: Command,
+        attachment: Attachment | None,
+        *,
+        tty: bool,
+    ) -> None:
         service = Service(
             name="build",
             command=command.argv,
             network_mode="host" if command.network == "host" else None,
             shm_size=command.shm_size or None,
+            privileged=command.privileged,
+            ulimits={name: Ulimit(soft=soft, hard=hard) for name, (soft, hard) in command.ulimits.items()},
+            tty=tty,
         )
         cgroup = names.container_cgroup(self._owner, container_id, self._layout.root)
-        files = self._room / "files"
+        files = bundle / "files"
         _write_etc_files(files, command, attachment)
         context = RenderContext(
             container_id=container_id,
@@ -174,17 +221,17 @@ class Sandbox:
             container_id=container_id,
             incarnation=1,
             cgroup=cgroup,
-            exit_file=str(self._room / "exit.json"),
+            exit_file=str(bundle / "exit.json"),
             overlays=overlays,
             veths=(veth(attachment),) if attachment else (),
             dns=attachment is not None,
-            seccomp_filter=str(compiled_filter(self._layout, capability_names(service))),
+            tty=tty,
+            stdin_open=tty,
+            seccomp_filter="" if command.privileged else str(compiled_filter(self._layout, capability_names(service))),
         )
-        bundle = self._room / "bundle"
         spec = render(service, context)
         mounts = [Mount(item.target, item.kind, item.source, item.options) for item in command.mounts]
         write_bundle(bundle, replace(spec, mounts=(*spec.mounts, *mounts)), launch)
-        return bundle
 
 
 def _uid_gid(overlays: tuple[Overlay, ...], command: Command) -> tuple[int, int]:
@@ -193,7 +240,7 @@ def _uid_gid(overlays: tuple[Overlay, ...], command: Command) -> tuple[int, int]
 
 
 def _write_etc_files(directory: Path, command: Command, attachment: Attachment | None) -> None:
-    directory.mkdir(exist_ok=True)
+    directory.mkdir(parents=True, exist_ok=True)
     host = host_resolver()
     own = (address_of(attachment),) if attachment else ()
     gateway = attachment.gateway if attachment else "127.0.0.1"

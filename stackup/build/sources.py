@@ -1,4 +1,4 @@
-"""Where COPY and ADD take files from: the context, another stage, an image. Looks and hashes; writes nothing.
+"""Where COPY and ADD take files from: a context, another stage, an image. Looks and hashes; writes nothing.
 
 Links are resolved inside the source, never outside: an absolute one starts at the source's own root.
 """
@@ -10,15 +10,25 @@ import os
 import posixpath
 import re
 import stat
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stackup.build.ignore import IgnoreRules, to_regex
 from stackup.images.lookup import Place, Stack
 from stackup.linux.overlay import Overlay
 
-_WILD = re.compile(r"[*?\[]")
+_ESCAPED = re.compile(r"\\(.)")
+_WILD = re.compile(r"(?:\\.|[^*?\[\\])*[*?\[]", re.DOTALL)
+
+
+def has_wildcards(pattern: str) -> bool:
+    return _WILD.match(pattern) is not None
+
+
+def plain(pattern: str) -> str:
+    """A pattern without wildcards as the path that it means."""
+    return _ESCAPED.sub(r"\1", pattern)
 
 
 class Source:
@@ -31,8 +41,8 @@ class Source:
         self.keep_owner = keep_owner
 
     @classmethod
-    def directory(cls, path: Path, rules: IgnoreRules | None = None) -> Source:
-        return cls(Stack((Overlay("/", (str(path),)),)), rules=rules, keep_owner=False)
+    def directory(cls, path: Path, rules: IgnoreRules | None = None, *, keep_owner: bool = False) -> Source:
+        return cls(Stack((Overlay("/", (str(path),)),)), rules=rules, keep_owner=keep_owner)
 
     def hidden(self, path: str) -> bool:
         relative = path.strip("/")
@@ -53,21 +63,22 @@ class Source:
     def matches(self, pattern: str) -> list[str]:
         """Paths that a COPY argument means, sorted; wildcards never cross a slash. Without wildcards: itself."""
         clean = posixpath.normpath("/" + pattern)
-        if not _WILD.search(clean):
-            return [clean] if self.find(clean) else []
+        if not has_wildcards(clean):
+            path = plain(clean)
+            return [path] if self.find(path) else []
         found = ["/"]
         for part in clean.strip("/").split("/"):
             found = [item for base in found for item in self._expand(base, part)]
         return [path for path in found if self.find(path)]
 
     def _expand(self, base: str, part: str) -> Iterator[str]:
-        if not _WILD.search(part):
-            yield posixpath.join(base, part.replace("\\", ""))
+        if not has_wildcards(part):
+            yield posixpath.join(base, plain(part))
             return
         place = self.find(base)
         if place is None or not place.is_directory:
             return
-        regex = re.compile(to_regex(part.replace("**", "*")) + r"\Z", re.DOTALL)
+        regex = re.compile(to_regex(re.sub(r"\*\*+", "*", part)) + r"\Z", re.DOTALL)
         for name in self.names(place):
             if regex.match(name):
                 yield posixpath.join(base, name)
@@ -76,25 +87,39 @@ class Source:
 @dataclass(frozen=True, slots=True)
 class Item:
     """One thing to copy. ``name`` is relative to the destination, "" for the destination itself; ``path`` on this
-    machine. A directory comes before what is in it."""
+    machine. A directory comes before what is in it. ``above``: only there for the sake of what is below it."""
 
     name: str
     path: str
     info: os.stat_result
+    above: bool = False
 
     @property
     def is_directory(self) -> bool:
         return stat.S_ISDIR(self.info.st_mode)
 
 
-def collect(source: Source, path: str, name: str) -> Iterator[Item]:
-    """Everything at ``path`` of the source, to become ``name``; a directory's content becomes content of ``name``."""
+def collect(source: Source, path: str, name: str, exclude: IgnoreRules | None = None) -> Iterator[Item]:
+    """Everything at ``path`` of the source, to become ``name``; a directory's content becomes content of ``name``.
+    ``exclude``: --exclude, relative to ``path``."""
     place = source.find(path)
     if place is None:
         return
     yield Item(name, place.paths[0], os.stat(place.paths[0]))
-    if place.is_directory:
-        yield from _below(source, place, name)
+    if not place.is_directory:
+        return
+    below: Iterable[Item] = _below(source, place, "")
+    if exclude:
+        below = _chosen(list(below), lambda item: not exclude.excludes(item.name))
+    for item in below:
+        yield replace(item, name=f"{name}/{item.name}") if name else item
+
+
+def _chosen(items: list[Item], wanted: Callable[[Item], bool]) -> list[Item]:
+    """Those that are wanted, and the directories above them."""
+    names = {item.name for item in items if wanted(item)}
+    parents = {parent for name in names for parent in _parents(name)} - names
+    return [replace(item, above=item.name in parents) for item in items if item.name in names | parents]
 
 
 def _below(source: Source, place: Place, name: str) -> Iterator[Item]:
@@ -115,6 +140,38 @@ def _below(source: Source, place: Place, name: str) -> Iterator[Item]:
         yield Item(inner, child.paths[0], os.lstat(child.paths[0]))
         if child.is_directory:
             yield from _below(source, child, inner)
+
+
+def collect_with_parents(source: Source, pattern: str, exclude: IgnoreRules | None = None) -> list[Item] | None:
+    """``COPY --parents``: what the pattern means, under its own path; what stands before ``/./`` is left out of the
+    names. ``**`` is any number of directories here. None: nothing is there, and no wildcard says it may."""
+    above, sign, below = pattern.partition("/./")
+    if not sign:
+        above, below = "/", pattern
+    wanted = posixpath.normpath("/" + below).strip("/")
+    found: list[Item] = []
+    for base in source.matches(above):
+        found += _matching(source, base, wanted, exclude)
+    if not found and not has_wildcards(pattern):
+        return None
+    return found
+
+
+def _matching(source: Source, base: str, wanted: str, exclude: IgnoreRules | None) -> list[Item]:
+    rules, place = IgnoreRules(wanted), source.find(base)
+    if place is None or not place.is_directory:
+        return []
+
+    def is_wanted(item: Item) -> bool:
+        return (not rules or rules.excludes(item.name)) and not (exclude and exclude.excludes(item.name))
+
+    return _chosen(list(_below(source, place, "")), is_wanted)
+
+
+def _parents(name: str) -> Iterator[str]:
+    while "/" in name:
+        name = name.rsplit("/", 1)[0]
+        yield name
 
 
 def digest(items: list[Item], *, owners: bool) -> str:

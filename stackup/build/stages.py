@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from stackup.base.errors import StackFileError
 from stackup.build.dockerfile import Dockerfile, Instruction
+from stackup.build.mounts import origins
 from stackup.build.words import WordError, expand, split_quoted
 
 SCRATCH = "scratch"
@@ -26,6 +27,7 @@ class Stage:
     platform: str
     source: Instruction  # its FROM
     instructions: tuple[Instruction, ...]
+    replaced: bool = False  # a named context of its name is taken in its place
 
     @property
     def label(self) -> str:
@@ -43,13 +45,19 @@ class BuildPlan:
 
 
 def plan_stages(
-    dockerfile: Dockerfile, *, target: str, arguments: Mapping[str, str], predefined: Mapping[str, str]
+    dockerfile: Dockerfile,
+    *,
+    target: str,
+    arguments: Mapping[str, str],
+    predefined: Mapping[str, str],
+    named: Collection[str] = (),
 ) -> BuildPlan:
-    """``arguments`` are the user's (``--build-arg``), ``predefined`` the platform's (TARGETARCH ...).
+    """``arguments`` are the user's (``--build-arg``), ``predefined`` the platform's (TARGETARCH ...). ``named``: names
+    of further contexts.
 
-    Raises StackFileError: no FROM, unknown target, a stage that copies from itself or a later one.
+    Raises StackFileError: no FROM, unknown target, stages that need each other.
     """
-    given = dict(predefined)
+    given = {**predefined, **{name: value for name, value in arguments.items() if name in predefined}}
     first = next((at for at, item in enumerate(dockerfile.instructions) if item.keyword == "FROM"), None)
     if first is None:
         raise dockerfile.instructions[0].error("cannot build: the Dockerfile has no FROM", "begin it with FROM host")
@@ -66,7 +74,7 @@ def plan_stages(
         if item.keyword == "FROM":
             following = dockerfile.instructions[at + 1 :]
             end = next((index for index, other in enumerate(following) if other.keyword == "FROM"), len(following))
-            stages.append(_stage(item, following[:end], stages, given, dockerfile.escape))
+            stages.append(_stage(item, following[:end], stages, given, dockerfile.escape, named))
     wanted = _find_target(stages, target)
     return BuildPlan(tuple(stages), _needed(stages, wanted), given)
 
@@ -93,6 +101,7 @@ def _stage(
     earlier: list[Stage],
     arguments: Mapping[str, str],
     escape: str,
+    named: Collection[str],
 ) -> Stage:
     written, name = read_from(item)
     base = _expanded(written, arguments, item, escape)
@@ -102,7 +111,10 @@ def _stage(
             "give the ARG before the first FROM a default, or pass it with --build-arg",
             word=written,
         )
-    base_stage = next((stage.number for stage in earlier if stage.name == base.lower()), None)
+    if name and name in named:
+        return Stage(len(earlier), name, name, None, "", item, (), replaced=True)
+    same = [stage.number for stage in earlier if stage.name and stage.name == base.lower()]
+    base_stage = same[-1] if same and base not in named else None
     platform = _expanded(item.flag("platform"), arguments, item, escape)
     return Stage(len(earlier), name, base, base_stage, platform, item, instructions)
 
@@ -121,12 +133,12 @@ def read_from(item: Instruction) -> tuple[str, str]:
     return words[0], name
 
 
-def find_stage(stages: list[Stage] | tuple[Stage, ...], reference: str, before: int) -> Stage | None:
-    """The stage that ``--from=reference`` means, by name or number, among those before number ``before``."""
-    for stage in reversed(stages[:before]):
+def find_stage(stages: list[Stage] | tuple[Stage, ...], reference: str) -> Stage | None:
+    """The stage that ``--from=reference`` means, by name or number, wherever it stands."""
+    for stage in reversed(stages):
         if stage.name and stage.name == reference.lower():
             return stage
-    if reference.isdigit() and int(reference) < before:
+    if reference.isdigit() and int(reference) < len(stages):
         return stages[int(reference)]
     return None
 
@@ -134,7 +146,7 @@ def find_stage(stages: list[Stage] | tuple[Stage, ...], reference: str, before: 
 def _find_target(stages: list[Stage], target: str) -> Stage:
     if not target:
         return stages[-1]
-    found = find_stage(stages, target, len(stages))
+    found = find_stage(stages, target)
     if found:
         return found
     names = [stage.name for stage in stages if stage.name]
@@ -147,29 +159,38 @@ def _find_target(stages: list[Stage], target: str) -> Stage:
 
 
 def _needed(stages: list[Stage], target: Stage) -> tuple[int, ...]:
-    found: set[int] = set()
-    todo = [target]
-    while todo:
-        stage = todo.pop()
-        if stage.number in found:
-            continue
-        found.add(stage.number)
+    """In an order in which each finds what it needs."""
+    order: list[int] = []
+    under_way: set[int] = set()
+
+    def visit(stage: Stage) -> None:
+        if stage.number in order:
+            return
+        under_way.add(stage.number)
         if stage.base_stage is not None:
-            todo.append(stages[stage.base_stage])
+            visit(stages[stage.base_stage])
         for item in stage.instructions:
-            reference = item.flag("from")
-            source = find_stage(stages, reference, stage.number) if reference else None
-            if source:
-                todo.append(source)
-            elif reference and (reference.lower() == stage.name or _is_later(stages, reference, stage)):
-                raise item.error(
-                    f"cannot copy from {reference}: the stage is not built before this one",
-                    "a stage can only use those above it",
-                    word="--from",
-                )
-    return tuple(sorted(found))
+            for reference in _references(item):
+                source = find_stage(stages, reference)
+                if source is not None and source.number in under_way:
+                    raise _circle(item, reference, stage, source)
+                if source is not None:
+                    visit(source)
+        under_way.discard(stage.number)
+        order.append(stage.number)
+
+    visit(target)
+    return tuple(order)
 
 
-def _is_later(stages: list[Stage], reference: str, stage: Stage) -> bool:
-    named = any(other.name == reference.lower() for other in stages[stage.number :])
-    return named or (reference.isdigit() and stage.number <= int(reference) < len(stages))
+def _references(item: Instruction) -> list[str]:
+    """What an instruction takes files from, where that may be a stage."""
+    return origins(item) if item.keyword == "RUN" else [reference for reference in (item.flag("from"),) if reference]
+
+
+def _circle(item: Instruction, reference: str, stage: Stage, source: Stage) -> StackFileError:
+    if source is stage:
+        return item.error(f"cannot copy from {reference}: it is this stage itself", word="--from")
+    return item.error(
+        f"cannot copy from {reference}: it needs this stage itself", "stages cannot need each other", word="--from"
+    )

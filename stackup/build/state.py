@@ -29,10 +29,12 @@ class State:
     host_state: str = ""
     arguments: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     own_command: bool = False
+    author: str = ""
 
     @classmethod
-    def on(cls, image: Image, history: tuple[History, ...], base: str) -> State:
-        return cls(image.config, image.layers, history, image.host, image.trees, base, image.empty, image.host_state)
+    def on(cls, image: Image, history: tuple[History, ...], base: str, author: str = "") -> State:
+        found = cls(image.config, image.layers, history, image.host, image.trees, base, image.empty, image.host_state)
+        return replace(found, author=author)
 
     @property
     def chain(self) -> str:
@@ -42,8 +44,8 @@ class State:
 
     @property
     def variables(self) -> dict[str, str]:
-        """What ``$NAME`` means in an instruction: ENV wins over ARG."""
-        return {**self.arguments, **self.config.environment}
+        """What ``$NAME`` means in an instruction: of ENV and ARG, whichever came later (``metadata`` sees to it)."""
+        return {**self.config.environment, **self.arguments}
 
     @property
     def process_environment(self) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,16 +26,19 @@ class Stubs:
     uppers: tuple[tuple[str, str], ...]
 
     @classmethod
-    def before(cls, overlays: tuple[Overlay, ...], mounts: tuple[str, ...] = ()) -> Stubs:
-        """``mounts``: further directories that something is mounted on."""
+    def before(
+        cls, overlays: tuple[Overlay, ...], mounted: Sequence[str] = (), mounted_files: Sequence[str] = ()
+    ) -> Stubs:
+        """``mounted``, ``mounted_files``: further directories and files that something is mounted on."""
+        plain = (*_FILES, *mounted_files)
         view = Stack(overlays)
         files: list[str] = []
         directories: list[str] = []
-        for name in (*_FILES, *_DIRECTORIES, *mounts):
+        for name in (*plain, *_DIRECTORIES, *mounted):
             place = view.find(name)
             if place.paths:
                 continue
-            (files if name in _FILES else directories).append(place.path)
+            (files if name in plain else directories).append(place.path)
             parent = posixpath.dirname(place.path)
             while parent != "/" and not view.find(parent).paths:
                 directories.append(parent)

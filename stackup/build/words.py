@@ -7,11 +7,12 @@ The rules are BuildKit's (frontend/dockerfile/shell/lex.go): single quotes keep 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 _NAME_START = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_"
 _NAME = _NAME_START + "0123456789"
-_SPECIAL = "@*#?-$!0123456789"
+_SPECIAL = "@*#?-$!"
 
 
 class WordError(ValueError):
@@ -61,6 +62,31 @@ def split_quoted(text: str, escape: str = "\\") -> list[str]:
         current += char
         at += 1
     return [*words, current] if current else words
+
+
+class Watched(Mapping[str, str]):
+    """Variables that note which of them were asked for and not there, where nothing was said of that case."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._variables = variables
+        self.missing: dict[str, None] = {}
+
+    def __getitem__(self, name: str) -> str:
+        return self._variables[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._variables)
+
+    def __len__(self) -> int:
+        return len(self._variables)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._variables
+
+    def get(self, name: str, default: Any = None) -> Any:
+        if name not in self._variables:
+            self.missing[name] = None
+        return self._variables.get(name, default)
 
 
 class _Lexer:
@@ -141,9 +167,13 @@ class _Lexer:
         raise WordError("unexpected end of statement while looking for matching double-quote")
 
     def _name(self) -> str:
+        start = self.at
+        while self._peek().isdigit():
+            self.at += 1
+        if self.at > start:
+            return self.text[start : self.at]
         if self._peek() in _SPECIAL and self._peek():
             return self._next()
-        start = self.at
         while self._peek() and self._peek() in (_NAME_START if self.at == start else _NAME):
             self.at += 1
         return self.text[start : self.at]
@@ -170,8 +200,9 @@ class _Lexer:
 
     def _choice(self, name: str, operator: str, *, empty_counts: bool) -> str:
         word, _ = self._until("}")
-        value = self.variables.get(name)
-        there = bool(value) if empty_counts else value is not None
+        there = name in self.variables  # asked so that nobody counts it as missing
+        value = self.variables[name] if there else None
+        there = bool(value) if empty_counts else there
         if operator == "+":
             return word if there else ""
         if there:

@@ -11,18 +11,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stackup.base.errors import ImageError
+from stackup.build.arguments import Mode
 from stackup.build.sources import Item
 from stackup.images.copyout import copy_attributes, copy_leaf
 from stackup.images.lookup import Stack
 from stackup.linux.overlay import Overlay
 
+_CAPABILITY = "security.capability"
+
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """What --chown and --chmod, or the rules for contexts, put in place of the source's own."""
+    """What --chown and --chmod, or the rules for contexts, put in place of the source's own. ``seconds``: the time of
+    everything that is copied (SOURCE_DATE_EPOCH)."""
 
     owner: tuple[int, int] | None = None
-    mode: int | None = None
+    mode: Mode | None = None
+    seconds: int | None = None
 
 
 class LayerWriter:
@@ -31,6 +36,7 @@ class LayerWriter:
     def __init__(self, overlays: tuple[Overlay, ...]) -> None:
         self.view = Stack(overlays)
         self._uppers = sorted(((item.target, item.upper) for item in overlays), key=lambda pair: -len(pair[0]))
+        self._links: dict[tuple[int, int], Path] = {}
 
     def _upper(self, path: str) -> Path:
         """Where a path without links lies in the upper directories."""
@@ -77,10 +83,10 @@ class LayerWriter:
         base, new = self._destination(destination, owner)
         for item in items:
             if item.is_directory:
-                self._directory_item(item, base, override, keep=not item.name and not new)
+                self._directory_item(item, base, override, new=new)
             else:
                 self._file(item, posixpath.join(base, item.name), override)
-        self._times(items, base)
+        self._times(items, base, override)
 
     def _file_target(self, destination: str, owner: tuple[int, int]) -> str:
         real = self.real(destination)
@@ -95,10 +101,10 @@ class LayerWriter:
         self.directory(posixpath.dirname(real), owner)
         return real, self._one_directory(real, owner, 0o755)
 
-    def _directory_item(self, item: Item, base: str, override: Override, *, keep: bool) -> None:
+    def _directory_item(self, item: Item, base: str, override: Override, *, new: bool) -> None:
         path = posixpath.join(base, item.name) if item.name else base
-        self._one_directory(path, (0, 0), 0o755)
-        if not keep:
+        made = self._one_directory(path, (0, 0), 0o755)
+        if made if item.above else (item.name or new):
             self._attributes(item, self._upper(path), override)
 
     def _file(self, item: Item, path: str, override: Override) -> None:
@@ -108,21 +114,42 @@ class LayerWriter:
         target = self._upper(path)
         if os.path.lexists(target):
             target.unlink()
+        if item.info.st_nlink > 1 and not stat.S_ISLNK(item.info.st_mode):
+            first = self._links.setdefault((item.info.st_dev, item.info.st_ino), target)
+            if first != target and first.exists():
+                os.link(first, target)
+                return
         copy_leaf(item.path, target, item.info)
         if os.path.lexists(target):
             self._attributes(item, target, override)
 
     def _attributes(self, item: Item, target: Path, override: Override) -> None:
         info = item.info
-        link = stat.S_ISLNK(info.st_mode)
-        os.chown(target, *(override.owner or (info.st_uid, info.st_gid)), follow_symlinks=False)
-        if not link:  # after chown, which drops setuid bits
-            os.chmod(target, stat.S_IMODE(info.st_mode) if override.mode is None else override.mode)
-        os.utime(target, ns=(info.st_mtime_ns, info.st_mtime_ns), follow_symlinks=False)
+        owner = override.owner or (info.st_uid, info.st_gid)
+        is_link = stat.S_ISLNK(info.st_mode)
+        before = os.lstat(target)
+        if (before.st_uid, before.st_gid) != owner:
+            os.chown(target, *owner, follow_symlinks=False)
+            _keep_capabilities(item.path, target, info)
+        if not is_link:  # after chown, which drops setuid bits
+            mode = stat.S_IMODE(info.st_mode)
+            os.chmod(target, override.mode.applied(mode, directory=item.is_directory) if override.mode else mode)
+        when = _time(item, override)
+        os.utime(target, ns=(when, when), follow_symlinks=False)
 
-    def _times(self, items: list[Item], base: str) -> None:
+    def _times(self, items: list[Item], base: str, override: Override) -> None:
         """Directories last and deepest first: filling them changed their times."""
         for item in reversed(items):
             if item.is_directory and item.name:
-                when = item.info.st_mtime_ns
+                when = _time(item, override)
                 os.utime(self._upper(posixpath.join(base, item.name)), ns=(when, when))
+
+
+def _time(item: Item, override: Override) -> int:
+    return item.info.st_mtime_ns if override.seconds is None else override.seconds * 10**9
+
+
+def _keep_capabilities(source: str, target: Path, info: os.stat_result) -> None:
+    """A new owner drops them."""
+    if stat.S_ISREG(info.st_mode) and _CAPABILITY in os.listxattr(source):
+        os.setxattr(target, _CAPABILITY, os.getxattr(source, _CAPABILITY))

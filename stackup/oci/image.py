@@ -296,6 +296,7 @@ class ConfigFile:
     diff_ids: tuple[str, ...] = ()
     history: tuple[History, ...] = ()
     created: str = ""
+    author: str = ""
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> ConfigFile:
@@ -308,12 +309,13 @@ class ConfigFile:
             _strings(rootfs, "diff_ids"),
             tuple(History.from_json(item) for item in _list(data, "history")),
             _text(data, "created"),
+            _text(data, "author"),
         )
 
     def to_json(self) -> dict[str, Any]:
         return {
             **self.platform.to_json(),
-            **_filled(created=self.created, history=[item.to_json() for item in self.history]),
+            **_filled(created=self.created, author=self.author, history=[item.to_json() for item in self.history]),
             "config": self.config.to_json(),
             "rootfs": {"type": "layers", "diff_ids": list(self.diff_ids)},
         }

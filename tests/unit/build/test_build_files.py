@@ -215,7 +215,7 @@ def test_copy_problems(bench: Bench) -> None:
     bench.refused("FROM base\nCOPY a /file/x\n", "there is a file of that name", 2)
     bench.refused("FROM base\nCOPY dir /file\n", "there is a file of that name", 2)
     bench.refused("FROM base\nCOPY --from=nothere a /x\n", "no such image", 0)
-    bench.refused("FROM base\nADD https://example.org/x /x\n", "not supported", 2)
+    bench.refused("FROM base\nCOPY https://example.org/x /x\n", "is not in the build context", 2)
     assert bench.store.resolve("out") is None
 
 
@@ -457,7 +457,6 @@ def test_mistakes_have_a_place(bench: Bench, text: str, line: int, reason: str) 
 def test_missing_context_and_dockerfile(bench: Bench) -> None:
     bench.refused("", "no such directory", context=str(bench.context / "none"), inline="FROM base")
     bench.refused("", "there is no .*/Dockerfile", inline="")
-    bench.refused("", "only directories", context="https://github.com/a/b.git")
 
 
 def test_nothing_is_left_in_the_room(bench: Bench) -> None:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from stackup.base.errors import StackFileError
-from stackup.base.paths import Layout
 from stackup.build.check import mistakes
 from stackup.build.dockerfile import parse_dockerfile, raise_all, read_dockerfile
 
 
 def found(text: str) -> list[StackFileError]:
     dockerfile, errors = read_dockerfile(text, "Dockerfile")
-    return [*errors, *mistakes(dockerfile, Layout.at(Path("/nowhere")))]
+    return [*errors, *mistakes(dockerfile)]
 
 
 @pytest.mark.parametrize(

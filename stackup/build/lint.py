@@ -1,0 +1,82 @@
+"""What is allowed in a Dockerfile and yet likely a mistake: the rules of BuildKit's checks, by their names.
+
+``# check=skip=RULE,...;error=true`` in the Dockerfile (or the build argument BUILDKIT_DOCKERFILE_CHECK) leaves rules
+out, or makes findings errors. Texts are stackup's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from stackup.base.errors import Position, StackFileError
+from stackup.build import lintrules
+from stackup.build.dockerfile import Dockerfile
+from stackup.build.ignore import IgnoreRules
+from stackup.build.lintrules import Found, Subject
+from stackup.build.request import BuildRequest
+
+_ARGUMENT = "BUILDKIT_DOCKERFILE_CHECK"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    rule: str
+    message: str
+    where: Position
+    line: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.rule}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """``skip``: names of rules in lower case; "all"."""
+
+    skip: frozenset[str] = frozenset()
+    error: bool = False
+
+
+def findings(
+    dockerfile: Dockerfile,
+    request: BuildRequest,
+    ignore: IgnoreRules,
+    variables_of: Callable[[str], frozenset[str] | None] = lambda _base: None,
+) -> list[Finding]:
+    """In the order of the lines. ``variables_of``: names that an image's environment has, None where that is not
+    known. Raises StackFileError where the Dockerfile wants findings to be errors."""
+    settings = read_settings(request.args.get(_ARGUMENT) or dockerfile.check)
+    if "all" in settings.skip:
+        return []
+    subject = Subject(dockerfile, request.args, ignore, frozenset(request.additional_contexts), variables_of)
+    found = [_finding(dockerfile, item) for item in _all(subject) if item.rule.lower() not in settings.skip]
+    found.sort(key=lambda item: item.where.line)
+    if found and settings.error:
+        errors = [
+            StackFileError(f"cannot build: {item.rule}: {item.message}", where=item.where, snippet=item.line)
+            for item in found
+        ]
+        errors[0].details = tuple(errors[1:])
+        raise errors[0]
+    return found
+
+
+def read_settings(text: str) -> Settings:
+    options = dict(part.strip().partition("=")[::2] for part in text.split(";") if part.strip())
+    skip = frozenset(name.strip().lower() for name in options.get("skip", "").split(",") if name.strip())
+    return Settings(skip, options.get("error", "").strip().lower() in ("true", "1"))
+
+
+def _all(subject: Subject) -> Iterator[Found]:
+    seen = set()
+    for rule in lintrules.RULES:
+        for found in rule(subject):
+            if found not in seen:
+                seen.add(found)
+                yield found
+
+
+def _finding(dockerfile: Dockerfile, found: Found) -> Finding:
+    text = dockerfile.lines[found.line - 1] if 0 < found.line <= len(dockerfile.lines) else ""
+    return Finding(found.rule, found.message, Position(dockerfile.name, found.line), text.rstrip())

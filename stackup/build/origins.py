@@ -1,0 +1,125 @@
+"""What names in a Dockerfile mean: for FROM a state to begin with, for ``--from`` and mounts a source of files.
+
+A named context comes before a stage of its name, a stage before an image (BuildKit, "named contexts").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from stackup.base.errors import StackFileError
+from stackup.build import inputs, layouts, remote
+from stackup.build.cache import step_key
+from stackup.build.dockerfile import Instruction
+from stackup.build.download import Downloads
+from stackup.build.gitsource import GitCheckouts
+from stackup.build.sources import Source, collect, digest
+from stackup.build.stages import SCRATCH, Stage
+from stackup.build.state import State
+from stackup.build.steps import Overlays, Step, StepMaker
+from stackup.build.writer import LayerWriter, Override
+from stackup.images import Image, ImageStore
+from stackup.images.lookup import Stack
+from stackup.images.store import host_platform
+from stackup.oci import image as oci
+
+_IMAGE, _LAYOUT = "docker-image://", "oci-layout://"
+
+
+@dataclass(frozen=True, slots=True)
+class Origins:
+    """``named``: additional contexts. ``find_image`` answers an image that is here, or brings it. ``root``: where
+    fetched contexts are kept; ``directory``: what relative paths begin at."""
+
+    store: ImageStore
+    maker: StepMaker
+    named: Mapping[str, str]
+    find_image: Callable[[str, Instruction], Image]
+    downloads: Downloads
+    checkouts: GitCheckouts
+    root: Path
+    directory: Path
+
+    def base(self, stage: Stage) -> State:
+        """What a stage that does not begin with another one begins with."""
+        here = str(host_platform())
+        if stage.platform and not inputs.same_platform(stage.platform, here):
+            raise stage.source.error(
+                f"cannot build for {stage.platform}: only {here} can be built here, there is no emulation",
+                word="--platform",
+            )
+        if stage.base in self.named_keys:
+            return self._named_state(stage.base, stage.source)
+        if stage.base == SCRATCH:
+            return State(empty=str(self.store.layers.empty))
+        return self.on(self.find_image(stage.base, stage.source))
+
+    @property
+    def named_keys(self) -> frozenset[str]:
+        """Names as they may be written: ``alpine`` and ``alpine:latest`` are the same."""
+        return frozenset(self.named) | {f"{name}:latest" for name in self.named if ":" not in name}
+
+    def _value(self, name: str) -> str:
+        return self.named.get(name) or self.named[name.removesuffix(":latest")]
+
+    def on(self, image: Image) -> State:
+        """A stage that begins with an image."""
+        history: tuple[oci.History, ...] = ()
+        author = ""
+        if image.digest:
+            document = self.store.config_file(self.store.manifest(oci.Descriptor(oci.MANIFEST, image.digest, 0)))
+            history, author = document.history, document.author
+        base = f"host:{self.store.host.state().packages}" if image.host else ""
+        return State.on(image, history, base, author)
+
+    def of_state(self, state: State) -> Source:
+        return Source(Stack(self.maker.overlays(state, None)), keep_owner=True)
+
+    # Named contexts
+
+    def source(self, reference: str, item: Instruction) -> Source:
+        """What ``--from=reference`` means, where it is no stage."""
+        if reference not in self.named_keys:
+            return self.of_state(self.on(self.find_image(reference, item)))
+        image = self._named_image(reference, item)
+        return self.of_state(self.on(image)) if image is not None else self._directory(reference)
+
+    def _named_state(self, name: str, item: Instruction) -> State:
+        image = self._named_image(name, item)
+        return self.on(image) if image is not None else self._whole(name, item)
+
+    def _named_image(self, name: str, item: Instruction) -> Image | None:
+        value = self._value(name)
+        if value.startswith(_IMAGE):
+            return self.find_image(value.removeprefix(_IMAGE), item)
+        if value.startswith(_LAYOUT):
+            return layouts.image_of_layout(value, self.store, self.directory)
+        return None
+
+    def _directory(self, name: str) -> Source:
+        value, about = self._value(name), f".build.additional_contexts.{name.removesuffix(':latest')}"
+        if remote.is_remote(value):
+            found = remote.fetch_context(value, self.root, self.downloads, self.checkouts, about=about)
+            return Source.directory(found.path, inputs.read_rules([found.path / ".dockerignore"], found.hidden))
+        path = Path(self.directory, value.removeprefix("file://"))
+        if "://" in value and not value.startswith("file://"):
+            raise StackFileError(
+                f"cannot use context {name}: there is no kind {value.partition('://')[0]}", about=about
+            )
+        if not path.is_dir():
+            raise StackFileError(f"cannot use context {name}: {path} is not a directory", about=about)
+        return Source.directory(path, inputs.read_rules([path / ".dockerignore"]))
+
+    def _whole(self, name: str, item: Instruction) -> State:
+        """FROM a directory: its files are the only layer."""
+        items = list(collect(self._directory(name), "/", ""))
+        state = State(empty=str(self.store.layers.empty))
+
+        def make(overlays: Overlays) -> None:
+            LayerWriter(overlays).put(items, "/", Override((0, 0), seconds=self.maker.epoch))
+
+        step = Step(step_key("CONTEXT", digest(items, owners=False)), f"FROM {name}")
+        made, _ = self.maker.run(state, step, make, lambda: None)
+        return replace(made, own_command=False)

@@ -1,0 +1,192 @@
+"""RUN: the command, what decides its outcome, and what is shown when it fails."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from stackup.base.errors import ImageError, StackFileError
+from stackup.base.workroom import delete, new_name
+from stackup.build.cache import step_key
+from stackup.build.command import Command, RunCommand
+from stackup.build.dockerfile import Instruction
+from stackup.build.metadata import PROXIES, Scope
+from stackup.build.mounting import Mounted, Supplies, mounted
+from stackup.build.mounts import MountRequest, read_mounts
+from stackup.build.request import BuildRequest
+from stackup.build.sources import collect, digest
+from stackup.build.state import State
+from stackup.build.steps import Overlays, Step
+from stackup.build.stubs import Stubs
+from stackup.build.words import expand
+from stackup.build.writer import LayerWriter
+
+NETWORKS = ("default", "host", "none")
+_TAIL_LINES = 20
+_PIPES = "/dev/pipes"  # where BuildKit puts scripts
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One RUN with everything read. ``texts``: a script that stands in a heredoc, by its path inside."""
+
+    step: Step
+    command: Command
+    mounts: tuple[MountRequest, ...]
+    texts: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """``on_line`` gets the command's output. ``keeps``: the failed step is kept for a shell."""
+
+    request: BuildRequest
+    run_command: RunCommand
+    supplies: Supplies
+    room: Path
+    on_line: Callable[[str, str], None]
+
+    def read(self, state: State, item: Instruction, scope: Scope) -> Run:
+        argv, texts = _argv(state, item)
+        mounts = read_mounts(item, lambda text: expand(text, state.variables, scope.escape), state.working_dir)
+        environment = state.process_environment
+        proxies = {name: value for name, value in self.request.args.items() if name in PROXIES}
+        command = Command(
+            argv,
+            {**proxies, **environment},
+            state.config.user,
+            state.working_dir,
+            self._network(item),
+            self.request.extra_hosts,
+            self.request.shm_size,
+            privileged=self._privileged(item),
+            ulimits=self.request.ulimits,
+        )
+        key = step_key(
+            "RUN",
+            state.chain,
+            json.dumps([argv, sorted(texts.items()), sorted(environment.items()), command.user, command.working_dir]),
+            json.dumps([command.network, command.privileged, command.shm_size, sorted(command.ulimits.items())]),
+            json.dumps([repr(mount) for mount in mounts]),
+            json.dumps([self._content(mount) for mount in mounts if mount.kind == "bind"]),
+            json.dumps(sorted((name, list(all_)) for name, all_ in self.request.extra_hosts.items())),
+        )
+        return Run(Step(key, item.text), command, mounts, texts)
+
+    def _content(self, mount: MountRequest) -> str:
+        """What a bound file or directory holds decides the outcome; what a cache holds does not."""
+        source = self.supplies.find(mount.origin)
+        return digest(list(collect(source, mount.source, "")), owners=source.keep_owner)
+
+    def _network(self, item: Instruction) -> str:
+        network = item.flag("network") or self.request.network or "default"
+        if network not in NETWORKS:
+            text = f"cannot use network '{network}' in a build: it must be one of {', '.join(NETWORKS)}"
+            if not item.flag("network"):
+                raise StackFileError(text, about=".build.network")
+            raise item.error(text, word="--network")
+        if network == "host" and not self.request.host_network:
+            raise item.error(
+                "cannot use --network=host: this build is not entitled to it",
+                "write `entitlements: [network.host]` below `build`",
+                word="--network",
+            )
+        return network
+
+    def _privileged(self, item: Instruction) -> bool:
+        security = item.flag("security") or "sandbox"
+        if security not in ("sandbox", "insecure"):
+            raise item.error(f"cannot use --security={security}: it is sandbox or insecure", word="--security")
+        if security == "insecure" and not self.request.insecure:
+            raise item.error(
+                "cannot use --security=insecure: this build is not entitled to it",
+                "write `entitlements: [security.insecure]` or `privileged: true` below `build`",
+                word="--security",
+            )
+        if item.flag("device"):
+            raise item.error("cannot use --device: builds have no devices", word="--device")
+        return security == "insecure"
+
+    def run(self, run: Run, overlays: Overlays, item: Instruction) -> None:
+        """Raises ImageError when the command fails."""
+        room = self.room / f"mounts-{new_name()}"
+        room.mkdir()
+        try:
+            with ExitStack() as stack:
+                try:
+                    ready = stack.enter_context(mounted(run.mounts, self.supplies, room, run.texts))
+                except ImageError as error:
+                    raise replace_message(error, f"cannot RUN: {error.message}") from None
+                self._run(run, overlays, item, ready)
+        finally:
+            delete(room)
+
+    def _run(self, run: Run, overlays: Overlays, item: Instruction, ready: Mounted) -> None:
+        tail: deque[str] = deque(maxlen=_TAIL_LINES)
+
+        def on_line(stream: str, line: str) -> None:
+            tail.append(line)
+            self.on_line(stream, line)
+
+        stubs = Stubs.before(overlays, ready.directories, ready.files)
+        writer = LayerWriter(overlays)
+        more = [replace(overlay, target=writer.directory(overlay.target)) for overlay in ready.overlays]
+        command = replace(
+            run.command,
+            mounts=tuple(ready.mounts),
+            environment={**ready.environment, **run.command.environment} | _secret_environment(run.mounts, ready),
+        )
+        code = self.run_command((*overlays, *more), command, on_line)
+        if code:
+            raise _failed(item, code, list(tail), self.request)
+        stubs.remove()
+
+
+def _secret_environment(mounts: Sequence[MountRequest], ready: Mounted) -> dict[str, str]:
+    names = {mount.env for mount in mounts if mount.env}
+    return {name: value for name, value in ready.environment.items() if name in names}
+
+
+def replace_message(error: ImageError, message: str) -> ImageError:
+    error.message = message
+    error.args = (message,)
+    return error
+
+
+def _failed(item: Instruction, code: int, tail: list[str], request: BuildRequest) -> ImageError:
+    shell = f"for a shell there: stackup build --shell-on-failure {request.service}".rstrip()
+    return ImageError(
+        f"cannot build: the command failed with exit code {code}: {_shown(item)}",
+        where=item.position,
+        snippet="\n".join([item.text, *tail]),
+        hint=shell if tail else f"it printed nothing; {shell}",
+    )
+
+
+def _argv(state: State, item: Instruction) -> tuple[tuple[str, ...], dict[str, str]]:
+    """A heredoc alone is a script; behind a command it is that command's input, which the shell arranges. A script
+    that names its interpreter is a file, read-only, and is executed."""
+    if item.json is not None:
+        return item.json, {}
+    if not item.heredocs:
+        return (*state.shell, item.rest), {}
+    (first, *others) = item.heredocs
+    alone = not others and item.rest.lstrip("0123456789").lstrip("<").lstrip("-").strip("\"'") == first.name
+    if alone and first.content.startswith("#!"):
+        path = posixpath.join(_PIPES, first.name)
+        return (path,), {path: first.content}
+    if alone:
+        return (*state.shell, first.content), {}
+    bodies = "".join(f"{heredoc.content}{heredoc.name}\n" for heredoc in item.heredocs)
+    return (*state.shell, f"{item.rest}\n{bodies}"), {}
+
+
+def _shown(item: Instruction) -> str:
+    text = item.rest if item.json is None else " ".join(item.json)
+    text = " ".join(text.split())
+    return text if len(text) <= 200 else text[:197] + "..."

@@ -1,0 +1,117 @@
+"""One step that changes files: looked up in the cache, or made in a room of its own and recorded.
+
+Nothing of a step is visible before its layer is stored and recorded; until then all its files lie in the build's room.
+"""
+
+from __future__ import annotations
+
+import errno
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stackup.base.clock import now_ns, rfc3339
+from stackup.base.errors import ImageError
+from stackup.base.workroom import delete, new_name
+from stackup.build.cache import Done, StepCache, step_key
+from stackup.build.state import State
+from stackup.images import ImageStore, Layer, prepare
+from stackup.linux.overlay import Overlay
+
+Overlays = tuple[Overlay, ...]
+
+
+class Stopped(Exception):
+    """Another stage has failed; nobody wants this one any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """``key``: its identity. ``text``: as written, for history and records. ``alone``: on nothing (COPY --link)."""
+
+    key: str
+    text: str
+    alone: bool = False
+
+
+@dataclass(slots=True)
+class StepMaker:
+    """Shared by the stages of one build, from several threads. ``epoch`` is SOURCE_DATE_EPOCH."""
+
+    store: ImageStore
+    cache: StepCache
+    room: Path
+    on_note: Callable[[str], None]
+    epoch: int | None = None
+    on_failure: Callable[[Overlays, Path], None] = lambda _overlays, _writable: None
+    stopped: threading.Event = field(default_factory=threading.Event)
+
+    def run(
+        self,
+        state: State,
+        step: Step,
+        make: Callable[[Overlays], None],
+        on_start: Callable[[], None],
+        *,
+        no_cache: bool = False,
+    ) -> tuple[State, bool]:
+        """The state after the step, and whether it came out of the cache."""
+        if self.stopped.is_set():
+            raise Stopped
+        key = step.key if self.epoch is None else step_key(step.key, str(self.epoch))
+        with self.cache.alone(key):
+            done = None if no_cache else self.cache.find(key)
+            cached = done is not None
+            if done is None:
+                on_start()
+                done = self._make(state, step, make)
+                self.cache.put(key, done, step.text)
+        return state.with_layer(done.created, step.text, done.layer), cached
+
+    def _make(self, state: State, step: Step, make: Callable[[Overlays], None]) -> Done:
+        with self._writable() as writable:
+            overlays = self.overlays(state, writable, alone=step.alone)
+            prepare(overlays)
+            try:
+                make(overlays)
+            except ImageError:
+                self.on_failure(overlays, writable)
+                raise
+            if self.stopped.is_set():
+                raise Stopped
+            return Done(self._layer(overlays), self.now())
+
+    def overlays(self, state: State, writable: Path | None, *, alone: bool = False) -> Overlays:
+        """The file system of a state, with everything below it unpacked."""
+        image = state.image
+        if alone:
+            self.store.layers.prepare()
+            return (Overlay("/", (image.empty,), f"{writable}/upper.root", f"{writable}/work.root"),)
+        if image.host and not self.store.ready(image):
+            self.on_note("preparing the image host (once per state of this machine)")
+        self.store.materialize(image)
+        return image.overlays(writable)
+
+    def _layer(self, overlays: Overlays) -> Layer | None:
+        parts = [(overlay.target, Path(overlay.upper)) for overlay in overlays]
+        return self.store.put_layer(parts, epoch=self.epoch)
+
+    def now(self) -> str:
+        return rfc3339(now_ns() if self.epoch is None else self.epoch * 10**9)
+
+    @contextmanager
+    def _writable(self) -> Iterator[Path]:
+        path = self.room / f"step-{new_name()}"
+        path.mkdir()
+        try:
+            yield path
+        finally:
+            delete(path)
+
+
+def said(error: OSError) -> str:
+    """Why the machine refused, with what to do where the disk is full."""
+    text = f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
+    return "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else text
