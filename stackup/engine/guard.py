@@ -82,7 +82,7 @@ class Guard:
 
     def links_lost(self, names: set[str]) -> None:
         """Some link or address is gone, somewhere on this machine; "" stands for what has no name."""
-        if "" in names or not names.isdisjoint(self._world.desk.link_names(self._running())):
+        if "" in names or not names.isdisjoint(self._world.desk.care.link_names(self._running())):
             self._suspect(LINKS)
 
     def put_back(self, text: str) -> None:
@@ -187,7 +187,7 @@ class Guard:
         world = self._world
         places = {item.id: Place(item.service, item.definition.number, item.name) for item in world.containers.values()}
         known = [drift for drift in drifts if not drift.container_id or drift.container_id in places]
-        plan = plan_repairs(world.project, known, places, world.desk.network_names(), self._failed)
+        plan = plan_repairs(world.project, known, places, world.desk.care.network_names(), self._failed)
         if not plan:
             return
         command = Command(world.chronicle, "repair", f"repair` (process {os.getpid()})", "", {}, user="stackup")

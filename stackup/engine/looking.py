@@ -54,7 +54,7 @@ class Looker:
                 fault.network,
                 suspicion=again,
             )
-            for fault in await self._world.desk.look(running)
+            for fault in await self._world.desk.care.look(running)
         ]
 
     def _mounts(self, container: Container, innards: Innards) -> list[Drift]:

@@ -61,7 +61,7 @@ class Repairs:
 
     async def _perform(self, action: Action, container: Container | None) -> None:
         if isinstance(action, RemakeNetwork):
-            state = await self._world.desk.remake(action.key)
+            state = await self._world.desk.care.remake(action.key)
             if state is not None:
                 records = self._world.records
                 records.put_network(action.key, {**records.networks()[action.key], "state": state})
@@ -75,7 +75,7 @@ class Repairs:
             if container.phase not in (Phase.RUNNING, Phase.PAUSED):
                 return
             if isinstance(action, Reconnect):
-                await self._world.desk.reconnect(container)
+                await self._world.desk.care.reconnect(container)
             elif isinstance(action, Remount):
                 await asyncio.to_thread(self._mount, container, action.paths)
             elif isinstance(action, Relimit):

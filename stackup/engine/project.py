@@ -103,8 +103,8 @@ class Project:
             )
             runner_box.append(Runner(world))
             world.guard = Guard(world, runner_box[0])
-            world.desk.watch_links(world.guard.links_lost)
-            world.desk.on_put_back = world.guard.put_back
+            world.desk.care.watch_links(world.guard.links_lost)
+            world.desk.care.on_put_back = world.guard.put_back
             await recover(world, runner_box[0], endings)
         except Exception as error:
             raise NotOpened(error, launcher) from error

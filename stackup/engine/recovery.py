@@ -53,7 +53,7 @@ async def recover(world: World, runner: Runner, endings: Endings) -> None:
             log.note(f"cannot take over {container.name}: {error}")  # the others are not to suffer
         endings.taken_over(container.id)
     await end_steps(world, runner)
-    await world.desk.publish()
+    await world.desk.ports.publish()
     await _remove_unrecorded(world, list(running))
 
 

@@ -91,7 +91,7 @@ class Runner(Stopper):
         have happened, and a successor finds out."""
         world = self._world
         try:
-            ports = await world.desk.reserve(container.definition)
+            ports = await world.desk.ports.reserve(container.definition)
             attachments = world.desk.attach(container, container.state.incarnation + 1)
             write_incarnation(world, container, container.state.incarnation + 1)
             container.starting(ports, attachments)
@@ -117,7 +117,7 @@ class Runner(Stopper):
         container.started(started.pid, started.start_time, started.pidfd)
         world.desk.serve(container, started.dns_udp, started.dns_tcp)
         try:
-            await world.desk.publish(container)
+            await world.desk.ports.publish(container)
         finally:
             self._watch(container)
             if container.early_exit is not None:
@@ -295,13 +295,18 @@ class Runner(Stopper):
 
     async def _after_exit(self, container: Container, decision: RestartDecision, how: str) -> None:
         await done(container.tidying)
-        if decision.state.attempts >= CRASH_LOOP or (decision.state.attempts and not decision.restart):
-            spawn(self._tell_crashes(container, decision, how, container.began_ns))
+        crashes = decision.state.attempts >= CRASH_LOOP or (decision.state.attempts and not decision.restart)
+        began_ns = container.began_ns
+        if crashes and (decision.delay or not decision.restart):
+            spawn(self._tell_crashes(container, decision, how, began_ns))
+            crashes = False
         await self.restart_when_due(container)
+        if crashes:
+            await self._tell_crashes(container, decision, how, began_ns)
 
     async def _tell_crashes(self, container: Container, decision: RestartDecision, ended: str, began_ns: int) -> None:
-        """Said once; ``ps`` shows it as long as it lasts. Nobody waits for it: the restart may be due at once. What
-        it printed before ``began_ns``, in earlier lives, explains nothing."""
+        """Said once; ``ps`` shows it as long as it lasts. Nobody waits for it: a restart that is due at once comes
+        first. What it printed before ``began_ns``, in earlier lives, explains nothing."""
         lines = await asyncio.to_thread(last_lines, self._world, [container], 1, since_ns=began_ns)
         text = crash_text(decision, ended, lines[-1].text.strip() if lines else "")
         if not text or container.state.stopped_by_user:

@@ -40,12 +40,12 @@ async def update(world: World, runner: Runner, container: Container, service: Se
             raise
         changes: dict[str, Any] = {}
         if alive:
-            changes["host_ports"] = await world.desk.take_ports(container, wanted.ports)
+            changes["host_ports"] = await world.desk.ports.take(container, wanted.ports)
             changes["attachments"] = world.desk.renamed(container, wanted)
             changes |= _health(old, wanted, container.state.health)
         container.updated(wanted, **changes)
         if alive:
-            await world.desk.settle_ports(container)
+            await world.desk.ports.settle(container)
             await world.desk.rename(container)
         if old.supervision != wanted.supervision:
             runner.watch_again(container)

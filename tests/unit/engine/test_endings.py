@@ -47,6 +47,7 @@ class Launcher:
 class Desk:
     def __init__(self) -> None:
         self.meanwhile: Callable[[], None] = lambda: None
+        self.ports = self
 
     async def recover(self, *_: object) -> dict[str, Any]:
         self.meanwhile()

@@ -49,6 +49,7 @@ class Launcher:
 class Desk:
     def __init__(self) -> None:
         self.attached = False
+        self.ports = self
         self.slow = asyncio.Event()
         self.slow.set()
 
