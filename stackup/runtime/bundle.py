@@ -6,6 +6,8 @@ The same ``config.json`` runs under crun or runc once the overlays are mounted a
 from __future__ import annotations
 
 import json
+import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -77,9 +79,13 @@ def write_config(bundle_dir: Path, config: dict[str, Any]) -> None:
 
 
 def write_launch(bundle_dir: Path, launch: Launch) -> None:
+    """The one of the incarnation before is taken away first: nobody needs it any more, and ext4 would write the new
+    one out before it takes its place."""
     data = as_mapping(launch)
     data["overlays"] = [as_mapping(item) for item in launch.overlays]
     data["veths"] = [as_mapping(item) for item in launch.veths]
+    with suppress(FileNotFoundError):
+        os.unlink(f"{bundle_dir}/{LAUNCH}")
     write_atomic(f"{bundle_dir}/{LAUNCH}", _compact(data), mode=0o600)
 
 

@@ -308,8 +308,8 @@ def _grown(what: str, project: Project, count: Callable[[], int], until: int) ->
 
 
 def _restarts(project: Project) -> int:
-    """The container's incarnation, by the file that holds its last exit."""
-    for path in (project.stackup.work / "root").glob("lib/projects/*/containers/*/exit.json"):
+    """The container's incarnation, by the file that its last start was made from."""
+    for path in (project.stackup.work / "root").glob("lib/projects/*/containers/*/launch.json"):
         time.sleep(0.05)
         try:
             return int(json.loads(path.read_bytes())["incarnation"])

@@ -28,7 +28,10 @@ def decode(status: int | None) -> tuple[int | None, int]:
 
 
 def end(container: Container, status: int | None, hierarchies: Hierarchies) -> dict[str, Any]:
-    """Settles a container whose first process has gone; answers the event. The file is on disk before."""
+    """Settles a container whose first process has gone; answers the event. The file is on disk before.
+
+    ``let_go`` follows once the event has been told: what it closes takes the kernel milliseconds.
+    """
     code, number = decode(status)
     oom = oom_kills(hierarchies, container.cgroup) > container.oom_baseline
     if not container.own_pids:
@@ -43,14 +46,26 @@ def end(container: Container, status: int | None, hierarchies: Hierarchies) -> d
     }
     record = {"incarnation": container.incarnation, **{key: container.exit[key] for key in _KEPT}}
     write_exit_file(container.exit_file, json.dumps(record))
-    # A socket pins the network namespace, and with it the links and their names.
-    container.close("dns_udp", "dns_tcp", "stdin")
-    os.close(container.pidfd)
-    container.pidfd = -1
     return {"event": "exit", **container.exit}
 
 
+def let_go(container: Container) -> None:
+    """A socket pins the network namespace, and with it the links and their names."""
+    container.close("dns_udp", "dns_tcp", "stdin")
+    os.close(container.pidfd)
+    container.pidfd = -1
+
+
 _KEPT = ("status", "signal", "oom", "at_ns")
+
+
+def forget_exit(path: str) -> None:
+    """Before another start: a new file is renamed at once, but one that takes the place of another is first written
+    out by ext4 (auto_da_alloc), and everybody waits for the disk."""
+    try:
+        os.unlink(path)
+    except OSError:
+        return
 
 
 def write_exit_file(path: str, text: str) -> None:

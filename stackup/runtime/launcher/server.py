@@ -288,6 +288,7 @@ class Server:
 
     def _ended(self, container: Container, status: int | None) -> None:
         self._event(ending.end(container, status, self._hierarchies))
+        ending.let_go(container)
 
     def _adopted_died(self, container: Container, patience: float) -> None:
         """Not our child: its status can be read once somebody has reaped it, or from its zombie."""

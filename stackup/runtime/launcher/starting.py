@@ -18,6 +18,7 @@ from stackup.runtime import packets
 from stackup.runtime.launcher.channel import close_all
 from stackup.runtime.launcher.child import become
 from stackup.runtime.launcher.container import Child, Container, Life
+from stackup.runtime.launcher.ending import forget_exit
 from stackup.runtime.launcher.limiting import Groups, Limiter, oom_kills
 from stackup.runtime.launcher.operations.base import Refusal
 from stackup.runtime.launcher.plan import container_operations, exec_operations
@@ -103,6 +104,7 @@ class Starter:
         config, launch = read_bundle(request.bundle)
         if self._is_alive(launch["container_id"]):
             raise Refusal("running", 17, launch["container_id"][:12], "it is running already")
+        forget_exit(launch["exit_file"])
         linux, group = config.get("linux") or {}, Groups()
         namespaces = {item["type"]: item.get("path") or "" for item in linux.get("namespaces") or ()}
         flags = clone_flags(namespaces)
