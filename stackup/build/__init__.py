@@ -5,7 +5,7 @@ RUN, which is isolated exactly as a service is. Reads the context and writes bel
 and ``layers`` only.
 """
 
-from stackup.build.builder import build_image, sweep
+from stackup.build.builder import build_image, check_build, sweep
 from stackup.build.request import BuildRequest
 
-__all__ = ["BuildRequest", "build_image", "sweep"]
+__all__ = ["BuildRequest", "build_image", "check_build", "sweep"]

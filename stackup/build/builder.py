@@ -21,7 +21,7 @@ from stackup.build.command import Command, OnLine
 from stackup.build.dockerfile import Dockerfile, raise_all, read_dockerfile
 from stackup.build.download import Downloads
 from stackup.build.gitsource import GitCheckouts
-from stackup.build.lint import findings
+from stackup.build.lint import Finding, findings
 from stackup.build.mounting import Supplies, secrets_room
 from stackup.build.origins import Origins
 from stackup.build.orphans import sweep_orphans
@@ -73,10 +73,11 @@ def _one_at_a_time(say: OnProgress) -> OnProgress:
 
 def _build(request: BuildRequest, layout: Layout, say: OnProgress) -> Image:
     inputs.check_platforms(request)
-    downloads = Downloads(layout.build_cache / "http", lambda text: say(Noted(text)))
-    checkouts = GitCheckouts(layout.build_cache / "git")
-    context = inputs.context_of(request, layout.build_cache / "contexts", downloads, checkouts)
-    dockerfile, plan = read_plan(request, context, layout, say)
+    root, downloads, checkouts = remote_places(layout, say)
+    context = inputs.context_of(request, root, downloads, checkouts)
+    dockerfile, plan, found = read_plan(request, context, layout)
+    for finding in found:
+        say(Warned(str(finding)))
     for tag in request.tags:
         parse_reference(tag)
     with usage.bringing_in(layout), _room(layout) as (room, owner):
@@ -87,7 +88,13 @@ def _build(request: BuildRequest, layout: Layout, say: OnProgress) -> Image:
             builder.close()
 
 
-def read_plan(request: BuildRequest, context: Remote, layout: Layout, say: OnProgress) -> tuple[Dockerfile, BuildPlan]:
+def remote_places(layout: Layout, say: OnProgress) -> tuple[Path, Downloads, GitCheckouts]:
+    """What ``inputs.context_of`` needs for contexts that lie elsewhere."""
+    cache = layout.build_cache
+    return cache / "contexts", Downloads(cache / "http", lambda text: say(Noted(text))), GitCheckouts(cache / "git")
+
+
+def read_plan(request: BuildRequest, context: Remote, layout: Layout) -> tuple[Dockerfile, BuildPlan, list[Finding]]:
     """Reads and checks the Dockerfile. Raises StackFileError with all its mistakes."""
     text, name = inputs.dockerfile_text(request, context)
     dockerfile, errors = read_dockerfile(text, name)
@@ -100,9 +107,17 @@ def read_plan(request: BuildRequest, context: Remote, layout: Layout, say: OnPro
         named=frozenset(request.additional_contexts),
     )
     ignore = inputs.ignore_rules(request, context)
-    for finding in findings(dockerfile, request, ignore, lambda base: _variables_of(base, layout)):
-        say(Warned(str(finding)))
-    return dockerfile, plan
+    found = findings(dockerfile, request, ignore, lambda base: _variables_of(base, layout))
+    return dockerfile, plan, found
+
+
+def check_build(request: BuildRequest, layout: Layout) -> list[Finding]:
+    """All that can be said of a build without doing it: what the rules find, in the order of the lines.
+
+    Raises StackFileError with all mistakes, and ImageError.
+    """
+    context = inputs.context_of(request, *remote_places(layout, lambda _event: None))
+    return read_plan(request, context, layout)[2]
 
 
 def _variables_of(base: str, layout: Layout) -> frozenset[str] | None:

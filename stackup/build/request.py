@@ -38,8 +38,8 @@ class BuildRequest:
     "host" or "none", for RUN. ``extra_hosts``: name to addresses. ``shm_size`` in bytes, 0: 64 MiB. ``ulimits``: name
     to soft and hard limit. ``additional_contexts``: see ``origins``. ``ssh``: id to an agent's socket, or to key
     files. ``entitlements``: what RUN --security and --network may ask for. ``cache_from``, ``cache_to``: see
-    ``cachetransfer``. ``environment``: what of the user's counts for registries. ``keep_failed``: the name under which a
-    failed step is kept for a shell. ``service``: for hints.
+    ``cachetransfer``. ``environment``: what of the user's counts for registries. ``keep_failed``: the name under which
+    a failed step is kept for a shell. ``service``: for hints.
     """
 
     context: str = "."

@@ -8,15 +8,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from stackup.base.clock import now_ns
-from stackup.base.errors import ImageError, StackFileError, StackupError
+from stackup.base.errors import ImageError, StackupError
 from stackup.engine.apply import Emit
-from stackup.engine.observe import service_image
+from stackup.engine.build_requests import build_request
 from stackup.engine.world import World
 from stackup.images import transfers
 from stackup.images.registry.errors import RegistryError
 from stackup.model.observed import ImageMarks
 from stackup.model.plan import PullImage
-from stackup.model.stack import Build, Stack
+from stackup.model.stack import Stack
 
 if TYPE_CHECKING:
     from stackup.images.image import Image
@@ -31,10 +31,7 @@ async def build_service(
     world: World, stack: Stack, service_name: str, environment: Mapping[str, str], emit: Emit, action: str
 ) -> None:
     """Builds the service's image and tells what happens as ``progress`` events. Raises ImageError, StackFileError."""
-    build = stack.services[service_name].build
-    if build is None:
-        raise StackFileError(f"cannot build service {service_name}: it has no `build`")
-    request = build_request(build, service_image(stack, service_name), environment)
+    request = build_request(stack, service_name, environment)
     about = {"action": action, "service": service_name}
     await run_worker(BUILDER, f"build an image for {service_name}", world.layout.root, request, emit, about)
 
@@ -62,26 +59,6 @@ def marks_of(image: Image | None) -> ImageMarks | None:
     if image.pulled:
         age = max(0.0, now_ns() / 1e9 - datetime.fromisoformat(image.pulled).timestamp())
     return ImageMarks(age, str(image.platform or ""))
-
-
-def build_request(build: Build, reference: str, environment: Mapping[str, str]) -> dict[str, Any]:
-    """``build.BuildRequest`` as JSON. Arguments without a value take the user's, as docker compose does."""
-    args = {name: environment.get(name) if value is None else value for name, value in build.args.items()}
-    return {
-        "context": build.context or ".",
-        "dockerfile": build.dockerfile or "",
-        "inline": build.dockerfile_inline or "",
-        "target": build.target or "",
-        "args": {name: value for name, value in args.items() if value is not None},
-        "tags": [reference, *build.tags],
-        "labels": dict(build.labels),
-        "network": build.network or "",
-        "no_cache": build.no_cache,
-        "pull": build.pull,
-        "extra_hosts": {name: list(targets) for name, targets in build.extra_hosts.items()},
-        "shm_size": build.shm_size or 0,
-        "additional_contexts": dict(build.additional_contexts),
-    }
 
 
 async def run_worker(

@@ -106,7 +106,9 @@ class Operations:
     async def build(self, asked: Asked, session: Session) -> int:
         """Builds images and touches nothing else."""
         loaded = await self._load(asked, session)
-        overrides = {key: asked.args.get(key) for key in ("build_arg", "no_cache", "pull") if asked.args.get(key)}
+        overrides = {
+            key: asked.args.get(key) for key in ("build_arg", "no_cache", "pull", "ssh") if asked.args.get(key)
+        }
         stack = with_build_options(loaded.stack, overrides)
         desired = desired_of(Verb.BUILD, stack, {"services": asked.args.get("services")})
         return FAILED if await self._change(desired, replace(loaded, stack=stack), session, asked.who) else 0

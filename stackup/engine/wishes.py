@@ -7,6 +7,7 @@ from typing import Any
 
 from stackup.base.errors import PlanRefused, UsageError
 from stackup.engine.loading import LoadedStack
+from stackup.model.build import SshKey
 from stackup.model.plan import Plan
 from stackup.model.stack import Stack
 from stackup.planner import Desired, Verb
@@ -40,7 +41,7 @@ def with_named_services(stack: Stack, names: Iterable[str]) -> Stack:
 
 
 def with_build_options(stack: Stack, options: Args) -> Stack:
-    """The command line's ``--build-arg``, ``--no-cache`` and ``--pull`` over what the file says."""
+    """The command line's ``--build-arg``, ``--no-cache``, ``--pull`` and ``--ssh`` over what the file says."""
     if not options:
         return stack
     args = dict(item.partition("=")[::2] for item in options.get("build_arg", ()))
@@ -49,9 +50,17 @@ def with_build_options(stack: Stack, options: Args) -> Stack:
         if service.build is not None:
             update: dict[str, Any] = {"args": {**service.build.args, **args}}
             update |= {key: True for key in ("no_cache", "pull") if options.get(key)}
+            if options.get("ssh"):
+                keys = [SshKey(id=name, path=path or None) for name, _, path in map(_parts, options["ssh"])]
+                kept = tuple(key for key in service.build.ssh if key.id not in {item.id for item in keys})
+                update["ssh"] = (*kept, *keys)
             service = service.model_copy(update={"build": service.build.model_copy(update=update)})
         services[name] = service
     return stack.model_copy(update={"services": services})
+
+
+def _parts(text: str) -> tuple[str, str, str]:
+    return text.partition("=")
 
 
 def refuse_open_questions(plan: Plan, desired: Desired, loaded: LoadedStack | None) -> None:

@@ -62,7 +62,6 @@ def _no_label(node: Node) -> bool:
 _WINDOWS = "it exists on Windows only"
 _SWARM = "it means something to a cluster only"
 _UNSAFE = "it is not carried out yet, and leaving it out would"
-_CACHE = "the local build cache is used"
 DONE, NOT_YET, NEVER, REFUSED = Support.DONE, Support.NOT_YET, Support.NEVER, Support.REFUSED
 _BRIDGE_OPTIONS = frozenset(
     f"com.docker.network.{name}"
@@ -118,17 +117,11 @@ _SERVICE = (
     Entry("deploy.resources.reservations.devices", NOT_YET, "no device is handed in"),
     Entry("deploy.update_config", DONE, "a batch is good when its containers are healthy, or run, for monitor"),
     Entry("deploy.rollback_config", DONE, "for failure_action: rollback and for stackup rollback"),
-    Entry("build.cache_from", NOT_YET, _CACHE),
-    Entry("build.cache_to", NOT_YET, _CACHE),
-    Entry("build.no_cache_filter", NOT_YET, "no_cache: true builds all stages anew"),
-    Entry("build.entitlements", NOT_YET, "the build runs without them"),
-    Entry("build.privileged", NOT_YET, "the build runs without privileges"),
+    Entry("build.cache_from", DONE, "local and registry; other kinds are left out with a warning"),
+    Entry("build.cache_to", DONE, "local and registry; other kinds are left out with a warning"),
     Entry("build.provenance", NOT_YET, "no attestation is made", _is("false"), "false"),
     Entry("build.sbom", NOT_YET, "no attestation is made", _is("false"), "false"),
-    Entry("build.secrets", NOT_YET, "RUN --mount=type=secret finds nothing"),
-    Entry("build.ssh", NOT_YET, "RUN --mount=type=ssh finds nothing"),
-    Entry("build.ulimits", NOT_YET, "the build runs with the machine's limits"),
-    Entry("build.platforms.*", NOT_YET, "images are built for this machine's platform only", _here, "this machine's"),
+    Entry("build.platforms", DONE, "this machine's only: there is no emulation, and others are refused"),
     Entry("cpu_count", NEVER, _WINDOWS),
     Entry("cpu_percent", NEVER, _WINDOWS),
     Entry("credential_spec", NEVER, _WINDOWS),

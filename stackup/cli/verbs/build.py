@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from dataclasses import dataclass
 
+from stackup.base.errors import UsageError
 from stackup.cli.options import switch, values
 from stackup.cli.session import Session
 from stackup.cli.verbs.common import send, services
@@ -15,17 +18,67 @@ class Request:
 
     services: tuple[str, ...] = services("Services (default: all that have a build section).")
     build_arg: tuple[str, ...] = values("--build-arg", help="Build-time variable.", metavar="KEY=VALUE")
+    ssh: tuple[str, ...] = values("--ssh", help="ssh agent or key for RUN --mount=type=ssh.", metavar="default|ID=PATH")
     no_cache: bool = switch("--no-cache", help="Do not use layers that were built before.")
     pull: bool = switch("--pull", help="Look for newer base images.")
+    check: bool = switch("--check", help="Look for mistakes in the Dockerfiles; build nothing.")
+    shell_on_failure: bool = switch("--shell-on-failure", help="Open a shell in the step that fails.")
     quiet: bool = switch("-q", "--quiet", help="Only errors.")
     with_dependencies: bool = switch("--with-dependencies", help="Build what these services depend on, too.")
 
 
 def run(session: Session, request: Request) -> int:
+    if request.check:
+        return _check(session, request)
     args = {**vars(request), "build_arg": [_with_value(item, session) for item in request.build_arg]}
-    return send(session, "build", args, quiet=request.quiet).exit_code
+    if not request.shell_on_failure:
+        return send(session, "build", args, quiet=request.quiet).exit_code
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError("cannot open a shell on failure: standard input and output are no terminal")
+    return _with_shell(session, request, args)
 
 
 def _with_value(item: str, session: Session) -> str:
     """``--build-arg NAME`` alone passes the caller's value on."""
     return item if "=" in item else f"{item}={session.environment.get(item, '')}"
+
+
+def _with_shell(session: Session, request: Request, args: dict[str, object]) -> int:
+    from stackup.build.failed import is_kept, open_shell
+    from stackup.engine.build_requests import KEEP_FAILED
+
+    name = f"{os.getpid()}-{os.urandom(6).hex()}"
+    session.environment = {**session.environment, KEEP_FAILED: name}
+    code = send(session, "build", args, quiet=request.quiet).exit_code
+    if code and is_kept(session.layout, name):
+        session.console.say("a shell in the step that failed; what it changes is gone when it ends")
+        open_shell(session.layout, name)
+    return code
+
+
+def _check(session: Session, request: Request) -> int:
+    """1 when there is anything to say."""
+    from stackup.build import BuildRequest, check_build
+    from stackup.cli import report
+    from stackup.engine.build_requests import build_request
+    from stackup.engine.wishes import with_build_options
+    from stackup.stackfile import Notice
+
+    loaded = session.load()
+    options = {"build_arg": [_with_value(item, session) for item in request.build_arg]}
+    stack = with_build_options(loaded.stack, options)
+    unknown = [name for name in request.services if name not in stack.services]
+    if unknown:
+        raise UsageError(f"cannot check {unknown[0]}: there is no such service")
+    count = 0
+    for name, service in stack.services.items():
+        if service.build is None or (request.services and name not in request.services):
+            continue
+        asked = BuildRequest.from_json(build_request(stack, name, loaded.environment))
+        found = check_build(asked, session.layout)
+        count += len(found)
+        report.warn(
+            [Notice(f"{item.rule}: {item.message}", item.where, snippet=item.line) for item in found], session.console
+        )
+    session.console.say(f"{count} warnings" if count != 1 else "1 warning")
+    return 1 if count else 0
