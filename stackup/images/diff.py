@@ -114,7 +114,9 @@ def _refuse_redirect(path: bytes) -> None:
             raise Bug(f"cannot make a layer: {os.fsdecode(path)} carries {name}")
 
 
-class _Writer:
+class TreeWriter:
+    """Turns files into tar headers and their content; hard links are known by what it wrote before."""
+
     def __init__(self, root: bytes, overlay: bool, epoch: int | None) -> None:
         self.root = root
         self.overlay = overlay
@@ -138,14 +140,16 @@ class _Writer:
             if stat.S_ISDIR(info.st_mode):
                 if self.overlay:
                     _refuse_redirect(path)
-                yield header(
-                    prefix + name + b"/", tarstream.DIRECTORY, info, seconds=self.seconds(info), xattrs=_xattrs(path)
-                )
+                yield self.directory(path, prefix + name + b"/", info)
                 yield from self.walk(path, prefix + name + b"/")
             else:
                 yield from self.leaf(path, prefix, name, info)
 
+    def directory(self, path: bytes, full: bytes, info: os.stat_result) -> bytes:
+        return header(full, tarstream.DIRECTORY, info, seconds=self.seconds(info), xattrs=_xattrs(path))
+
     def leaf(self, path: bytes, prefix: bytes, name: bytes, info: os.stat_result) -> Iterator[bytes]:
+        """Anything but a directory."""
         mode, seconds, full = info.st_mode, self.seconds(info), prefix + name
         if stat.S_ISCHR(mode) and info.st_rdev == 0:
             if self.overlay:
@@ -184,16 +188,36 @@ class _Writer:
 
 def layer_tar(root: Path, *, overlay: bool, epoch: int | None = None) -> Iterator[bytes]:
     """The archive of a directory's content. ``overlay``: it is an upper directory. ``epoch``: latest time, seconds."""
-    writer = _Writer(os.fsencode(root), overlay, epoch)
+    writer = TreeWriter(os.fsencode(root), overlay, epoch)
+    yield from chunked(writer.walk(writer.root, b""))
+    yield bytes(2 * BLOCK)
+
+
+def chunked(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in pieces that are worth a system call each."""
     pending: list[bytes] = []
     held = 0
-    for piece in writer.walk(writer.root, b""):
+    for piece in pieces:
         pending.append(piece)
         held += len(piece)
         if held >= CHUNK:
             yield b"".join(pending)
             pending, held = [], 0
-    yield b"".join([*pending, bytes(2 * BLOCK)])
+    yield b"".join(pending)
+
+
+def container_tar(parts: Iterable[tuple[str, Path]], epoch: int | None = None) -> Iterator[bytes]:
+    """What a container wrote, as a layer: ``parts`` as for ``merge_parts``, but nothing is moved. The same bytes as
+    ``layer_tar`` writes for them merged, where only "/" has any."""
+    ordered = sorted(parts, key=lambda part: part[0].count("/") if part[0] != "/" else 0)
+    for target, upper in ordered:
+        if target == "/" or any(os.scandir(upper)):
+            writer = TreeWriter(os.fsencode(upper), overlay=True, epoch=epoch)
+            prefix = os.fsencode(target.strip("/") + "/") if target != "/" else b""
+            if prefix:
+                yield writer.directory(writer.root, prefix, os.lstat(upper))
+            yield from chunked(writer.walk(writer.root, prefix))
+    yield bytes(2 * BLOCK)
 
 
 def merge_parts(parts: Iterable[tuple[str, Path]]) -> Path | None:

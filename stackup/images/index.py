@@ -58,6 +58,14 @@ class ImageIndex:
 
         self.update(change)
 
+    def add(self, manifest: oci.Descriptor) -> None:
+        """A place in the list for a manifest without a name, unless it has one."""
+
+        def change(manifests: tuple[oci.Descriptor, ...]) -> tuple[oci.Descriptor, ...]:
+            return manifests if any(item.digest == manifest.digest for item in manifests) else (*manifests, manifest)
+
+        self.update(change)
+
     def unset(self, name: str) -> None:
         """Takes the name away, and with the last name of a manifest its place in the list."""
         self.update(lambda manifests: tuple(item for item in manifests if item.annotations.get(oci.REF_NAME) != name))

@@ -110,6 +110,13 @@ class Stack:
             trail.append((here, paths, mode))
         return Place(here, paths, mode)
 
+    def child(self, directory: Place, name: str) -> Place:
+        """An entry of a merged directory, links not followed."""
+        path = f"{directory.path.rstrip('/')}/{name}"
+        if path in self._mounts:
+            return Place(path, self._mounts[path], stat.S_IFDIR)
+        return Place(path, *_child(directory.paths, name))
+
     def read(self, path: str) -> bytes | None:
         place = self.find(path)
         if not place.paths or not stat.S_ISREG(place.mode):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from stackup.base.errors import ImageError
@@ -12,27 +13,59 @@ from stackup.oci import reference as references
 if TYPE_CHECKING:
     from stackup.images.store import ImageStore
 
+Entries = tuple[oci.Descriptor, ...]
+
 
 def remove_image(store: ImageStore, descriptor: oci.Descriptor, reference: str, *, force: bool) -> list[str]:
-    """``ImageStore.remove`` for an image that is there; ``descriptor`` is its place in the index."""
+    """``ImageStore.remove`` for an image that is there; ``descriptor`` is its place in the index.
+
+    What is decided is decided under the index's lock: a name that is given meanwhile is not lost.
+    """
     name = descriptor.annotations.get(oci.REF_NAME, "")
-    same = [item for item in store.index.read().manifests if item.digest == descriptor.digest]
     by_id = not name or _canonical(reference) != name
-    if by_id and sum(oci.REF_NAME in item.annotations for item in same) > 1 and not force:
-        raise ImageError(f"cannot remove '{reference}': it has several names", hint="Remove them one by one.")
-    image = store.image(descriptor, reference)
-    last = by_id or len(same) == 1
-    if last and not force and (user := usage.container_using(store.layout, image.layers)):
-        raise ImageError(f"cannot remove '{reference}': container {user} stands on it")
-    if by_id:
-        store.index.drop(descriptor.digest)
-    else:
-        store.index.unset(name)
-    gone = [f"untagged {references.parse(name).familiar}"] if name else []
-    if last:
+    image_id = _id(store, descriptor)
+    gone: list[str] = []
+
+    def change(items: Entries) -> Entries:
+        gone.clear()
+        same = [item for item in items if item.digest == descriptor.digest]
+        doomed = same if by_id else [item for item in same if item.annotations.get(oci.REF_NAME) == name]
+        if not doomed:
+            raise ImageError(f"cannot remove '{reference}': no such image")
+        if by_id and len(same) > 1 and not force:
+            names = ", ".join(_names(same))
+            raise ImageError(f"cannot remove '{reference}': it has several names: {names}", hint="Remove them by name.")
+        if len(doomed) == len(same) and not force and (user := _user(store, descriptor)):
+            raise ImageError(f"cannot remove '{reference}': container {user} stands on it")
+        gone.extend(f"untagged {item}" for item in _names(doomed))
+        if len(doomed) == len(same):
+            gone.append(f"deleted {image_id}")
+        return tuple(item for item in items if item not in doomed)
+
+    store.index.update(change)
+    if gone[-1].startswith("deleted"):
         usage.collect(store.layout, store.blobs, store.layers, store.index)
-        gone.append(f"deleted {image.id}")
     return gone
+
+
+def _names(items: Iterable[oci.Descriptor]) -> list[str]:
+    return [references.parse(text).familiar for item in items if (text := item.annotations.get(oci.REF_NAME))]
+
+
+def _id(store: ImageStore, descriptor: oci.Descriptor) -> str:
+    """Of an image whose manifest is damaged, the manifest's digest."""
+    try:
+        return store.manifest(descriptor).config.digest
+    except ImageError:
+        return descriptor.digest
+
+
+def _user(store: ImageStore, descriptor: oci.Descriptor) -> str:
+    try:
+        image = store.image(descriptor, "")
+    except ImageError:  # damaged: it must be possible to be rid of it; a container's layers stay all the same
+        return ""
+    return usage.container_using(store.layout, image.layers)
 
 
 def _canonical(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform as machine
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
@@ -83,6 +84,10 @@ class ImageStore:
         descriptor = self._descriptor(reference)
         return None if descriptor is None else self.image(descriptor, reference)
 
+    def find(self, reference: str) -> oci.Descriptor | None:
+        """The place in the index of what ``resolve`` answers; None for ``host``, too."""
+        return None if is_host(reference) else self._descriptor(reference)
+
     def _descriptor(self, reference: str) -> oci.Descriptor | None:
         digits = reference.removeprefix("sha256:")
         if len(digits) >= 12 and all(digit in "0123456789abcdef" for digit in digits):
@@ -97,7 +102,9 @@ class ImageStore:
         return self.index.find(str(wanted))
 
     def _has_id(self, descriptor: oci.Descriptor, digits: str) -> bool:
-        hexes = [descriptor.digest, self.manifest(descriptor).config.digest]
+        hexes = [descriptor.digest]
+        with suppress(ImageError):  # a damaged image has its manifest's digest alone
+            hexes.append(self.manifest(descriptor).config.digest)
         return any(item.removeprefix("sha256:").startswith(digits) for item in hexes)
 
     def manifest(self, descriptor: oci.Descriptor) -> oci.Manifest:
@@ -288,11 +295,11 @@ class ImageStore:
         name = self._new_name(reference)
         if is_host(source):
             raise ImageError("cannot tag 'host': it is built in; build FROM it instead")
-        descriptor = self._descriptor(source)
-        if descriptor is None:
-            raise ImageError(f"cannot tag '{source}': no such image")
-        notes = {key: value for key, value in descriptor.annotations.items() if key != oci.REF_NAME}
-        self.index.set(str(name), replace(descriptor, annotations=notes))
+        with usage.bringing_in(self.layout):  # a collection must not come between looking and naming
+            descriptor = self._descriptor(source)
+            if descriptor is None:
+                raise ImageError(f"cannot tag '{source}': no such image")
+            self.index.set(str(name), replace(descriptor, annotations={}))
 
     def remove(self, reference: str, *, force: bool = False) -> list[str]:
         """Takes a name away and, with the last name, the image: answers what went ("untagged NAME", "deleted ID").

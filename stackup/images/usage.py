@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from stackup.base.errors import ImageError
 from stackup.base.files import locked, try_lock
 from stackup.base.paths import Layout
 from stackup.images.blobs import BlobStore
@@ -39,17 +41,28 @@ def _definitions(database: Path) -> Iterator[tuple[str, str]]:
         return
 
 
+def images_used(layout: Layout) -> set[str]:
+    """Ids of the images that containers, running or not, were made from."""
+    found = set()
+    for _, text in launches(layout):
+        try:
+            found.add(json.loads(text).get("image_id", ""))
+        except ValueError:
+            continue
+    return found
+
+
 def container_using(layout: Layout, layers: Iterable[Layer]) -> str:
     """The short id of a container whose root file system contains one of the layers, or ""."""
     names = [str(layer.path) for layer in layers]
     return next((who[:12] for who, text in launches(layout) if any(name in text for name in names)), "")
 
 
-def _reachable(blobs: BlobStore, index: oci.Index) -> tuple[set[str], set[str]]:
-    """Digests of all blobs, and diff ids of all layers, that the index leads to."""
+def reachable(blobs: BlobStore, manifests: Iterable[str]) -> tuple[set[str], set[str]]:
+    """Digests of all blobs, and diff ids of all layers, that these manifests lead to. Raises ImageError, ValueError."""
     digests: set[str] = set()
     diff_ids: set[str] = set()
-    todo = [item.digest for item in index.manifests]
+    todo = list(manifests)
     while todo:
         digest = todo.pop()
         if digest in digests or not blobs.has(digest):
@@ -85,24 +98,48 @@ def bringing_in(layout: Layout) -> Iterator[None]:
         yield
 
 
-def collect(layout: Layout, blobs: BlobStore, layers: LayerStore, index: ImageIndex) -> bool:
-    """Deletes blobs and unpacked layers that no image, no container and no cached build step needs.
+def collect(layout: Layout, blobs: BlobStore, layers: LayerStore, index: ImageIndex) -> int | None:
+    """Deletes blobs and unpacked layers that no image, no container and no cached build step needs; answers how many
+    bytes of the disk that freed.
 
-    False when something is being brought in right now; then the next collection does it.
+    None when something is being brought in right now; then the next collection does it. Where a manifest cannot be
+    read, and so nobody knows what it needs, only what is half-made goes.
     """
     fd = try_lock(layout.images / ".busy")
     if fd is None:
-        return False
+        return None
+    freed = 0
     try:
         cached = build_cache_layers(layout)
-        digests, diff_ids = _reachable(blobs, index.read())
+        try:
+            digests, diff_ids = reachable(blobs, [item.digest for item in index.read().manifests])
+        except (ImageError, ValueError):
+            return 0
         for name in os.listdir(blobs.directory) if blobs.directory.is_dir() else []:
             if f"sha256:{name}" not in digests | cached:
+                freed += allocated(blobs.directory / name)
                 (blobs.directory / name).unlink(missing_ok=True)
         used = "\n".join(text for _, text in launches(layout))
         for diff_id in layers.diff_ids():
             if diff_id not in diff_ids | cached and str(layers.path(diff_id)) not in used:
+                freed += allocated(layers.path(diff_id))
                 layers.remove(diff_id)
     finally:
         os.close(fd)
-    return True
+    return freed
+
+
+def allocated(path: Path) -> int:
+    """Bytes that a file, or a directory with all below it, takes up on the disk."""
+    total = 0
+    todo = [str(path)]
+    while todo:
+        here = todo.pop()
+        try:
+            info = os.lstat(here)
+            total += info.st_blocks * 512
+            if stat.S_ISDIR(info.st_mode):
+                todo += [entry.path for entry in os.scandir(here)]
+        except OSError:  # gone meanwhile
+            continue
+    return total

@@ -1,0 +1,57 @@
+"""How much of the disk images, containers, volumes and the build cache take up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stackup.base.values import frozen
+from stackup.images import usage
+from stackup.images.catalog import Listed, listed
+
+if TYPE_CHECKING:
+    from stackup.images.store import ImageStore
+
+
+@frozen
+class ImageUse:
+    """Bytes on the disk, blobs and unpacked layers together; ``reclaimable``: what ``prune -a`` would free."""
+
+    images: tuple[Listed, ...]
+    total: int
+    active: int
+    size: int
+    reclaimable: int
+
+
+def image_use(store: ImageStore) -> ImageUse:
+    found = listed(store)
+    cached = usage.build_cache_layers(store.layout)
+    sizes = {f"sha256:{path.name}": usage.allocated(path) for path in _files(store)}
+    unpacked = {diff_id: usage.allocated(store.layers.path(diff_id)) for diff_id in store.layers.diff_ids()}
+    kept = usage.reachable(store.blobs, [item.digest for item in found if item.used])
+    stood_on = "\n".join(text for _, text in usage.launches(store.layout))
+    needed = sum(size for digest, size in sizes.items() if digest in kept[0] | cached)
+    needed += sum(
+        size
+        for diff_id, size in unpacked.items()
+        if diff_id in kept[1] | cached or str(store.layers.path(diff_id)) in stood_on
+    )
+    total = sum(sizes.values()) + sum(unpacked.values())
+    ids = {item.id: item.used for item in found}
+    return ImageUse(tuple(found), len(ids), sum(ids.values()), total, total - needed)
+
+
+def build_cache_use(store: ImageStore) -> tuple[int, int]:
+    """How many steps are kept, and the bytes of layers that only they need."""
+    cached = usage.build_cache_layers(store.layout) - {""}
+    digests, diff_ids = usage.reachable(store.blobs, [item.digest for item in store.index.read().manifests])
+    own = [digest for digest in cached if digest not in digests]
+    size = sum(usage.allocated(store.blobs.path(digest)) for digest in own if store.blobs.has(digest))
+    size += sum(usage.allocated(store.layers.path(digest)) for digest in cached - diff_ids)
+    return len(list((store.layout.build_cache / "steps").glob("*/*.json"))), size
+
+
+def _files(store: ImageStore) -> list[Path]:
+    directory = store.blobs.directory
+    return list(directory.iterdir()) if directory.is_dir() else []

@@ -1,0 +1,42 @@
+"""The whole root file system of a container or an image as one tar archive, as ``docker export`` writes it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+
+from stackup.images.diff import TreeWriter, chunked
+from stackup.images.lookup import Place, Stack
+from stackup.images.tarstream import BLOCK
+from stackup.linux.overlay import Overlay
+
+
+def flat_tar(overlays: tuple[Overlay, ...]) -> Iterator[bytes]:
+    """Merged as the kernel would, sorted by name, without whiteouts. Sockets are left out. What changes while it is
+    read may be in it old or new; a file that shrinks raises OSError."""
+    flat = _Flat(Stack(overlays))
+    yield from chunked(flat.directory(flat.stack.find("/"), b""))
+    yield bytes(2 * BLOCK)
+
+
+class _Flat:
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.writer = TreeWriter(b"", overlay=False, epoch=None)
+
+    def directory(self, place: Place, prefix: bytes) -> Iterator[bytes]:
+        for name in self.stack.names(place):
+            child = self.stack.child(place, name)
+            if not child.paths:
+                continue
+            path, raw = os.fsencode(child.paths[0]), os.fsencode(name)
+            try:
+                info = os.lstat(path)
+            except FileNotFoundError:  # a running container deleted it
+                continue
+            if stat.S_ISDIR(info.st_mode):
+                yield self.writer.directory(path, prefix + raw + b"/", info)
+                yield from self.directory(child, prefix + raw + b"/")
+            else:
+                yield from self.writer.leaf(path, prefix, raw, info)

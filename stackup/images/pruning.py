@@ -1,0 +1,47 @@
+"""Removes images that nobody needs. Whatever a container stands on, running or not, stays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from stackup.base.values import frozen
+from stackup.images import catalog, usage
+from stackup.images.catalog import Listed
+from stackup.oci import image as oci
+
+if TYPE_CHECKING:
+    from stackup.images.store import ImageStore
+
+
+@frozen
+class Pruned:
+    """``gone``: lines as ``rmi`` has them. ``freed`` in bytes; None: something is being brought in right now, and what
+    has no name any more is deleted by the next collection."""
+
+    gone: tuple[str, ...]
+    freed: int | None
+
+
+def prune(store: ImageStore, *, named: bool, wanted: Callable[[Listed], bool] = lambda _item: True) -> Pruned:
+    """Images without a name; with ``named``, also those with one. Decided under the index's lock, so that what is
+    tagged meanwhile stays; then everything goes that no name leads to."""
+    gone: list[str] = []
+
+    def change(items: tuple[oci.Descriptor, ...]) -> tuple[oci.Descriptor, ...]:
+        gone.clear()
+        doomed = {
+            (item.reference, item.digest): item
+            for item in catalog.listed(store)
+            if not item.used and not item.damage and (named or item.dangling) and wanted(item)
+        }
+        kept = tuple(item for item in items if (catalog.familiar(item), item.digest) not in doomed)
+        still = {item.digest for item in kept}
+        gone.extend(f"untagged {item.reference}" for item in doomed.values() if item.reference)
+        gone.extend(f"deleted {image_id}" for image_id in dict.fromkeys(
+            item.id for item in doomed.values() if item.digest not in still))  # fmt: skip
+        return kept
+
+    store.index.update(change)
+    store.sweep()
+    return Pruned(tuple(gone), usage.collect(store.layout, store.blobs, store.layers, store.index))

@@ -1,0 +1,226 @@
+"""Compares what lies on the disk with the digests that it is known by.
+
+Every blob that a stored image leads to is read and hashed, once compressed and once uncompressed; every unpacked layer
+is compared with its blob, unpacked again beside it: names, kinds, contents, modes, owners, links, devices and extended
+attributes (not times: SOURCE_DATE_EPOCH makes those of a built layer's archive others). A damaged layer that nothing
+stands on is deleted, and unpacked again at its next use. Platforms of an index that were never fetched are no damage.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stackup.base.errors import ImageError
+from stackup.base.values import frozen
+from stackup.images import usage
+from stackup.images.catalog import familiar
+from stackup.images.streams import CHUNK, Compression, Pump, decompressed
+from stackup.images.unpack import OPAQUE, unpack_layer, wanted_xattr
+from stackup.oci import image as oci
+
+if TYPE_CHECKING:
+    from stackup.images.store import ImageStore
+
+_TREE_LIMIT = 5  # differences that are told of one layer
+
+
+@frozen
+class Damage:
+    """``what`` is "manifest", "configuration", "blob" or "layer"; ``digest`` names it and ``path`` is where it lies.
+    ``images`` are the names that need it. ``container``: the short id of one that stands on it."""
+
+    what: str
+    digest: str
+    path: str
+    reason: str
+    images: tuple[str, ...]
+    container: str = ""
+
+
+@frozen
+class _Layer:
+    descriptor: oci.Descriptor
+    diff_id: str
+
+
+class Verifier:
+    """``say`` is told what is being looked at."""
+
+    def __init__(self, store: ImageStore, say: Callable[[str], None] = lambda _text: None) -> None:
+        self._store = store
+        self._say = say
+        self._names: dict[str, list[str]] = defaultdict(list)  # digest -> names that need it
+        self._layers: dict[str, _Layer] = {}  # by the blob's digest
+        self._damage: list[Damage] = []
+        self.checked = 0
+
+    def run(self) -> list[Damage]:
+        """Everything that is wrong, the roots first."""
+        with usage.bringing_in(self._store.layout):  # nothing is collected meanwhile
+            for item in self._store.index.read().manifests:
+                self._manifest(item, familiar(item) or item.digest[7:19])
+            for digest, layer in self._layers.items():
+                self._say(f"layer {digest[7:19]}")
+                if self._blob(layer):
+                    self._unpacked(layer)
+        return self._damage
+
+    def _add(self, what: str, digest: str, reason: str, path: Path, container: str = "") -> None:
+        names = tuple(dict.fromkeys(self._names[digest]))
+        self._damage.append(Damage(what, digest, str(path), reason, names, container))
+
+    def _manifest(self, item: oci.Descriptor, name: str) -> None:
+        self._names[item.digest].append(name)
+        try:
+            manifest = self._store.manifest(item)
+        except ImageError as error:
+            self._add("manifest", item.digest, error.message, self._store.blobs.path(item.digest))
+            return
+        self._names[manifest.config.digest].append(name)
+        try:
+            config = self._store.config_file(manifest)
+        except ImageError as error:
+            path = self._store.blobs.path(manifest.config.digest)
+            self._add("configuration", manifest.config.digest, error.message, path)
+            return
+        self.checked += 2
+        if len(config.diff_ids) != len(manifest.layers):
+            self._add("manifest", item.digest, "it lists other layers than the configuration",
+                      self._store.blobs.path(item.digest))  # fmt: skip
+            return
+        for layer, diff_id in zip(manifest.layers, config.diff_ids, strict=True):
+            self._names[layer.digest].append(name)
+            self._names[diff_id].append(name)
+            self._layers[layer.digest] = _Layer(layer, diff_id)
+
+    def _blob(self, layer: _Layer) -> bool:
+        path = self._store.blobs.path(layer.descriptor.digest)
+        reason = self._blob_damage(path, layer)
+        self.checked += 1
+        if reason:
+            self._add("blob", layer.descriptor.digest, reason, path)
+        return not reason
+
+    def _blob_damage(self, path: Path, layer: _Layer) -> str:
+        try:
+            state = hashlib.sha256()
+            with path.open("rb") as file:
+                while chunk := file.read(CHUNK):
+                    state.update(chunk)
+        except FileNotFoundError:
+            return "it is missing"
+        except OSError as error:
+            return f"it cannot be read: {error.strerror}"
+        actual = f"sha256:{state.hexdigest()}"
+        return "" if actual == layer.descriptor.digest else f"its content is {actual}"
+
+    # Unpacked layers
+
+    def _unpacked(self, layer: _Layer) -> None:
+        target = self._store.layers.path(layer.diff_id)
+        present = target.is_dir()
+        with self._store.blobs.path(layer.descriptor.digest).open("rb") as file:
+            compression = Compression.of(file.read(6))
+            file.seek(0)
+            self._store.layers.prepare()
+            pump = Pump(decompressed(file, compression))
+            with self._store.layers.workroom.directory() as fresh, pump.running():
+                os.chmod(fresh, 0o755)
+                try:
+                    if present:
+                        unpack_layer(pump.reader.read, fresh, some=pump.reader.some)
+                    actual = pump.rest()
+                except ImageError as error:
+                    self._add("blob", layer.descriptor.digest, error.message, target)
+                    return
+                if actual != layer.diff_id:
+                    self._add("blob", layer.descriptor.digest, f"it is said to be {layer.diff_id}, but is {actual}",
+                              self._store.blobs.path(layer.descriptor.digest))  # fmt: skip
+                elif present:
+                    self._compare(layer.diff_id, fresh, target)
+
+    def _compare(self, diff_id: str, fresh: Path, target: Path) -> None:
+        found: list[str] = []
+        for text in differences(os.fsencode(fresh), os.fsencode(target)):
+            found.append(text)
+            if len(found) > _TREE_LIMIT:
+                found[-1] = "and more"
+                break
+        self.checked += 1
+        if not found:
+            return
+        container = _user(self._store, diff_id)
+        self._add("layer", diff_id, "; ".join(found), target, container)
+        if not container:
+            self._store.layers.remove(diff_id)
+
+
+def _user(store: ImageStore, diff_id: str) -> str:
+    path = str(store.layers.path(diff_id))
+    return next((who[:12] for who, text in usage.launches(store.layout) if path in text), "")
+
+
+def differences(expected: bytes, actual: bytes, below: bytes = b"") -> Iterator[str]:
+    """What is not the same in two directories, a sentence each. Not the top itself: an archive need not mention it."""
+    if below and (reason := _attributes(expected, actual)):
+        yield f"{_shown(below)} {reason}"
+    names, others = set(os.listdir(expected)), set(os.listdir(actual))
+    yield from (f"{_shown(below + b'/' + name)} is missing" for name in sorted(names - others))
+    for name in sorted(others - names):
+        if not stat.S_ISSOCK(os.lstat(actual + b"/" + name).st_mode):  # no archive can hold one
+            yield f"{_shown(below + b'/' + name)} was added"
+    for name in sorted(names & others):
+        one, other, path = expected + b"/" + name, actual + b"/" + name, below + b"/" + name
+        info, there = os.lstat(one), os.lstat(other)
+        if stat.S_IFMT(info.st_mode) != stat.S_IFMT(there.st_mode):
+            yield f"{_shown(path)} is of another kind"
+        elif stat.S_ISDIR(info.st_mode):
+            yield from differences(one, other, path)
+        elif reason := _attributes(one, other) or _content(one, other, info, there):
+            yield f"{_shown(path)} {reason}"
+
+
+def _shown(path: bytes) -> str:
+    return os.fsdecode(path) or "/"
+
+
+def _attributes(one: bytes, other: bytes) -> str:
+    info, there = os.lstat(one), os.lstat(other)
+    if stat.S_IMODE(info.st_mode) != stat.S_IMODE(there.st_mode):
+        return f"has mode {stat.S_IMODE(there.st_mode):o} instead of {stat.S_IMODE(info.st_mode):o}"
+    if (info.st_uid, info.st_gid) != (there.st_uid, there.st_gid):
+        return f"belongs to {there.st_uid}:{there.st_gid} instead of {info.st_uid}:{info.st_gid}"
+    if info.st_rdev != there.st_rdev:
+        return "is another device"
+    if _xattrs(one) != _xattrs(other):
+        return "has other extended attributes"
+    return ""
+
+
+def _xattrs(path: bytes) -> dict[str, bytes]:
+    try:
+        names = os.listxattr(path, follow_symlinks=False)
+        wanted = [name for name in names if wanted_xattr(name) or name == OPAQUE]
+        return {name: os.getxattr(path, name, follow_symlinks=False) for name in wanted}
+    except OSError:
+        return {}
+
+
+def _content(one: bytes, other: bytes, info: os.stat_result, there: os.stat_result) -> str:
+    if stat.S_ISLNK(info.st_mode):
+        return "" if os.readlink(one) == os.readlink(other) else "leads elsewhere"
+    if not stat.S_ISREG(info.st_mode):
+        return ""
+    if info.st_size != there.st_size:
+        return f"has {there.st_size} bytes instead of {info.st_size}"
+    with open(one, "rb") as expected, open(other, "rb") as actual:
+        while chunk := expected.read(CHUNK):
+            if chunk != actual.read(len(chunk)):
+                return "has other content"
+    return ""
