@@ -1,17 +1,18 @@
 """Addresses of files on other machines, as ``include``, ``extends`` and ``-f`` take them; nothing is fetched here.
 
 The forms are those of docker compose, which takes them from BuildKit: ``https://HOST/PATH.git#REF:SUBDIR`` (also
-http, ssh and git) and ``user@host:path``. ``git+https://`` and the like, pip's spelling, say the same.
+http, ssh and git) and ``user@host:path``; in place of the fragment a query, ``?branch=REF&subdir=SUBDIR``.
+``git+https://`` and the like, pip's spelling, say the same.
 """
 
 from __future__ import annotations
 
 import re
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, quote, unquote
 
 from stackup.base.values import frozen
 
-_URL = re.compile(r"(?:git\+)?([a-zA-Z][a-zA-Z0-9.-]*)://([^/#]*)([^#]*)(?:#(.*))?\Z", re.DOTALL)
+_URL = re.compile(r"(?:git\+)?([a-zA-Z][a-zA-Z0-9.-]*)://([^/#?]*)([^#]*)(?:#(.*))?\Z", re.DOTALL)
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
 _SCP = re.compile(r"([a-zA-Z0-9_-]+)@([a-zA-Z0-9.-]+):([^#]*)(?:#(.*))?\Z", re.DOTALL)
 _SCHEMES = ("https", "http", "ssh", "git")
@@ -80,7 +81,10 @@ def parse(text: str) -> GitAddress:
             raise AddressError("git:: is no part of an address here", f"write {better}" if match else _FORM)
         scheme, host, path, fragment = match.groups()
         scheme = scheme.lower()
+        path, asks, query = path.partition("?")
         _check(text, scheme, path)
+        if asks:
+            fragment = _of_query(query, fragment)
         remote = f"{scheme}://{host}{path}"
         host = host.rpartition("@")[2]
     if host.startswith("-") or not host.strip(":"):
@@ -98,13 +102,33 @@ def _check(text: str, scheme: str, path: str) -> None:
         )
     if scheme not in _SCHEMES:
         raise AddressError(f"addresses that begin with {scheme}:// cannot be read", _FORM)
-    if "?" in path:
-        raise AddressError("an address has no '?'", _FORM)
     if scheme in ("http", "https") and not path.endswith(".git") and not text.startswith("git+"):
         raise AddressError(
             "a URL must be that of a git repository and end in .git; single files are not fetched",
             _better(text) or _FORM,
         )
+
+
+_REFS = ("ref", "branch", "tag", "commit", "checksum")  # from the least to the most exact
+
+
+def _of_query(query: str, fragment: str | None) -> str:
+    """The fragment that says the same as a query (docs.docker.com/build/concepts/context, "URL queries")."""
+    if fragment:
+        raise AddressError("'?' and '#' exclude each other", "write everything behind the '?'")
+    given = dict(parse_qsl(query, keep_blank_values=True))
+    known = (*_REFS, "subdir", "submodules", "keep-git-dir", "fetch-by-commit")
+    for name in given:
+        if name not in known:
+            raise AddressError(f"there is no {name!r} in an address", f"behind the '?' stand {', '.join(known[:6])}")
+    commit = given.get("commit") or given.get("checksum") or ""
+    if commit and not _COMMIT.match(commit):
+        raise AddressError(f"the commit {commit!r} is no whole commit id", "40 letters and digits")
+    named = [name for name in _REFS[:3] if given.get(name)]
+    if len(named) > 1:
+        raise AddressError(f"{' and '.join(named)} exclude each other", "keep one")
+    ref = commit or (given[named[0]] if named else "")
+    return f"{quote(ref, safe='/')}:{quote(given.get('subdir', '').strip('/'), safe='/')}"
 
 
 def _better(text: str) -> str:
