@@ -67,6 +67,7 @@ def report(source: Source, error: yaml.MarkedYAMLError, problems: Problems) -> N
         _template(source, line, began[0])
         _names(source, said, line, column)
         _quote(source, error, said, line, column, began)
+        _bracket(source, said, line, began)
         _colon(source, said, line, began[0])
         _mixture(source, said, line)
         _translated(source, error, said, (line, column), began)
@@ -125,6 +126,22 @@ def _quote(
         opened = _OPENED.search(source.line(number)[:1000])
         if opened and opened[1] == mark:
             raise _Told(f"the quote {mark} that begins here is not closed in its line", number, opened.start(1) + 1)
+
+
+_NEXT = re.compile(r"\s*(?:- +)?(?:[\w./-]+|\"[^\"]*\"|'[^']*'):(?:\s|\Z)|\s*- ")
+
+
+def _bracket(source: Source, said: str, line: int, began: tuple[int, int]) -> None:
+    """A bracket that is not closed: libyaml notices when the next key comes, or when the file ends."""
+    mark = source.line(began[0])[began[1] - 1 : began[1]]
+    if not said.startswith("did not find expected ','") or mark not in ("[", "{"):
+        return
+    text = source.line(line)[:500]
+    words, closing = f"the {mark} that begins here is not closed", "]" if mark == "[" else "}"
+    if not text.strip():
+        raise _Told(words, *began)
+    if line > began[0] and _NEXT.match(text) and _indent(text) <= _indent(source.line(began[0])):
+        raise _Told(words, *began, f"line {line} begins something else: a {closing} is missing before it")
 
 
 def _colon(source: Source, said: str, line: int, began: int) -> None:
