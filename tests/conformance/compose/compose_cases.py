@@ -49,12 +49,7 @@ def judge(case: dict[str, Any]) -> list[Outcome]:
 def _judge(case: dict[str, Any], profiles: tuple[str, ...], expect: dict[str, Any], suffix: str) -> Outcome:
     name = f"{case['id']}{suffix}"
     with tempfile.TemporaryDirectory() as scratch:
-        root = Path(scratch).resolve() / "case"
-        root.mkdir()
-        for path, text in case["files"].items():
-            target = root / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(text.encode("utf-8", "surrogateescape"))
+        root = written(case, Path(scratch))
         environment = {"PATH": os.environ["PATH"], "HOME": "/home/u", **case["env"]}
         try:
             loaded = load(LoadRequest(root, tuple(case["args"]), profiles=profiles, environment=environment, run=False))
@@ -69,9 +64,25 @@ def _judge(case: dict[str, Any], profiles: tuple[str, ...], expect: dict[str, An
             return Outcome(name, "crashed", repr(error))
         if not expect["accept"]:
             return Outcome(name, "wrongly-accepted", expect["error"])
-        ours = json.loads(json.dumps(canonical(loaded.stack)).replace(str(root), "@DIR@"))
-        difference = differences(normalised(ours, ""), normalised(expect["config"], ""))
+        difference = compared(json.dumps(canonical(loaded.stack)), root, expect)
         return Outcome(name, "different" if difference else "equal", "; ".join(difference[:6]))
+
+
+def written(case: dict[str, Any], scratch: Path) -> Path:
+    """The directory that holds the files of a case."""
+    root = scratch.resolve() / "case"
+    root.mkdir()
+    for path, text in case["files"].items():
+        target = root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(text.encode("utf-8", "surrogateescape"))
+    return root
+
+
+def compared(printed: str, root: Path, expect: dict[str, Any]) -> list[str]:
+    """What differs between our JSON and the recorded one."""
+    ours = json.loads(printed.replace(str(root), "@DIR@"))
+    return differences(normalised(ours, ""), normalised(expect["config"], ""))
 
 
 _PATH = re.compile(r"(?<![\w/-])(?:services|networks|volumes|secrets|configs|models)(?:\.[\w\[\]-]+)+")
