@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from stackup.model.strict import Map, Strict
+from stackup.model.strict import Map, Strict, blank
 
 
 class IpamPool(Strict):
@@ -26,7 +26,7 @@ class Network(Strict):
     name: str = ""
     driver: str | None = None
     driver_opts: Map[str] = Field(default_factory=dict)
-    ipam: Ipam = Field(default_factory=Ipam)
+    ipam: Ipam = Field(default_factory=blank(Ipam))
     external: bool = False
     internal: bool = False
     attachable: bool = False

@@ -9,7 +9,7 @@ from pydantic import Field
 from stackup.model.build import Build, Develop, FileGrant, Hook, Ulimit
 from stackup.model.deploy import Deploy, DeviceRequest
 from stackup.model.extras import ServiceExtras
-from stackup.model.strict import Bytes, Map, Seconds, Strict
+from stackup.model.strict import Bytes, Map, Seconds, Strict, blank
 
 Condition = Literal["service_started", "service_healthy", "service_completed_successfully"]
 MountType = Literal["bind", "volume", "tmpfs", "image", "cluster", "npipe"]
@@ -251,7 +251,7 @@ class Service(Strict):
     volumes: tuple[Mount, ...] = ()
     volumes_from: tuple[str, ...] = ()
     working_dir: str | None = None
-    stackup: ServiceExtras = Field(default_factory=ServiceExtras, description="x-stackup")
+    stackup: ServiceExtras = Field(default_factory=blank(ServiceExtras), description="x-stackup")
 
     @property
     def replicas(self) -> int:

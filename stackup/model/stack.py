@@ -56,7 +56,7 @@ from stackup.model.service import (
     VolumeOptions,
     WeightDevice,
 )
-from stackup.model.strict import Bytes, Map, Seconds, Strict
+from stackup.model.strict import Bytes, Map, Seconds, Strict, blank
 
 __all__ = [
     "Backoff",
@@ -139,4 +139,4 @@ class Stack(Strict):
     disabled: Map[Service] = Field(default_factory=dict)
     directory: str = ""
     files: tuple[str, ...] = ()
-    stackup: StackExtras = Field(default_factory=StackExtras, description="x-stackup")
+    stackup: StackExtras = Field(default_factory=blank(StackExtras), description="x-stackup")

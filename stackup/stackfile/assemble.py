@@ -59,6 +59,7 @@ class Assembler:
         self.files = 0
         self.empty: Empty = {}
         self.links: list[Link] = []
+        self.read: list[Source] = []
 
     def tree(self, files: tuple[str, ...], unit: Unit, environment: Environment) -> Node | None:
         """The merged tree of ``files``; None when there is none."""
@@ -72,6 +73,11 @@ class Assembler:
         if merged is not None:
             resolve_content(merged, environment)
         return merged
+
+    @property
+    def resets(self) -> bool:
+        """Whether some value of what was read is marked ``!reset``; most stacks have none."""
+        return any(source.resets for source in self.read)
 
     def check(self, merged: Node | None, environment: Environment) -> None:
         """What can be said only of a whole: every file must make one together with those before it."""
@@ -95,6 +101,7 @@ class Assembler:
                 return []
         source = Source("<stdin>" if name == "-" else name, text, str(directory), base=base)
         before = len(self.problems.errors)
+        self.read.append(source)
         documents = read_documents(source, self.problems)
         written = [item for item in documents if item.value is not None]
         self.problems.lost |= not written
@@ -189,7 +196,7 @@ class Assembler:
         if tree is None:
             return None
         default_contexts(tree, str(where) if self.request.resolve_paths else theirs.base or ".")
-        return prune(tree)
+        return prune(tree) if self.resets else tree
 
     def missing(self, node: Node, path: str, files: tuple[str, ...]) -> bool:
         absent = [file for file in files if not self.sources.exists(Path(file))]

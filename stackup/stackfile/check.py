@@ -17,6 +17,7 @@ from stackup.stackfile.reader import show
 Fields = Mapping[str, Node]
 MAX_SHOWN = 12  # services that a hint lists
 _EMPTY: dict[str, Node] = {}
+_TWICE = frozenset(("scale", "cpus", "mem_limit", "mem_reservation", "pids_limit"))  # deploy can say the same
 
 
 def children(node: Node | None) -> Mapping[str, Node]:
@@ -65,16 +66,21 @@ class Checker:
             self.refuse(service, path, "it has neither an image nor a build", "add image: or build:", at_key=True)
         self.references(path, service)
         self.dependencies(path, service)
-        self.build(path, service)
+        if "build" in fields:
+            self.build(path, service)
         self.exclusions(path, service)
-        self.numbers(path, service)
-        self.container_name(name, path, service, names)
+        if not _TWICE.isdisjoint(fields):
+            self.numbers(path, service)
+        if "container_name" in fields:
+            self.container_name(name, path, service, names)
         self.mounts(path, service)
         for index, port in enumerate(_items(service, "ports")):
             self.port(f"{path}.ports[{index}]", port)
-        for index, rule in enumerate(_items(service.get("develop"), "watch")):
-            self.watch(f"{path}.develop.watch[{index}]", rule)
-        self.healthcheck(path, service)
+        if "develop" in fields:
+            for index, rule in enumerate(_items(service.get("develop"), "watch")):
+                self.watch(f"{path}.develop.watch[{index}]", rule)
+        if "healthcheck" in fields:
+            self.healthcheck(path, service)
 
     # --- references to top-level resources
 
@@ -136,6 +142,8 @@ class Checker:
             names = chain(self.enabled, self.disabled)
             hint = self.problems.did_you_mean(other, names) or self.others(path)
             self.refuse(node, path, f"there is no service {other!r}", hint, at_key=at_key)
+            return
+        if self.problems.doubtful:  # what switches profiles on may not have been read
             return
         required = known[other].get("required") if other in known else None
         if required is None or required.value is not False:

@@ -93,8 +93,9 @@ class Finisher:
         self.problems = problems
         self.removed: Fields = {}
 
-    def finish(self, tree: Node) -> Node:
-        pruned = prune(tree)
+    def finish(self, tree: Node, *, resets: bool = True) -> Node:
+        """``resets``: some value may be marked ``!reset``."""
+        pruned = prune(tree) if resets else tree
         self.removed = graves(tree) if pruned is not tree else {}
         sections: Fields = dict(pruned.value)
         services = sections.get("services")

@@ -153,21 +153,24 @@ class Record(Form):
             return None
         fields = self.fields
         result: dict[str, Node] = {}
+        same = True
         for key, child in value.items():
             form = fields.get(key)
             if form is None:
                 if self.open and key.startswith("x-") and key != "x-stackup":
                     result[key] = child
                 else:
+                    same = False
                     self.unknown(key, child, path, reader)
                 continue
             if child.tag == RESET or (child.value is None and reader.postponed(child, key, form)):
                 result[key] = child
                 continue
             item = form.read(child, f"{path}.{key}" if path else key, reader)
+            same &= item is child
             if item is not None:
                 result[key] = item
-        return node.with_value(result)
+        return node if same else node.with_value(result)
 
     def unknown(self, key: str, child: Node, path: str, reader: Reader) -> None:
         hint = self.hints.get(key) or typographic(key) or reader.problems.did_you_mean(key, self.fields)

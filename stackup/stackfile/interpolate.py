@@ -23,16 +23,25 @@ class _Interpolator:
 
     def walk(self, node: Node, path: str) -> None:
         value = node.value
-        kind = type(value)
-        if kind is str:
-            if "$" in value:
-                self.fill(node, path)
-        elif kind is dict:
+        if type(value) is dict:
             for key, child in value.items():
-                self.walk(child, f"{path}.{key}" if path else key)
-        elif kind is list:
+                inner = child.value
+                # Most children are texts without variables: nothing is called for them.
+                if type(inner) is str:
+                    if "$" in inner:
+                        self.fill(child, f"{path}.{key}" if path else key)
+                elif type(inner) is dict or type(inner) is list:
+                    self.walk(child, f"{path}.{key}" if path else key)
+        elif type(value) is list:
             for index, child in enumerate(value):
-                self.walk(child, f"{path}[{index}]")
+                inner = child.value
+                if type(inner) is str:
+                    if "$" in inner:
+                        self.fill(child, f"{path}[{index}]")
+                elif type(inner) is dict or type(inner) is list:
+                    self.walk(child, f"{path}[{index}]")
+        elif type(value) is str and "$" in value:
+            self.fill(node, path)
 
     def fill(self, node: Node, path: str) -> None:
         template: str = node.value
@@ -40,16 +49,33 @@ class _Interpolator:
         try:
             node.value = substitute(template, self.environment.get, asked.append)
         except TemplateError as error:
+            if self.unknown(asked):
+                self.leave(node, path)
+                return
             line, column = place(node, template, error.offset)
             width = _width(template, error.offset)
             self.problems.at(
                 node.source, line, column, f"cannot use {path}: {error}", hint=error.hint, width=width, path=path
             )
             node.value, node.tag = "", RESET  # as if it were not there: it is wrong already
+            node.source.resets = True
         node.origin = Origin(template, tuple(dict.fromkeys(item.name for item in asked)), asked=tuple(asked))
+        if self.unknown(asked):
+            self.leave(node, path)
+            return
         for item in asked:
             if item.outcome is Outcome.UNSET:
                 self.warn(node, template, item.name, item.offset)
+
+    def unknown(self, asked: list[Asked]) -> bool:
+        """Whether a variable is not known only because the file that may set it could not be read."""
+        return self.problems.doubtful and any(item.outcome in (Outcome.UNSET, Outcome.REFUSED) for item in asked)
+
+    def leave(self, node: Node, path: str) -> None:
+        """As if it were not there, and without a word: what is wrong is said where the variables come from."""
+        node.value, node.tag = "", RESET
+        node.source.resets = True
+        self.problems.places.append(path)
 
     def warn(self, node: Node, template: str, name: str, offset: int) -> None:
         if self.problems.crowded() or not self.problems.once(f"unset variable {name}"):

@@ -43,7 +43,11 @@ def load(request: LoadRequest) -> Loaded:
     order of the lines. Raises UsageError for what is wrong with the command line or a COMPOSE_ variable.
     """
     with _without_collector():
-        return _Load(request).run()
+        try:
+            return _Load(request).run()
+        except StackFileError as error:
+            # The frames that it came through hold all that was read, and itself: circles that would need collecting.
+            raise error.with_traceback(None) from None
 
 
 @contextmanager
@@ -73,8 +77,12 @@ class _Load:
     def run(self) -> Loaded:
         found = self.find()
         self.sources.check(found.files)
-        self.problems.settle()
-        name = self.project_name(found)
+        self.problems.doubtful = bool(self.problems.errors)  # those of .env; the files are looked at all the same
+        try:
+            name = self.project_name(found)
+        except UsageError:
+            self.problems.settle()
+            raise
         self.environment.put("COMPOSE_PROJECT_NAME", name)
         assembler = Assembler(self.request, self.sources, self.problems, self.home, self.remotes)
         tree = assembler.tree(found.files, Unit(found.directory), self.environment)
@@ -84,7 +92,7 @@ class _Load:
             raise StackFileError("cannot use the stack files: they are empty")
         self.told = Told(self.problems)  # something could not be read; the rest is checked all the same
         finisher = Finisher(self.request, found.directory, name, self.environment, self.problems)
-        tree = finisher.finish(tree)
+        tree = finisher.finish(tree, resets=assembler.resets)
         self.removed = finisher.removed
         profiles = self.profiles()
         enabled, disabled = select(tree, profiles)
@@ -338,13 +346,14 @@ def without_unused(tree: Node, enabled: Fields) -> Node:
     """Leaves out networks, volumes, secrets and configs that no enabled service uses, as Compose does."""
     used: dict[str, set[str]] = {name: set() for name in ("networks", "volumes", "secrets", "configs", "models")}
     for service in enabled.values():
+        build = service.get("build")
         used["networks"].update(children(service.get("networks")))
         used["models"].update(children(service.get("models")))
         for section, items in (
             ("volumes", service.get("volumes")),
             ("secrets", service.get("secrets")),
             ("configs", service.get("configs")),
-            ("secrets", find(service, "build.secrets")),
+            ("secrets", build.get("secrets") if build is not None else None),
         ):
             for item in items.value if items is not None and type(items.value) is list else ():
                 if section != "volumes" or item.text("type") == "volume":

@@ -21,11 +21,10 @@ def expand_volume(node: Node, path: str, reader: Reader) -> Node | None:
         reader.misused(node, path, str(error), f"a volume is written {_VOLUME}")
         return None
     _warn_of_options(node, path, reader)
-    fields = {name: node.under(value) for name, value in parts.items()}
-    for name in ("bind", "volume"):
-        if name in fields:
-            inner = fields[name].value
-            fields[name] = node.under({key: node.under(value) for key, value in inner.items()})
+    fields = {
+        name: node.under({key: node.under(item) for key, item in value.items()} if type(value) is dict else value)
+        for name, value in parts.items()
+    }
     return finish_volume(node.with_value(fields), path, reader)
 
 
@@ -34,7 +33,8 @@ _OPTIONS = ("ro", "rw", "z", "Z", "nocopy", "cached", "delegated", "consistent",
 
 def _warn_of_options(node: Node, path: str, reader: Reader) -> None:
     """Compose skips options that it does not know; their author meant something by them."""
-    if node.value.count(":") < 2:
+    parts = node.value.split(":")
+    if len(parts) < 3 or (len(parts) == 3 and parts[2] in ("ro", "rw")):
         return
     parts = _volume_parts(node.value)
     for option in parts[2].split(",") if len(parts) == 3 else ():
@@ -51,7 +51,7 @@ def parse_volume(text: str) -> dict[str, object]:
         return {"type": "volume", "target": text}
     fields: dict[str, object] = {}
     parts = _volume_parts(text)
-    if any(not part for part in parts):
+    if "" in parts:
         raise ValueError("there is nothing between two colons" if text.strip(":") else "there are only colons")
     if len(parts) > 3:
         raise ValueError("there are too many colons")
@@ -84,8 +84,12 @@ def parse_volume(text: str) -> dict[str, object]:
 def _volume_parts(text: str) -> list[str]:
     """Splits at colons, but not at that of a Windows drive, nor inside ``${...}``."""
     parts = text.split(":")
-    if "${" not in text and not any(len(part) == 1 and part.isalpha() for part in parts):
-        return parts
+    if "${" not in text:
+        for part in parts:
+            if len(part) == 1 and part.isalpha():
+                break
+        else:
+            return parts
     parts = []
     start = level = 0
     for index, char in enumerate(text):
@@ -111,7 +115,7 @@ def _is_drive(source: str) -> bool:
 
 def finish_volume(node: Node, path: str, reader: Reader) -> Node | None:
     """Absolute sources for binds, clean targets."""
-    fields = dict(node.value)
+    fields: dict[str, Node] = dict(node.value)
     kind, source, target = node.text("type"), fields.get("source"), fields.get("target")
     if kind == "bind" and not node.text("source"):
         reader.refuse(source or node, path, "a bind needs a source, the path on the host")
@@ -119,7 +123,9 @@ def finish_volume(node: Node, path: str, reader: Reader) -> Node | None:
     if kind == "bind" and source is not None and not reader.open_text(source):
         fields["source"] = source.with_value(absolute(source, reader))
     if target is not None and target.value and not reader.open_text(target):
-        fields["target"] = target.with_value(clean(target.value))
+        cleaned = clean(target.value)
+        if cleaned != target.value:
+            fields["target"] = target.with_value(cleaned)
     return node.with_value(fields)
 
 

@@ -39,10 +39,11 @@ class Source:
 
     ``environment`` is what its variables were filled in from (``environment.Environment``), None where none were.
     Where paths are not resolved, ``base`` is put in front of them; with None they stay as they are written.
+    ``resets``: some value of it is marked ``!reset``.
     ``cause`` is the entry of ``env_file`` or ``label_file`` that names this file, where it is one.
     """
 
-    __slots__ = ("_lines", "base", "cause", "directory", "environment", "name", "text")
+    __slots__ = ("_lines", "base", "cause", "directory", "environment", "name", "resets", "text")
 
     def __init__(
         self, name: str, text: str, directory: str, cause: Node | None = None, *, base: str | None = None
@@ -54,6 +55,7 @@ class Source:
         self.directory = directory
         self.environment: Any = None
         self._lines: list[str] | None = None
+        self.resets = False
 
     def line(self, number: int) -> str:
         """Line ``number`` (from 1) without its end; empty where there is none."""
@@ -139,21 +141,30 @@ class Node:
 
     def with_value(self, value: Any) -> Node:
         """The same place, another value."""
-        return Node(
-            value,
-            self.source,
-            self.line,
-            self.column,
-            self.key_line,
-            self.key_column,
-            self.tag,
-            self.origin,
-            self.shadow,
-        )
+        node = _new(Node)  # a large stack has ten thousands of these: the call of __init__ is spared
+        node.value = value
+        node.source = self.source
+        node.line = self.line
+        node.column = self.column
+        node.key_line = self.key_line
+        node.key_column = self.key_column
+        node.tag = self.tag
+        node.origin = self.origin
+        node.shadow = self.shadow
+        return node
 
     def under(self, value: Any) -> Node:
         """A value that a short form implies: at the place of what was written."""
-        return Node(value, self.source, self.line, self.column, self.key_line, self.key_column)
+        node = _new(Node)
+        node.value = value
+        node.source = self.source
+        node.line = self.line
+        node.column = self.column
+        node.key_line = self.key_line
+        node.key_column = self.key_column
+        node.tag = ""
+        node.origin = node.shadow = None
+        return node
 
     def implied(self, value: Any, reason: str) -> Node:
         """A value that nobody wrote, at the place of what it follows from."""
@@ -163,12 +174,19 @@ class Node:
 
     def get(self, key: str) -> Node | None:
         """The child of a mapping; None where there is none, or where this is no mapping."""
-        return self.value.get(key) if type(self.value) is dict else None
+        value = self.value
+        return value.get(key) if type(value) is dict else None
 
     def text(self, key: str) -> str:
         """The child's value where it is a string that is not empty, else an empty string."""
-        child = self.get(key)
-        return child.value if child is not None and type(child.value) is str else ""
+        value = self.value
+        if type(value) is not dict or (child := value.get(key)) is None:
+            return ""
+        text = child.value
+        return text if type(text) is str else ""
+
+
+_new = object.__new__
 
 
 def plain(node: Node) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Iterator
 
 from stackup.base.values import frozen
@@ -142,10 +141,13 @@ def is_address(text: str) -> bool:
 
 def _port_range(text: str, side: str) -> tuple[int, int]:
     first, dash, last = text.partition("-")
-    numbers = [first, last if dash else first]
-    if not all(re.fullmatch(r"[0-9]{1,5}", part) and int(part) <= 65535 for part in numbers):
+    if not (_is_port(first) and (not dash or _is_port(last))):
         raise ValueError(f"the {side} port {text!r} is no number from 0 to 65535 and no range of them")
-    start, end = int(numbers[0]), int(numbers[1])
+    start, end = int(first), int(last if dash else first)
     if end < start:
         raise ValueError(f"the {side} port range {text!r} ends before it begins")
     return start, end
+
+
+def _is_port(text: str) -> bool:
+    return len(text) <= 5 and text.isascii() and text.isdigit() and int(text) <= 65535

@@ -49,6 +49,7 @@ class Problems:
         self.notices: dict[Notice, None] = {}
         self.places: list[str] = []  # the paths that errors are about, "" for those about none
         self.lost = False  # a whole file could not be read: nothing is known to be missing
+        self.doubtful = False  # some variables could not be read: nothing is said of what is not set
         self._seen: set[tuple[str, Position | None]] = set()
         self._once: set[str] = set()
         self._ports = MAX_PORTS
@@ -91,6 +92,7 @@ class Problems:
         if key in self._seen:  # an anchor that is used twice is wrong once, and so is a service that others extend
             return
         self._seen.add(key)
+        error.__traceback__ = None  # its frames hold this list: a circle that only the collector could take away
         self.errors.append(error)
 
     def did_you_mean(self, word: str, known: Iterable[str]) -> str:

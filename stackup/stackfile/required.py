@@ -49,9 +49,10 @@ def _removed(node: Node) -> bool:
 def _below(node: Node, form: Form) -> Iterator[tuple[str, Node, Form]]:
     """The children of a node that lead to a form that asks for a check, each with its step (``.name``, ``[0]``)."""
     if isinstance(form, Record):
+        leading = _leading(form)
         for name, child in node.value.items():
-            if name in form.fields and _leads(form.fields[name]):
-                yield f".{name}", child, form.fields[name]
+            if name in leading:
+                yield f".{name}", child, leading[name]
     elif isinstance(form, MapOf) and _leads(form.item):
         for name, child in node.value.items():
             yield f".{name}", child, form.item
@@ -68,6 +69,15 @@ def _inner(form: Form) -> Form:
 
 
 _LEADS: dict[int, bool] = {}
+_LEADING: dict[int, dict[str, Form]] = {}
+
+
+def _leading(form: Record) -> dict[str, Form]:
+    """The attributes of a record that lead to a form that asks for a check."""
+    known = _LEADING.get(id(form))
+    if known is None:
+        known = _LEADING[id(form)] = {name: field for name, field in form.fields.items() if _leads(field)}
+    return known
 
 
 def _leads(form: Form) -> bool:

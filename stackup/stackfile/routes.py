@@ -13,7 +13,6 @@ import yaml
 
 from stackup.base.values import frozen
 from stackup.stackfile.nodes import RESET, Source
-from stackup.stackfile.yamltree import PlainLoader
 
 Place = tuple[int, int]  # line and column, from 1
 
@@ -56,10 +55,17 @@ def reset_at(source: Source, keys: tuple[str, ...]) -> Place | None:
     return None
 
 
+class _PlainLoader(yaml.CSafeLoader):
+    """Does not guess what scalars mean. The files were read before, so their depth is bounded."""
+
+    def resolve(self, kind: Any, value: Any, implicit: Any) -> str:
+        return "?"
+
+
 @lru_cache(maxsize=64)
 def _documents(source: Source) -> list[Any]:
     try:
-        return [root for root in yaml.compose_all(source.text.removeprefix("\ufeff"), PlainLoader) if root is not None]
+        return [root for root in yaml.compose_all(source.text.removeprefix("\ufeff"), _PlainLoader) if root is not None]
     except yaml.YAMLError:
         return []
 

@@ -19,6 +19,7 @@ from stackup.stackfile.grammar_parts import Count, FileMode
 from stackup.stackfile.grammar_service import ProviderValue
 from stackup.stackfile.listforms import ListOf, Pairs
 from stackup.stackfile.mounts import HostPath
+from stackup.stackfile.plainscalar import scalar
 from stackup.stackfile.ports import PortList
 from stackup.stackfile.scalars import Duration, Flag, Microseconds, Number, NumberText, Scalar, Size, Text, Whole
 from stackup.stackfile.schemarules import (
@@ -37,7 +38,6 @@ from stackup.stackfile.schemarules import (
 )
 from stackup.stackfile.shortforms import Hosts, Names, SshKeys, UlimitForm
 from stackup.stackfile.wrappers import OneOf, Probe, Replaced, Short, Typed
-from stackup.stackfile.yamltree import scalar
 
 DIALECT = "http://json-schema.org/draft-07/schema#"  # what the language servers of editors know best
 Schema = dict[str, Any]

@@ -6,11 +6,12 @@ all of it at once and before anything happens.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from stackup.stackfile import rules
 from stackup.stackfile.nodes import Node
-from stackup.stackfile.patterns import matches
+from stackup.stackfile.patterns import Branch, matches
 from stackup.stackfile.problems import Problems, did_you_mean
 from stackup.stackfile.reader import show
 from stackup.stackfile.rules import NETWORK_MODES, Rule, Wrong, one_of
@@ -57,6 +58,11 @@ _BY_ATTRIBUTE: dict[str, list[tuple[list[str], Rule]]] = {}
 for _path, _rule in _TABLE.items():
     _attribute, *_below = _path.split(".")
     _BY_ATTRIBUTE.setdefault(_attribute, []).append((_below, _rule))
+_AT_ONCE: dict[str, Branch[Rule]] = {}
+for _attribute, _rules in _BY_ATTRIBUTE.items():
+    _AT_ONCE[_attribute] = Branch()
+    for _below, _rule in _rules:
+        _AT_ONCE[_attribute].add(_below, _rule)
 
 
 def check_values(services: Mapping[str, Node], problems: Problems) -> None:
@@ -64,17 +70,28 @@ def check_values(services: Mapping[str, Node], problems: Problems) -> None:
     for name, service in services.items():
         path = f"services.{name}"
         for attribute, node in service.value.items():
-            for below, rule in _BY_ATTRIBUTE.get(attribute, ()):
-                for rest, found in matches(node, below):
-                    if found.value not in (None, ""):
+            branch = _AT_ONCE.get(attribute)
+            if branch is not None and branch.meets(node, _breaks):
+                for below, rule in _BY_ATTRIBUTE[attribute]:
+                    for rest, found in matches(node, below):
                         _judge(found, f"{path}.{attribute}{rest}", rule, problems)
-        _sysctls(path, service, problems)
-        _ulimits(path, service, problems)
-        _memory(path, service, problems)
-        _mounts(path, service, problems)
+            if attribute in _TOGETHER:
+                _TOGETHER[attribute](path, service, problems)
+
+
+def _breaks(value: Any, rule: Rule) -> bool:
+    if value is None or value == "":
+        return False
+    try:
+        rule(value)
+    except Wrong:
+        return True
+    return False
 
 
 def _judge(node: Node, path: str, rule: Rule, problems: Problems) -> None:
+    if node.value is None or node.value == "":
+        return
     try:
         rule(node.value)
     except Wrong as wrong:
@@ -138,3 +155,12 @@ def _mounts(path: str, service: Node, problems: Problems) -> None:
             problems.add(mount, f"cannot use {where}: images cannot be mounted yet")
         if kind in ("cluster", "npipe"):
             problems.add(mount, f"cannot use {where}: {kind} mounts do not exist on one Linux machine")
+
+
+# What is looked at as a whole where the attribute is written.
+_TOGETHER: dict[str, Callable[[str, Node, Problems], None]] = {
+    "sysctls": _sysctls,
+    "ulimits": _ulimits,
+    "mem_limit": _memory,
+    "volumes": _mounts,
+}

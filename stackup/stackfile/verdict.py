@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from stackup.model.words import ALLOW_SOCKET, ENGINE_SOCKETS
 from stackup.stackfile.addresses import check_networks
 from stackup.stackfile.nodes import Node, find, plain
-from stackup.stackfile.patterns import matches
+from stackup.stackfile.patterns import Branch, matches
 from stackup.stackfile.problems import Notice, Problems
 from stackup.stackfile.support import ENTRIES, Entry, Support
 from stackup.stackfile.values import check_values
@@ -25,6 +25,17 @@ for _index, _entry in enumerate(ENTRIES):
     if _entry.support is not Support.DONE and _entry.path.count(".") > 1:
         _section, _, _attribute, *_below = _entry.path.split(".")
         _BY_ATTRIBUTE.setdefault((_section, _attribute), []).append((_index, _below))
+
+
+_AT_ONCE: dict[tuple[str, str], Branch[int]] = {}
+for _key, _entries in _BY_ATTRIBUTE.items():
+    _AT_ONCE[_key] = Branch()
+    for _index, _below in _entries:
+        _AT_ONCE[_key].add(_below, _index)
+
+
+def _something(value: object, index: int) -> bool:
+    return value not in _NOTHING
 
 
 def check_support(services: Mapping[str, Node], tree: Node, problems: Problems) -> None:
@@ -65,7 +76,10 @@ def _collect(section: str, items: Mapping[str, Node], found: dict[int, Found]) -
     """Adds, by the number of the entry, every value that is not what it should be."""
     for name, item in items.items():
         for attribute, node in item.value.items() if type(item.value) is dict else ():
-            for index, below in _BY_ATTRIBUTE.get((section, attribute), ()):
+            branch = _AT_ONCE.get((section, attribute))
+            if branch is None or not branch.meets(node, _something):
+                continue
+            for index, below in _BY_ATTRIBUTE[section, attribute]:
                 entry = ENTRIES[index]
                 for path, child in matches(node, below):
                     if child.value not in _NOTHING and _concerns(entry, child, path.removeprefix(".")):

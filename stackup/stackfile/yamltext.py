@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from stackup.stackfile.yamltree import scalar
+from stackup.stackfile.plainscalar import scalar
 
 # Older readers take these for booleans, numbers or dates: in quotes nobody is in doubt.
 _OLD_BOOLS = frozenset(

@@ -16,16 +16,21 @@ def test_every_mistake_of_every_file(tmp_path: Path) -> None:
     assert places == [("compose.yaml", 1, 16), ("a.env", 1, 3), ("a.env", 3, 3)]
 
 
-def test_mistakes_of_dotenv_are_said_alone(tmp_path: Path) -> None:
-    """What it would have set may decide about everything else."""
+def test_mistakes_of_dotenv_come_first(tmp_path: Path) -> None:
+    """The stack's own follow; nothing is said of variables, which .env may have been meant to set."""
     write(tmp_path, __env="A=1\nb c=2\nD='x\n")
-    found = errors_of(tmp_path, TEXT.replace("image", "imag"))
-    assert [said(error).replace(f"{tmp_path}/", "") for error in found] == [
+    text = "services:\n  a: {imag: x, image: '${D}', ports: ['${D:?give me}:80', 'x'], depends_on: [b]}\n"
+    found = errors_of(tmp_path, text + "  b: {image: b, profiles: [p]}\n")
+    assert [said(error).replace(f"{tmp_path}/", "") for error in found[:2]] == [
         "2:1 cannot read the env file .env: the name 'b c' holds a space (a line is NAME=value, NAME alone (taken from"
         " the environment), or a # comment)",
         "3:3 cannot read the env file .env: the quote ' is never closed",
     ]
     assert found[1].snippet == "D='x\n  ^"
+    assert [error.message.partition(":")[0] for error in found[2:]] == [
+        "cannot use services.a.imag",
+        "cannot use 'x' for services.a.ports[1]",
+    ]
 
 
 def test_variables_that_are_not_set(tmp_path: Path) -> None:

@@ -186,7 +186,7 @@ def test_nesting_and_bytes_have_their_place(tmp_path: Path) -> None:
     (error,) = errors_of(tmp_path, "services: {a: {image: x}}\nx-a:\n  - " + "[" * 300 + "]" * 300)
     assert error.message.endswith("it is nested deeper than 200 levels")
     assert error.where is not None
-    assert (error.where.line, error.where.column) == (3, 203)
+    assert (error.where.line, error.where.column) == (3, 204)
     (tmp_path / "compose.yaml").write_bytes("a: 1\nä: \0".encode())
     (tmp_path / "other.yaml").write_bytes("a: 1\nä: ".encode() + b"\xff # x")
     (tmp_path / "bom.yaml").write_bytes("\ufeffa: 1\nä: ".encode() + b"\xff # x")

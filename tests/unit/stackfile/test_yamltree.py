@@ -95,6 +95,13 @@ def test_deep_nesting_is_refused_before_libyaml_recurses(text: str) -> None:
     assert "nested deeper" in read(text)[1][0]
 
 
+def test_an_anchor_may_be_defined_anew() -> None:
+    """As yaml.v3 has it: an alias means the last one before it."""
+    documents, problems = read("a: &x 1\nb: *x\nc: &x [2]\nd: *x\n")
+    assert not problems
+    assert documents == [{"a": 1, "b": 1, "c": [2], "d": [2]}]
+
+
 def test_alias_bombs_are_refused_in_bounded_time() -> None:
     names = "abcdefghij"
     lines = [f"a: &a [{', '.join(['x'] * 9)}]"]
