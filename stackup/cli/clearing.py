@@ -40,6 +40,7 @@ def down_all(session: Session, request: Request) -> int:
     if request.dry_run:
         return 0
     _sweep_builds(session)
+    leftovers.sweep_deserted()
     if request.purge:
         leftovers.purge(session.layout)
         return 0

@@ -6,7 +6,7 @@ import errno
 import os
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TextIO
 
 from stackup.base.errors import Bug, HostUnfit, StackupError
 from stackup.base.paths import Layout
@@ -18,6 +18,7 @@ from stackup.cli.terminal import Console
 INTERRUPTED = 130  # 128 + SIGINT
 HUNG_UP = 129  # 128 + SIGHUP
 PIPE_CLOSED = 141  # 128 + SIGPIPE
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def execute(options: Globals, verb: Verb, request: Any) -> int:
@@ -29,12 +30,16 @@ def execute(options: Globals, verb: Verb, request: Any) -> int:
         console.out.flush()
         return code
     except BrokenPipeError:
-        _forget_output()
+        _forget_output(sys.stdout, sys.stderr)
         return PIPE_CLOSED
     except OSError as error:
+        if error.errno in NO_ROOM and error.filename is None:
+            _forget_output(sys.stdout)
+            _show(HostUnfit(f"cannot write the output: {error.strerror}"), console, as_json)
+            return HostUnfit.exit_code
         if error.errno != errno.EIO or console.out.isatty():
             return _bug(error, console, as_json)
-        _forget_output()  # the terminal is gone; the project is not ours to stop
+        _forget_output(sys.stdout, sys.stderr)  # the terminal is gone; the project is not ours to stop
         return HUNG_UP
     except KeyboardInterrupt:
         console.err.write("\n")
@@ -129,10 +134,10 @@ def _working_directory() -> str:
         raise HostUnfit("cannot read the working directory: it was removed", hint="cd to one that exists") from None
 
 
-def _forget_output() -> None:
+def _forget_output(*streams: TextIO) -> None:
     """Nobody reads any more: keeps the interpreter from complaining about it at exit."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
+    for stream in streams:
         try:
             os.dup2(nowhere, stream.fileno())
         except (OSError, ValueError):

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Iterable
+from contextlib import suppress
 
 from stackup.base.errors import HostUnfit
 from stackup.base.files import try_lock
@@ -23,6 +25,7 @@ from stackup.network.traces import Trace, traces
 from stackup.runtime.cgroups import children, kill_all, processes, remove_cgroups
 
 BUILD_PREFIX = "build."
+DESERTED = 600.0  # seconds; somebody may be about to enter a younger control group
 
 
 @frozen
@@ -81,6 +84,27 @@ def owned_traces(found: Iterable[Trace], layout: Layout) -> dict[str, Trace]:
         if owner and project_id(owner, layout.root) == trace.identity:
             owned[owner] = trace
     return owned
+
+
+def sweep_deserted() -> None:
+    """Removes control groups in which nobody is, and nobody has made anything for long: of projects whose state root
+    was deleted under them, so that no command will ever ask for them. Those of a project that is only stopped are made
+    anew at its next start."""
+    hierarchies = Hierarchies.of_this_host()
+    for name in children(CGROUP_PARENT):
+        group = f"{CGROUP_PARENT}/{name}"
+        if not processes(group) and _quiet_for(hierarchies, group) > DESERTED:
+            remove_cgroups(group)
+
+
+def _quiet_for(hierarchies: Hierarchies, group: str) -> float:
+    """Seconds since something was made in it or below it."""
+    latest = 0.0
+    for point in hierarchies.mount_points():
+        for directory, _, _ in os.walk(f"{point}/{group}"):
+            with suppress(FileNotFoundError):
+                latest = max(latest, os.stat(directory).st_mtime)
+    return time.time() - latest
 
 
 def clear(layout: Layout, owner: str) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from stackup.base.names import CGROUP_PARENT
+from stackup.runtime.cgroups import remove_cgroups
 from tests.support import residue
 from tests.support.cli import Cli
 from tests.support.mounting import unmounted
@@ -63,6 +64,24 @@ def test_every_project_goes_and_images_and_volumes_stay(scenario: Scenario, noth
     assert scenario.stackup("volume", "ls", "-q").ok().out.split() == ["blog_data", "shop_data"]
     assert "busybox" in scenario.stackup("images", "-a").ok().out
     assert "there is no project" in scenario.stackup("down", "--all").ok().err
+
+
+def test_empty_groups_of_a_project_that_nobody_knows_go_too(scenario: Scenario) -> None:
+    """Its state root was deleted, and its processes have ended since."""
+    mark = scenario.root.name[-12:]
+    old, young = (f"{CGROUP_PARENT}/{name}-{mark}@000000" for name in ("old", "young"))
+    try:
+        for group in (f"{old}/0123456789ab", young):
+            for mount in residue.cgroup_mounts():
+                (mount / group).mkdir(parents=True)
+        for mount in residue.cgroup_mounts():
+            for path in (mount / old, mount / old / "0123456789ab"):
+                os.utime(path, (0, 0))
+        scenario.stackup("down", "--all").ok()
+        assert not any((mount / old).exists() for mount in residue.cgroup_mounts())
+        assert all((mount / young).exists() for mount in residue.cgroup_mounts())
+    finally:
+        remove_cgroups(old, young)
 
 
 def test_purge_leaves_nothing_at_all(scenario: Scenario, nothing_left: Watch) -> None:

@@ -59,8 +59,16 @@ def test_a_bug_asks_for_a_report(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize(("error", "code"), [(BrokenPipeError(), 141), (OSError(errno.EIO, "hung up"), 129)])
 def test_nobody_reads_any_more(error: OSError, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(execute, "_forget_output", lambda: None)
+    monkeypatch.setattr(execute, "_forget_output", lambda *streams: None)
     assert code_of(ending_with(error)) == code
+
+
+def test_output_that_finds_no_room_is_no_bug(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(execute, "_forget_output", lambda *streams: None)
+    assert code_of(ending_with(OSError(errno.ENOSPC, "No space left on device"))) == 1
+    assert "cannot write the output: No space left on device" in capsys.readouterr().err
 
 
 def test_without_root_the_exact_command_is_printed(
