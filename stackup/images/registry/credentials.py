@@ -117,7 +117,9 @@ class Keyring:
         name, password = str(entry.get("username") or ""), str(entry.get("password") or "")
         if entry.get("auth"):
             try:
-                name, _, password = base64.b64decode(str(entry["auth"])).decode().rstrip("\0").partition(":")
+                name, _, password = (
+                    base64.b64decode(str(entry["auth"]).strip(), validate=True).decode().rstrip("\0").partition(":")
+                )
             except (binascii.Error, ValueError):
                 raise ImageError(f"cannot read {self._path}: an entry of auths is not base64") from None
         identity, bearer = str(entry.get("identitytoken") or ""), str(entry.get("registrytoken") or "")

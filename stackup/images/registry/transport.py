@@ -163,10 +163,10 @@ class Transport:
             case exceptions.NameResolutionError():
                 hint = "is this machine offline? Then images can be brought in with `stackup import`"
                 return Unreachable(f"the name {host.rpartition(':')[0] or host} cannot be resolved", hint=hint)
+            case exceptions.NewConnectionError():  # counts as the next one, too
+                return Unreachable(f"{host} cannot be reached ({_short(error)})")
             case exceptions.ConnectTimeoutError():
                 return Unreachable(f"{host} does not answer within {self.patience.connect:g} s")
-            case exceptions.NewConnectionError():
-                return Unreachable(f"{host} cannot be reached ({_short(error)})")
             case exceptions.ReadTimeoutError():
                 return Broken(f"{host} gives no answer within {self.patience.read:g} s")
             case exceptions.LocationParseError():
@@ -181,10 +181,9 @@ class Transport:
 
 
 class TlsFault(Unreachable):
-    """``plain``: whoever is there speaks no TLS at all."""
+    """A connection came about, and no trust."""
 
     kind = "registry-tls"
-    plain = False
 
 
 def _tls_fault(error: Exception, host: str) -> TlsFault:
@@ -197,12 +196,10 @@ def _tls_fault(error: Exception, host: str) -> TlsFault:
             hint=f"put the certificate of the authority that signed it into /etc/docker/certs.d/{host}/ca.crt "
             "(or /etc/containers/certs.d), or name the registry in registries.conf with insecure = true",
         )
-    fault = TlsFault(
+    return TlsFault(
         f"no encrypted connection to {host} is possible ({_short(error)})",
         hint="where it is meant to be plain HTTP, name it in registries.conf with insecure = true",
     )
-    fault.plain = "CERTIFICATE" not in text.upper()
-    return fault
 
 
 def _short(error: BaseException | None) -> str:

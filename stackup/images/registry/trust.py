@@ -27,12 +27,13 @@ def directories(caller: Caller, host: str) -> Iterator[Path]:
 
 def tls_context(caller: Caller, host: str, *, checked: bool) -> ssl.SSLContext:
     """Raises Unreachable for files in certs.d that cannot be read."""
-    context = ssl.create_default_context()
-    if not checked:
+    if checked:
+        context = ssl.create_default_context()
+        _load_system(caller, context)
+    else:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    else:
-        _load_system(caller, context)
     for directory in directories(caller, host):
         try:
             names = sorted(os.listdir(directory))

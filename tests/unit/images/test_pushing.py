@@ -1,0 +1,191 @@
+"""Pushing: what is sent, what is not, and what happens when it breaks."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from registry_support import Client
+
+from stackup.base.errors import ImageError
+from stackup.images import pushing
+from stackup.images.registry.errors import BadAnswer, Broken, Denied
+from tests.support.fakeregistry import FakeRegistry, Fault, digest_of, some_layer
+
+LAYER = some_layer("etc", size=300_000)
+
+
+@pytest.fixture
+def registry() -> Iterator[FakeRegistry]:
+    with FakeRegistry().serving() as fake:
+        yield fake
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Client:
+    return Client(tmp_path)
+
+
+@pytest.fixture
+def name(client: Client, registry: FakeRegistry) -> str:
+    """An image that was imported, so that its layer is not compressed."""
+    reference = f"{registry.host}/team/app:1"
+    client.store.import_rootfs(io.BytesIO(LAYER), reference)
+    return reference
+
+
+def layer_there(registry: FakeRegistry, repository: str = "team/app", tag: str = "1") -> bytes:
+    (digest,) = registry.layers_of(repository, tag)
+    return registry.blobs[repository, digest]
+
+
+def test_an_image_goes_out_compressed(client: Client, registry: FakeRegistry, name: str) -> None:
+    pushed = client.push(name)
+    kind, data = registry.manifests["team/app", "1"]
+    assert pushed.digest == digest_of(data)
+    assert kind == json.loads(data)["mediaType"]
+    assert json.loads(data)["layers"][0]["mediaType"].endswith("tar+gzip")
+    assert gzip.decompress(layer_there(registry)) == LAYER
+    image = client.store.resolve(name)
+    assert image is not None
+    assert json.loads(data)["config"]["digest"] == image.id
+
+
+def test_a_second_push_sends_nothing(client: Client, registry: FakeRegistry, name: str) -> None:
+    first = client.push(name)
+    registry.seen.clear()
+    assert client.push(name).digest == first.digest
+    assert {item.method for item in registry.seen} <= {"GET", "HEAD", "PUT"}
+    assert registry.count("PUT", "/blobs/") == 0
+
+
+def test_what_was_pulled_goes_out_unchanged(client: Client, registry: FakeRegistry) -> None:
+    digest = registry.image("team/app", "1", [LAYER])
+    client.pull(f"{registry.host}/team/app:1")
+    client.store.tag(f"{registry.host}/team/app:1", f"{registry.host}/copies/app:2")
+    assert client.push(f"{registry.host}/copies/app:2").digest == digest
+    assert registry.manifests["copies/app", "2"] == registry.manifests["team/app", "1"]
+
+
+def test_a_neighbours_blob_is_taken_over(client: Client, registry: FakeRegistry) -> None:
+    registry.image("team/app", "1", [LAYER])
+    client.pull(f"{registry.host}/team/app:1")
+    client.store.tag(f"{registry.host}/team/app:1", f"{registry.host}/copies/app:2")
+    client.push(f"{registry.host}/copies/app:2")
+    layer = registry.layers_of("team/app", "1")[0]
+    mounted = [item.query["mount"][0] for item in registry.requests("POST", "/uploads/") if "mount" in item.query]
+    assert mounted == [layer]
+    assert registry.count("PATCH", "") == 0
+
+
+def test_an_index_that_is_all_here(client: Client, registry: FakeRegistry) -> None:
+    images = {name: registry.image("team/app", "", [some_layer(name[-5:])], platform=name) for name in PLATFORMS}
+    registry.index("team/app", "1", images)
+    source = f"{registry.host}/team/app:1"
+    for name in PLATFORMS:
+        client.pull(source, platform=name)
+    client.store.tag(source, f"{registry.host}/copies/app:1")
+    client.push(f"{registry.host}/copies/app:1")
+    assert registry.manifests["copies/app", "1"] == registry.manifests["team/app", "1"]
+
+
+PLATFORMS = ("linux/amd64", "linux/arm64")
+
+
+def test_an_index_of_which_one_image_is_here(client: Client, registry: FakeRegistry) -> None:
+    images = {name: registry.image("team/app", "", [some_layer(name[-5:])], platform=name) for name in PLATFORMS}
+    registry.index("team/app", "1", images)
+    client.pull(f"{registry.host}/team/app:1", platform="linux/arm64")
+    client.store.tag(f"{registry.host}/team/app:1", f"{registry.host}/copies/app:1")
+    assert client.push(f"{registry.host}/copies/app:1").digest == images["linux/arm64"]
+    assert any("only the image of one platform" in event.get("text", "") for event in client.events)
+
+
+# In pieces
+
+
+@pytest.fixture
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pushing, "PIECE", 100_000)
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_in_pieces(client: Client, registry: FakeRegistry, name: str) -> None:
+    client.push(name)
+    starts = [item.headers["Content-Range"].partition("-")[0] for item in registry.requests("PATCH", "")]
+    assert starts == ["0", "100000", "200000", "300000"]
+    assert gzip.decompress(layer_there(registry)) == LAYER
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_a_broken_piece_is_sent_from_where_it_broke(client: Client, registry: FakeRegistry, name: str) -> None:
+    registry.faults = [Fault("/uploads/", "PATCH", cut=30_000, skip=1)]
+    client.push(name)
+    starts = [item.headers["Content-Range"].partition("-")[0] for item in registry.requests("PATCH", "")]
+    assert starts[:3] == ["0", "100000", "130000"]
+    assert gzip.decompress(layer_there(registry)) == LAYER
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_an_upload_that_the_registry_forgot(client: Client, registry: FakeRegistry, name: str) -> None:
+    registry.faults = [
+        Fault("/uploads/", "PATCH", cut=0, skip=1),
+        Fault("/uploads/", "GET", status=404),
+    ]
+    client.push(name)
+    assert gzip.decompress(layer_there(registry)) == LAYER
+
+
+def test_a_registry_that_drops_every_upload(client: Client, registry: FakeRegistry, name: str) -> None:
+    registry.faults = [Fault("/uploads/", "PUT", cut=0, times=99)]
+    with pytest.raises(Broken, match="cannot push"):
+        client.push(name)
+    assert client.slept == [0.5, 1, 2]
+    assert client.leftovers() == []
+
+
+def test_a_registry_that_does_not_believe_the_digest(client: Client, registry: FakeRegistry, name: str) -> None:
+    body = b'{"errors": [{"code": "DIGEST_INVALID", "message": "provided digest did not match"}]}'
+    registry.faults = [Fault("/uploads/", "PUT", status=400, body=body)]
+    with pytest.raises(BadAnswer, match=r"answers 400 \(provided digest did not match\)"):
+        client.push(name)
+
+
+# Who may
+
+
+@pytest.mark.parametrize("auth", ["basic", "token"])
+def test_with_credentials(client: Client, registry: FakeRegistry, name: str, auth: str) -> None:
+    registry.auth, registry.users = auth, {"bob": "secret"}
+    client.configure({"auths": {registry.host: {"username": "bob", "password": "secret"}}})
+    client.push(name)
+    if auth == "token":
+        assert {scope for item in registry.requests("GET", "/token") for scope in item.query["scope"]} == {
+            "repository:team/app:pull,push"
+        }
+
+
+def test_without_credentials(client: Client, registry: FakeRegistry, name: str) -> None:
+    registry.auth, registry.users = "basic", {"bob": "secret"}
+    with pytest.raises(Denied, match=r"cannot push .*team/app:1: .* no credentials are known"):
+        client.push(name)
+
+
+# What cannot be pushed
+
+
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        ("host", "cannot push 'host'"),
+        ("registry.invalid/nothing:1", "there is no such image here"),
+        ("registry.invalid/x@sha256:" + "0" * 64, "name a tag"),
+    ],
+)
+def test_what_cannot_be_pushed(client: Client, reference: str, message: str) -> None:
+    with pytest.raises(ImageError, match=message):
+        client.push(reference)
