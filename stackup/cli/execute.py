@@ -35,7 +35,7 @@ def execute(options: Globals, verb: Verb, request: Any) -> int:
     except OSError as error:
         if error.errno in NO_ROOM and error.filename is None:
             _forget_output(sys.stdout)
-            _show(HostUnfit(f"cannot write the output: {error.strerror}"), console, as_json)
+            _show(HostUnfit(f"cannot write: {error.strerror}"), console, as_json)
             return HostUnfit.exit_code
         if error.errno != errno.EIO or console.out.isatty():
             return _bug(error, console, as_json)
