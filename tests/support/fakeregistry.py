@@ -38,7 +38,8 @@ class Fault:
     """What is done instead, the next ``times`` times that ``method`` and ``path`` (a regular expression) match.
 
     ``status`` answers that; ``cut`` ends the body after so many bytes; ``change`` makes other bytes of it;
-    ``length`` announces another one; ``headers`` are added; ``hang`` never answers; ``whole`` knows no ranges.
+    ``length`` announces another one; ``headers`` are added; ``hang`` never answers; ``whole`` knows no ranges;
+    ``stall`` falls silent after so many bytes.
     """
 
     path: str
@@ -52,6 +53,7 @@ class Fault:
     length: int | None = None
     hang: bool = False
     whole: bool = False
+    stall: int | None = None
     skip: int = 0  # so many matching requests pass first
 
 
@@ -248,6 +250,12 @@ class _Handler(BaseHTTPRequestHandler):
         if fault and fault.cut is not None:
             body = body[: fault.cut]
             self.close_connection = True
+        if fault and fault.stall is not None:
+            self.wfile.write(body[: fault.stall])
+            self.wfile.flush()
+            self.registry.released.wait()
+            self.close_connection = True
+            return
         self.wfile.write(body)
         if announced != len(body):
             self.close_connection = True
