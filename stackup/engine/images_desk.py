@@ -49,6 +49,16 @@ async def pull_image(world: World, action: PullImage, environment: Mapping[str, 
         emit({"event": "notice", "text": f"{error.message}; the one that is here is used"})
 
 
+def without_pulls(emit: Emit) -> Emit:
+    """For who wants to hear nothing of how far pulls are."""
+
+    def tell(event: dict[str, Any]) -> None:
+        if event["event"] != "progress" or not event["action"].startswith(f"{PullImage.verb} "):
+            emit(event)
+
+    return tell
+
+
 def marks_of(image: Image | None) -> ImageMarks | None:
     """What the planner may want to know of an image that is here."""
     if image is None:

@@ -18,7 +18,7 @@ from stackup.engine.container import Container
 from stackup.engine.effects import StackEffects
 from stackup.engine.follow import Follower
 from stackup.engine.foresight import saved_form
-from stackup.engine.images_desk import marks_of
+from stackup.engine.images_desk import marks_of, without_pulls
 from stackup.engine.loading import LoadedStack, Loader
 from stackup.engine.observe import observe
 from stackup.engine.preflight import MAKING, check, foresee
@@ -271,7 +271,8 @@ class Operations:
             raise
 
     async def _apply(self, plan: Plan, desired: Desired, loaded: LoadedStack | None, session: Session) -> Report:
-        effects = StackEffects(self._world, self._runner, desired.stack, session.emit, loaded)
+        tell = without_pulls(session.emit) if desired.quiet_pull else session.emit
+        effects = StackEffects(self._world, self._runner, desired.stack, tell, loaded)
         report = await apply(plan, effects, session.emit, at_once=desired.at_once)
         if not report.ok:
             await effects.undo()
@@ -304,9 +305,10 @@ class Operations:
         world = self._world
         who, shown = asked.who, self._shown(loaded.stack, asked.args)
         follower = Follower(session, world.log_directory, wants=shown)
+        follower.since_ns = int(asked.args.get("since_ns") or 0)  # of a predecessor's request that goes on here
         for container in world.containers.values():
             if shown(container):
-                follower.add(container, tail=0)
+                follower.add(container, tail=None if follower.since_ns else 0, since_ns=follower.since_ns)
         world.followers.add(follower)
         showing = asyncio.get_running_loop().create_task(follower.show_all())
         try:

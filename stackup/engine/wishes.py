@@ -99,6 +99,7 @@ def desired_of(verb: Verb, stack: Stack | None, args: Args) -> Desired:
         no_build=bool(args.get("no_build")),
         ignore_buildable=bool(args.get("ignore_buildable")),
         pull=args.get("pull") or "",
+        quiet_pull=bool(args.get("quiet_pull")),
         scale={name: int(number) for name, number in (args.get("scale") or {}).items()},
         wait=bool(args.get("wait")),
         wait_timeout=args.get("wait_timeout"),

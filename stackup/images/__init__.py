@@ -1,7 +1,8 @@
 """Images: an OCI image layout with every layer unpacked once, imports, and the built-in image ``host``.
 
 Called by ``build`` and ``engine``. May write below ``Layout.images``, ``layers`` and ``host`` only; mounts nothing
-(it computes ``linux.overlay.Overlay`` values, ``runtime`` mounts them) and never talks to a registry.
+(it computes ``linux.overlay.Overlay`` values, ``runtime`` mounts them). Registries are talked to by ``pulling`` and
+``pushing`` alone, in processes of their own (``worker``).
 """
 
 from stackup.images import usage

@@ -54,6 +54,8 @@ def pull(store: ImageStore, text: str, registries: Registries, tell: Tell, *, pl
     if is_host(text) or text == "scratch":
         raise ImageError(f"cannot pull '{text}': it is built in")
     wanted = platforms.parse_platform(platform) if platform else host_platform()
+    if not wanted.architecture:
+        wanted = replace(host_platform(), os=wanted.os)
     try:
         return _Pull(store, reference, registries, Meter(tell), wanted, explicit=bool(platform)).run()
     except RegistryError as error:

@@ -19,6 +19,7 @@ from stackup.images.image import HOST, Image, prepare
 from stackup.images.importing import Progress, import_rootfs
 from stackup.images.index import ImageIndex
 from stackup.images.layers import LayerStore
+from stackup.images.partial import Parts
 from stackup.images.removing import remove_image
 from stackup.images.tree import Layer, Tree
 from stackup.linux.overlay import Overlay
@@ -318,6 +319,7 @@ class ImageStore:
         self.blobs.workroom.sweep()
         self.layers.sweep()
         self.host.sweep()
+        Parts(self.blobs).sweep()
 
 
 def _lists(items: Iterable[oci.Descriptor], wanted: oci.Descriptor) -> bool:

@@ -23,13 +23,13 @@ _PART = re.compile(r"[A-Za-z0-9_.-]+\Z")
 
 
 def parse_platform(text: str) -> Platform:
-    """``linux/arm64/v8``, ``linux/amd64``, ``arm64``. Raises ImageError."""
+    """``linux/arm64/v8``, ``linux/amd64``, ``arm64``; ``linux`` alone names no architecture. Raises ImageError."""
     parts = text.strip().split("/")
     if not 1 <= len(parts) <= 3 or not all(_PART.match(part) for part in parts):
         raise ImageError(f"cannot use platform '{text}': it is not OS/ARCHITECTURE[/VARIANT], such as linux/arm64")
     if len(parts) == 1:
         if parts[0].lower() in ("linux", "windows", "darwin", "freebsd"):
-            raise ImageError(f"cannot use platform '{text}': it names no architecture", hint=f"{text}/amd64, say")
+            return Platform("", parts[0].lower())
         parts = ["linux", *parts]
     system, name, variant = parts[0].lower(), parts[1].lower(), parts[2].lower() if len(parts) == 3 else ""
     return normal(Platform(name, system, variant or (_VARIANTS.get(name, "") if name in _ARCHITECTURES else "")))
@@ -50,6 +50,8 @@ def normal(platform: Platform) -> Platform:
 def suits(offered: Platform, wanted: Platform) -> int:
     """How well: 0 not at all, else the more the better. An older variant of an architecture runs on a newer one."""
     offered, wanted = normal(offered), normal(wanted)
+    if not wanted.architecture:
+        return 1 if offered.os == wanted.os else 0
     if (offered.os, offered.architecture) != (wanted.os, wanted.architecture):
         return 0
     if offered.variant == wanted.variant:

@@ -46,6 +46,7 @@ class Desired:
     no_build: bool = False
     ignore_buildable: bool = False  # pull: not what can be built
     pull: str = ""  # overrides each service's pull_policy: always, missing, never
+    quiet_pull: bool = False  # nothing is told of a pull's progress
     images_settled: bool = False  # builds and pulls that were asked for have been done
     scale: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     wait: bool = False

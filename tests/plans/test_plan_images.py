@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from stackup.base.errors import PlanRefused
-from stackup.model.plan import BuildImage
+from stackup.model.observed import ImageMarks
+from stackup.model.plan import BuildImage, Plan, PullImage
+from stackup.model.stack import Stack
 from stackup.planner import Desired, Verb, decide
 from tests.plans.texts import expect
-from tests.plans.world import World, make_stack
+from tests.plans.world import World, make_stack, needs
 
 BUILD = {"build": {"context": "/src"}}
 
@@ -120,6 +122,57 @@ def test_pull_policy_always() -> None:
     )
 
 
+def aged(stack: Stack, hours: float | None, platform: str = "linux/amd64") -> World:
+    world = World().up(stack)
+    world.marks["nginx"] = ImageMarks(None if hours is None else hours * 3600, platform)
+    return world
+
+
+@pytest.mark.parametrize(
+    ("policy", "young", "old"),
+    [
+        ("daily", 23.9, 24.1),
+        ("weekly", 167, 169),
+        ("every_12h", 11.9, 12.1),
+        ("every_1d12h", 35, 37),
+        ("refresh", 1, 25),
+    ],
+)
+def test_pull_policies_of_age(policy: str, young: float, old: float) -> None:
+    stack = make_stack({"web": {"image": "nginx", "pull_policy": policy}})
+    assert not aged(stack, young).plan(stack)
+    (action,) = aged(stack, old).plan(stack)
+    assert isinstance(action, PullImage)
+    assert (action.reason, action.required, action.decides) == (f"pull_policy: {policy}", False, ("shop-web-1",))
+    assert aged(stack, None).plan(stack).actions == (action,), "it was never asked for"
+    assert not aged(stack, old).plan(stack, pull="never")
+
+
+def test_an_age_of_ones_own() -> None:
+    stack = make_stack({"web": {"image": "nginx", "pull_policy": "refresh", "pull_refresh_after": "30m"}})
+    assert not aged(stack, 0.4).plan(stack)
+    assert aged(stack, 0.6).plan(stack)
+
+
+def test_an_image_that_is_not_here_has_no_age() -> None:
+    stack = make_stack({"web": {"image": "nginx", "pull_policy": "daily"}})
+    (pull,) = [action for action in World().plan(stack) if isinstance(action, PullImage)]
+    assert (pull.reason, pull.required) == ("not here yet", True)
+
+
+def test_an_image_for_another_platform_is_pulled() -> None:
+    stack = make_stack({"web": {"image": "nginx", "platform": "linux/arm64"}})
+    world = World().pull(stack)
+    world.marks["nginx"] = ImageMarks(1.0, "linux/amd64")
+    (pull,) = [action for action in world.plan(stack) if isinstance(action, PullImage)]
+    assert (pull.reason, pull.platform) == ("not here for linux/arm64", "linux/arm64")
+    world.marks["nginx"] = ImageMarks(1.0, "linux/arm64/v8")
+    assert not [action for action in world.plan(stack) if isinstance(action, PullImage)]
+    world.marks["nginx"] = ImageMarks(1.0, "linux/amd64")
+    with pytest.raises(PlanRefused, match="image nginx is not here for linux/arm64 and pull_policy is never"):
+        world.plan(stack, pull="never")
+
+
 def test_pull_policy_build() -> None:
     stack = make_stack({"app": {**BUILD, "pull_policy": "build"}})
     expect(
@@ -176,10 +229,37 @@ def test_build_of_a_service_without_build() -> None:
 
 
 def test_pull() -> None:
+    services = {
+        "app": {"image": "app", **BUILD},
+        "own": BUILD,
+        "web": {"image": "nginx"},
+        "local": {"image": "host"},
+        "kept": {"image": "kept", "pull_policy": "never"},
+        "old": {"image": "old", "pull_policy": "missing"},
+    }
+    stack = make_stack(services)
+    world = World(images={"old": "sha256:old", "nginx": "sha256:nginx"})
     expect(
-        World().plan(make_stack({"app": BUILD, "web": {"image": "nginx"}}), "pull"),
+        world.plan(stack, "pull", no_deps=True),
         """
-        shop: 1 action
-           1  pull  image nginx  asked for
+        shop: 2 actions
+           1  pull  image app    asked for
+           2  pull  image nginx  asked for
         """,
     )
+    app, web = world.plan(stack, "pull", no_deps=True)
+    assert isinstance(app, PullImage) and isinstance(web, PullImage)
+    assert (app.required, web.required) == (False, True)
+    assert [item.image for item in pulls(world.plan(stack, "pull", ignore_buildable=True))] == ["nginx"]
+    assert [item.image for item in pulls(world.plan(stack, "pull", pull="missing"))] == ["app", "kept"]
+    assert [item.image for item in pulls(world.plan(stack, "pull", pull="always"))] == ["app", "nginx", "kept", "old"]
+
+
+def pulls(plan: Plan) -> list[PullImage]:
+    return [action for action in plan if isinstance(action, PullImage)]
+
+
+def test_pull_of_a_service_alone_and_with_what_it_needs() -> None:
+    stack = make_stack({"web": {"image": "nginx", "depends_on": needs("db")}, "db": {"image": "postgres"}})
+    assert [item.image for item in pulls(World().plan(stack, "pull", "web", no_deps=True))] == ["nginx"]
+    assert [item.image for item in pulls(World().plan(stack, "pull", "web"))] == ["postgres", "nginx"]

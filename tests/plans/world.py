@@ -10,7 +10,15 @@ from dataclasses import dataclass, field, replace
 from textwrap import dedent
 from typing import Any
 
-from stackup.model.observed import Health, Observed, ObservedContainer, ObservedNetwork, ObservedVolume, Phase
+from stackup.model.observed import (
+    Health,
+    ImageMarks,
+    Observed,
+    ObservedContainer,
+    ObservedNetwork,
+    ObservedVolume,
+    Phase,
+)
 from stackup.model.plan import (
     Action,
     BuildImage,
@@ -94,6 +102,7 @@ class World:
     joined: dict[str, dict[str, int]] = field(default_factory=dict)  # id -> owner's id -> which start of it
     counter: int = 0
     builds: int = 0
+    marks: dict[str, ImageMarks] = field(default_factory=dict)
 
     def observed(self, stack: Stack | None = None) -> Observed:
         references = {image_of(PROJECT, service) for service in (stack.services if stack else {}).values()}
@@ -103,6 +112,7 @@ class World:
             tuple(self.networks.values()),
             tuple(self.volumes.values()),
             {name: self.images.get(name) for name in references},
+            self.marks,
         )
 
     def check(self, stack: Stack) -> None:

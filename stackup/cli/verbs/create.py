@@ -20,7 +20,7 @@ class Request:
     force_recreate: bool = switch("--force-recreate", help="Recreate containers even where nothing has changed.")
     no_recreate: bool = switch("--no-recreate", help="Leave containers that exist as they are.")
     pull: str = value("--pull", help="Look for newer images first.", default="", metavar="POLICY", choices=POLICIES)
-    quiet_pull: bool = switch("--quiet-pull", help="Accepted; looking for images prints nothing.")
+    quiet_pull: bool = switch("--quiet-pull", help="Show no progress of pulls.")
     remove_orphans: bool = switch("--remove-orphans", help="Remove containers of services that the file has no more.")
     scale: tuple[str, ...] = values("--scale", help="Number of containers.", metavar="SERVICE=NUM", check=scale_of)
     dry_run: bool = switch("--dry-run", help="Print what would be done, and do nothing.")

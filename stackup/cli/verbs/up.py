@@ -39,7 +39,7 @@ class Request:
         "-V", "--renew-anon-volumes", help="New anonymous volumes instead of those of the container before."
     )
     pull: str = value("--pull", help="Look for newer images first.", default="", metavar="POLICY", choices=POLICIES)
-    quiet_pull: bool = switch("--quiet-pull", help="Accepted; looking for images prints nothing.")
+    quiet_pull: bool = switch("--quiet-pull", help="Show no progress of pulls.")
     no_start: bool = switch("--no-start", help="Create containers, and start none.")
     no_deps: bool = switch("--no-deps", help="Leave services alone that these depend on.")
     remove_orphans: bool = switch("--remove-orphans", help="Remove containers of services that the file has no more.")
