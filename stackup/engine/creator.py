@@ -17,7 +17,7 @@ from stackup.base.errors import HostUnfit, ImageError
 from stackup.base.values import as_mapping, changed
 from stackup.engine.bundles import write_spec
 from stackup.engine.container import Container
-from stackup.engine.devices import host_devices
+from stackup.engine.devices import device_numbers, host_devices
 from stackup.engine.grants import write_grants
 from stackup.engine.labels import labels_of
 from stackup.engine.naming import etc_files, hostname_of, naming_of
@@ -255,6 +255,7 @@ class Creator:
             hostname_file=etc.hostname,
             resolv_conf_file=etc.resolv_conf,
             devices=host_devices(service),
+            device_numbers=device_numbers(service),
             known_capabilities=capabilities.present() if service.privileged else (),
         )
         spec = render(service, context)

@@ -27,6 +27,27 @@ def host_devices(service: Service) -> tuple[HostDevice, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def device_numbers(service: Service) -> dict[str, tuple[int, int]]:
+    """Major and minor number of the devices whose rates ``blkio_config`` limits."""
+    wanted = service.blkio_config
+    if wanted is None:
+        return {}
+    rates = (wanted.device_read_bps, wanted.device_read_iops, wanted.device_write_bps, wanted.device_write_iops)
+    numbers = {}
+    for path in dict.fromkeys(item.path for items in rates for item in items):
+        try:
+            info = os.stat(path)
+        except OSError:
+            info = None
+        if info is None or not stat.S_ISBLK(info.st_mode):
+            what = "there is no such device" if info is None else "it is no block device"
+            raise ContainerFault(
+                f"cannot limit device {path} for service {service.name}: {what}", path=path, about=".blkio_config"
+            )
+        numbers[path] = os.major(info.st_rdev), os.minor(info.st_rdev)
+    return numbers
+
+
 def no_such_device(service: Service, index: int) -> ContainerFault:
     source = service.devices[index].source
     return ContainerFault(
