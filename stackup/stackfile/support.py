@@ -6,7 +6,6 @@ registry before anything runs. ``docs/attributes.md`` is generated from here and
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from enum import StrEnum
@@ -43,17 +42,6 @@ def _is(*values: object) -> Callable[[Node], bool]:
     return lambda node: node.value in values
 
 
-_MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386", "i386": "386"}
-
-
-def _here(node: Node) -> bool:
-    """True for the platform of this machine: ``linux/amd64``, ``linux/arm64/v8``, ``amd64`` ..."""
-    machine = os.uname().machine
-    mine = ("linux", _MACHINES.get(machine, machine))
-    wanted = str(node.value).lower().split("/")
-    return tuple(wanted[:2]) == mine or (len(wanted) == 1 and wanted[0] in mine)
-
-
 def _no_label(node: Node) -> bool:
     text = str(node.value)
     return not text.startswith("label") or text[len("label") + 1 :] == "disable"
@@ -78,27 +66,16 @@ _SERVICE = (
     Entry("userns_mode", REFUSED, f"{_UNSAFE} weaken isolation", _is("host", ""), "host"),
     Entry("security_opt.*", REFUSED, f"{_UNSAFE} weaken isolation", _no_label, "all but label=..."),
     Entry("provider", NOT_YET, "its program is not run, and nothing is started in its place"),
-    Entry("platform", NOT_YET, "images of this machine's platform are used", _here, "this machine's"),
-    Entry(
-        "pull_policy",
-        NOT_YET,
-        "images are not pulled again by their age",
-        _is("always", "never", "missing", "if_not_present", "build"),
-        "always, never, missing, build",
-    ),
-    Entry("pull_refresh_after", NOT_YET, "images are not pulled again by their age"),
+    Entry("platform", DONE, "what is pulled; programs of another machine run where the kernel knows how"),
+    Entry("pull_policy", DONE, "an image's age counts from when its registry was last asked"),
     Entry("develop", NOT_YET, "no files are watched"),
     Entry("network_mode", DONE, "bridge (and default) joins the project's default network: there is no docker0 here"),
     Entry("blkio_config.weight_device", NOT_YET, "weights are set for all devices only"),
-    Entry("blkio_config.device_read_bps", NOT_YET, "no limit of a device is set"),
-    Entry("blkio_config.device_read_iops", NOT_YET, "no limit of a device is set"),
-    Entry("blkio_config.device_write_bps", NOT_YET, "no limit of a device is set"),
-    Entry("blkio_config.device_write_iops", NOT_YET, "no limit of a device is set"),
     Entry("cgroup_parent", NOT_YET, "containers stay in stackup's own control groups"),
     Entry("external_links", NOT_YET, "the names are not added"),
     Entry("gpus", NOT_YET, "no GPU is handed in"),
     Entry("models", NOT_YET, "there is no model runner"),
-    Entry("oom_kill_disable", NOT_YET, "the kernel may end it when memory runs out"),
+    Entry("oom_kill_disable", DONE, "with cgroup v1; version 2 has no such setting"),
     Entry("storage_opt", NOT_YET, "the writable layer has no limit"),
     Entry("use_api_socket", NOT_YET, "there is no engine socket to hand in"),
     Entry(

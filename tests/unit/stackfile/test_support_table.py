@@ -33,7 +33,7 @@ def test_restart_policies(tmp_path: Path) -> None:
 def test_values_that_are_carried_out_need_no_warning(tmp_path: Path) -> None:
     ours = "platform: linux, logging: {driver: local}, pull_policy: never, security_opt: ['label:disable']"
     assert load_text(tmp_path, TEXT % (ours, "restart: always")).warnings == ()
-    theirs = "platform: windows/amd64, storage_opt: {size: 1g}, pull_policy: daily"
+    theirs = "runtime: kata, storage_opt: {size: 1g}, cgroup_parent: /x"
     warnings = load_text(tmp_path, TEXT % (theirs, "restart: always")).warnings
     assert len(warnings) == 3
 
