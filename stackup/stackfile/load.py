@@ -9,31 +9,31 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from stackup.base.errors import StackFileError, UsageError
 from stackup.base.names import is_project_name, normalize_project_name
 from stackup.model.stack import Stack
 from stackup.stackfile.assemble import Assembler, Unit
-from stackup.stackfile.check import Checker, check_resources, children
+from stackup.stackfile.check import Checker, children
+from stackup.stackfile.checkresources import check_resources
 from stackup.stackfile.cycles import check_cycles
 from stackup.stackfile.discovery import Found, named, search, working_directory
 from stackup.stackfile.environment import Environment, env_file_names, home, read_env_files
-from stackup.stackfile.finish import Fields, Files, Finisher
+from stackup.stackfile.finish import Fields, Finisher
 from stackup.stackfile.gitaddress import AddressError, is_remote
 from stackup.stackfile.grammar_extras import SERVICE_EXTRAS, STACK_EXTRAS
 from stackup.stackfile.links import Link
+from stackup.stackfile.modelerrors import validated
 from stackup.stackfile.nodes import Node, find, plain
 from stackup.stackfile.problems import Problems, Told
 from stackup.stackfile.reader import Reader
 from stackup.stackfile.remotes import Remotes
 from stackup.stackfile.request import Loaded, LoadRequest
+from stackup.stackfile.selection import select, without_unused
 from stackup.stackfile.sources import Sources
 from stackup.stackfile.template import TemplateError, substitute
+from stackup.stackfile.variablefiles import Files
 from stackup.stackfile.verdict import check_support
 from stackup.stackfile.yamltree import read_documents
-
-Stack.model_rebuild()  # its validator costs 50 ms to build: with the imports, not with the first file
 
 
 def load(request: LoadRequest) -> Loaded:
@@ -234,7 +234,7 @@ class _Load:
         data["disabled"] = {key: {**services[key], "name": key} for key in disabled}
         self.extras(tree, data)
         data = {key: value for key, value in data.items() if value is not None}
-        stack = self.validated(data, tree) if self.request.interpolate else Stack(name=name)
+        stack = validated(data, tree, self.problems) if self.request.interpolate else Stack(name=name)
         return Loaded(
             stack=stack,
             warnings=self.problems.warnings(),
@@ -271,18 +271,6 @@ class _Load:
                 if typed is not None:
                     target["stackup"] = plain(typed)
 
-    def validated(self, data: dict[str, Any], tree: Node) -> Stack:
-        """The forms have judged everything already; what the model still refuses is said in its place all the same."""
-        try:
-            return Stack.model_validate(data)
-        except ValidationError as error:
-            for item in error.errors(include_url=False):
-                node = _nearest(tree, ".".join(map(str, item["loc"])))
-                path = "".join(f"[{part}]" if type(part) is int else f".{part}" for part in item["loc"])[1:]
-                self.problems.add(node, f"cannot use {path}: {_expected(item['type'])}", path=path)
-            self.problems.settle()
-            raise
-
 
 _MAY_NAME = re.compile(r"""^[ \t]*(?:['"]?name['"]?[ \t]*:|[?{&*!]|<<|---[ \t]*\S)""", re.MULTILINE)
 
@@ -295,72 +283,3 @@ def _top_level_name(text: str) -> str:
         if name is not None and type(name.value) is str:
             return name.value
     return ""
-
-
-def _expected(kind: str) -> str:
-    """In a user's words what the model wanted; ``kind`` is pydantic's name of the mistake (``int_parsing``)."""
-    if kind == "missing":
-        return "it must be given"
-    if kind == "extra_forbidden":
-        return "there is no such attribute"
-    noun = next((noun for start, noun in _NOUNS.items() if kind.startswith(start)), "")
-    return f"expected {noun}" if noun else "it does not fit what it belongs to"
-
-
-_NOUNS = {
-    "int": "a whole number",
-    "float": "a number",
-    "finite": "a number",
-    "string": "a text",
-    "bool": "true or false",
-    "tuple": "a list",
-    "list": "a list",
-    "dict": "a mapping",
-    "mapping": "a mapping",
-    "model": "a mapping",
-}
-
-
-def _nearest(tree: Node, path: str) -> Node | None:
-    while path:
-        node = find(tree, path)
-        if node is not None and node.line:
-            return node
-        path = path.rpartition(".")[0]
-    return None
-
-
-def select(tree: Node, profiles: tuple[str, ...]) -> tuple[Fields, Fields]:
-    """Services that the profiles switch on, and the others. ``*`` is every profile."""
-    enabled: Fields = {}
-    disabled: Fields = {}
-    for name, service in children(tree.get("services")).items():
-        wanted = service.get("profiles")
-        names = [item.value for item in wanted.value] if wanted is not None and type(wanted.value) is list else []
-        on = not names or "*" in profiles or any(item in profiles for item in names)
-        (enabled if on else disabled)[name] = service
-    return enabled, disabled
-
-
-def without_unused(tree: Node, enabled: Fields) -> Node:
-    """Leaves out networks, volumes, secrets and configs that no enabled service uses, as Compose does."""
-    used: dict[str, set[str]] = {name: set() for name in ("networks", "volumes", "secrets", "configs", "models")}
-    for service in enabled.values():
-        build = service.get("build")
-        used["networks"].update(children(service.get("networks")))
-        used["models"].update(children(service.get("models")))
-        for section, items in (
-            ("volumes", service.get("volumes")),
-            ("secrets", service.get("secrets")),
-            ("configs", service.get("configs")),
-            ("secrets", build.get("secrets") if build is not None else None),
-        ):
-            for item in items.value if items is not None and type(items.value) is list else ():
-                if section != "volumes" or item.text("type") == "volume":
-                    used[section].add(item.text("source"))
-    sections = dict(tree.value)
-    for section, names in used.items():
-        node = sections.get(section)
-        if node is not None and type(node.value) is dict:
-            sections[section] = node.with_value({key: item for key, item in node.value.items() if key in names})
-    return tree.with_value(sections)

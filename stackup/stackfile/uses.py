@@ -7,9 +7,9 @@ from typing import Any
 
 from stackup.base.errors import Position
 from stackup.base.values import frozen
-from stackup.stackfile.finish import lines_of
 from stackup.stackfile.nodes import Origin
 from stackup.stackfile.template import Asked, Outcome
+from stackup.stackfile.variablefiles import lines_of
 
 
 @frozen

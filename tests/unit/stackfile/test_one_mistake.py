@@ -9,7 +9,7 @@ from stackfile_support import errors_of, load_in, write
 
 from stackup.base.errors import UsageError
 from stackup.stackfile.explain import explain
-from stackup.stackfile.load import _expected
+from stackup.stackfile.modelerrors import _expected
 
 WEB = "services: {web: {image: a, %s}}\n"
 

@@ -160,7 +160,7 @@ def test_addresses(text: str, remote: str, ref: str, subdir: str) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("oci://docker.io/a/b:1", "come with the registry client"),
+        ("oci://docker.io/a/b:1", "OCI artefacts cannot be read yet"),
         ("https://example.com/compose.yaml", "must be that of a git repository"),
         ("ftp://example.com/a.git", "addresses that begin with ftp:// cannot be read"),
         ("file:///a/b.git", "not from file://"),
