@@ -25,6 +25,8 @@ EPILOG = (
     "does, or with 126 or 127 when that cannot be run; up --exit-code-from as that service does."
 )
 _GROUP_HELP = {
+    "image": "Images that are stored here.",
+    "system": "How much of the disk is used, and freeing it.",
     "network": "Networks that belong to no stack, for external: true.",
     "systemd": "The project starts with the machine, and is stopped with it.",
     "volume": "Volumes, also those that belong to no stack, for external: true.",

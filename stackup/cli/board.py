@@ -24,6 +24,7 @@ WORDS = {
     "kill": ("killing", "killed"),
     "remove": ("removing", "removed"),
     "import": ("importing", "imported"),
+    "verify": ("verifying", "verified"),
     "watch": ("watching", "steady"),
     "pause": ("pausing", "paused"),
     "unpause": ("unpausing", "unpaused"),

@@ -41,7 +41,14 @@ VERBS = {
     "push": "push",
     "login": "login",
     "logout": "logout",
+    "rmi": "rmi",
+    "tag": "tag",
+    "inspect": "inspect",
+    "save": "save",
+    "load": "load",
     "import": "import_",
+    "export": "export",
+    "commit": "commit",
     "graph": "graph",
     "schema": "schema",
     "doctor": "doctor",
@@ -52,6 +59,8 @@ VERBS = {
 # Verbs of two words; the modules are in a package named after the first one.
 GROUPS = {
     "network": ("create", "ls", "inspect", "rm", "prune"),
+    "image": ("ls", "rm", "tag", "history", "inspect", "prune", "base", "diff", "verify"),
+    "system": ("df", "prune"),
     "volume": ("create", "ls", "inspect", "rm", "prune"),
     "systemd": ("install", "remove", "status", "start", "stop"),
 }

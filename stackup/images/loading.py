@@ -163,10 +163,11 @@ class _Loader:
                 raise ImageError(f"cannot load the archive: its {name} has {entry.size} bytes")
             arrived.documents[name] = b"".join(stream.chunks())
         elif entry.kind == tarstream.FILE:
+            if entry.size > CHUNK:
+                self._say(f"reading {name.removeprefix('blobs/sha256/')[:12]}, {entry.size / 1e6:.0f} MB")
             self._store_member(arrived, name, (bytes(chunk) for chunk in stream.chunks()))
 
     def _store_member(self, arrived: _Arrived, name: str, chunks: Iterator[bytes]) -> None:
-        self._say(f"reading {name}")
         stored = self._store.blobs.put(chunks, "")
         match = _BLOB.match(name)
         if match and stored.digest != f"sha256:{match[1]}":

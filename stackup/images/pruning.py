@@ -30,16 +30,17 @@ def prune(store: ImageStore, *, named: bool, wanted: Callable[[Listed], bool] = 
 
     def change(items: tuple[oci.Descriptor, ...]) -> tuple[oci.Descriptor, ...]:
         gone.clear()
+        listed = catalog.listed(store)
         doomed = {
             (item.reference, item.digest): item
-            for item in catalog.listed(store)
+            for item in listed
             if not item.used and not item.damage and (named or item.dangling) and wanted(item)
         }
         kept = tuple(item for item in items if (catalog.familiar(item), item.digest) not in doomed)
-        still = {item.digest for item in kept}
+        still = {item.id for item in listed if (item.reference, item.digest) not in doomed}
         gone.extend(f"untagged {item.reference}" for item in doomed.values() if item.reference)
         gone.extend(f"deleted {image_id}" for image_id in dict.fromkeys(
-            item.id for item in doomed.values() if item.digest not in still))  # fmt: skip
+            item.id for item in doomed.values() if item.id not in still))  # fmt: skip
         return kept
 
     store.index.update(change)

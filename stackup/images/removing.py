@@ -38,12 +38,13 @@ def remove_image(store: ImageStore, descriptor: oci.Descriptor, reference: str, 
         if len(doomed) == len(same) and not force and (user := _user(store, descriptor)):
             raise ImageError(f"cannot remove '{reference}': container {user} stands on it")
         gone.extend(f"untagged {item}" for item in _names(doomed))
-        if len(doomed) == len(same):
+        kept = tuple(item for item in items if item not in doomed)
+        if image_id not in {_id(store, item) for item in kept}:
             gone.append(f"deleted {image_id}")
-        return tuple(item for item in items if item not in doomed)
+        return kept
 
     store.index.update(change)
-    if gone[-1].startswith("deleted"):
+    if descriptor.digest not in {item.digest for item in store.index.read().manifests}:
         usage.collect(store.layout, store.blobs, store.layers, store.index)
     return gone
 

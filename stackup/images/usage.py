@@ -143,3 +143,10 @@ def allocated(path: Path) -> int:
         except OSError:  # gone meanwhile
             continue
     return total
+
+
+def forget_build_cache(layout: Layout) -> None:
+    """The next collection deletes the layers that only cached build steps needed. A build that is under way makes
+    records again for what it has made."""
+    for path in (layout.build_cache / "steps").glob("*/*.json"):
+        path.unlink(missing_ok=True)

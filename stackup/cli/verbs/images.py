@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from stackup.base.errors import StackFileError, UsageError
 from stackup.cli.containers import Row
-from stackup.cli.options import switch, value
+from stackup.cli.imagelists import age, as_json, ids, name_and_tag, select, short_id, show, store_of, verify
+from stackup.cli.options import switch, value, values
 from stackup.cli.session import Session
-from stackup.cli.table import ago, human_size, table
+from stackup.cli.table import human_size, table
 from stackup.cli.verbs.common import services
 
 if TYPE_CHECKING:
-    from stackup.images.store import ImageStore, ImageSummary
-
-ID_DIGITS = 12
+    from stackup.images.catalog import Listed
 
 
 @dataclass(frozen=True)
@@ -25,14 +24,24 @@ class Request:
 
     services: tuple[str, ...] = services()
     all: bool = switch("-a", "--all", help="All images that are stored on this machine.")
+    digests: bool = switch("--digests", help="With the digests of the manifests; implies -a.")
+    filter: tuple[str, ...] = values(
+        "-f", "--filter", help="Only some: dangling=, reference=, label=, before=, since=; implies -a.",
+        metavar="KEY=VALUE",
+    )  # fmt: skip
+    no_trunc: bool = switch("--no-trunc", help="Whole ids.")
     quiet: bool = switch("-q", "--quiet", help="Only ids.")
     format: str = value("--format", help="Output format.", default="table", choices=("table", "json"))
+    verify: bool = switch("--verify", help="Compare all blobs and layers with their digests instead.")
 
 
 def run(session: Session, request: Request) -> int:
-    if request.all and request.services:
-        raise UsageError("cannot use --all together with services")
-    rows = None if request.all else _of_project(session, request)
+    stored = request.all or request.digests or request.filter or request.verify
+    if stored and request.services:
+        raise UsageError("cannot use --all, --digests, --filter and --verify together with services")
+    if request.verify:
+        return verify(session, request.format)
+    rows = None if stored else _of_project(session, request)
     if rows is None:
         _print_stored(session, request)
     else:
@@ -57,11 +66,11 @@ def _of_project(session: Session, request: Request) -> list[Row] | None:
 def _print_used(session: Session, request: Request, rows: list[Row]) -> None:
     if not rows and request.format == "table" and not request.quiet:
         session.console.say(f"project {session.project} has no containers; `stackup images -a` lists all images")
-    stored = {item.id: item for item in _store(session).images()}
+    stored = {item.id: item for item in select(store_of(session), ())}
     console = session.console
     if request.quiet:
         for image_id in dict.fromkeys(row.image_id for row in rows):
-            console.print(_digits(image_id))
+            console.print(image_id if request.no_trunc else short_id(image_id))
         return
     found = [_used(row, stored.get(row.image_id)) for row in rows]
     if request.format == "json":
@@ -73,17 +82,17 @@ def _print_used(session: Session, request: Request, rows: list[Row]) -> None:
         table(
             header,
             (
-                (*(item[key] for key in keys), human_size(item["Size"]) if item["Size"] else "-", _age(item["Created"]))
+                (*(item[key] for key in keys), human_size(item["Size"]) if item["Size"] else "-", age(item["Created"]))
                 for item in found
             ),
         )
     )
 
 
-def _used(row: Row, image: ImageSummary | None) -> dict[str, Any]:
+def _used(row: Row, image: Listed | None) -> dict[str, Any]:
     repository, tag = name_and_tag(row.image)
     return {
-        "ID": _digits(row.image_id),
+        "ID": short_id(row.image_id),
         "ContainerName": row.name,
         "Repository": repository,
         "Tag": tag,
@@ -93,52 +102,10 @@ def _used(row: Row, image: ImageSummary | None) -> dict[str, Any]:
 
 
 def _print_stored(session: Session, request: Request) -> None:
-    console = session.console
-    found = _store(session).images()
+    found = select(store_of(session), request.filter)
     if request.quiet:
-        for image_id in dict.fromkeys(item.id for item in found):
-            console.print(_digits(image_id))
-        return
-    listed = [(*name_and_tag(item.reference), item) for item in found]
-    if request.format == "json":
-        data = [
-            {"ID": _digits(item.id), "Repository": repository, "Tag": tag, "Size": item.size, "Created": item.created}
-            for repository, tag, item in listed
-        ]
-        console.print(json.dumps(data, indent=2))
-        return
-    rows = [
-        (repository, tag, _digits(item.id), human_size(item.size), _age(item.created))
-        for repository, tag, item in listed
-    ]
-    console.out.write(table(("REPOSITORY", "TAG", "IMAGE ID", "SIZE", "CREATED"), rows))
-
-
-def name_and_tag(reference: str) -> tuple[str, str]:
-    """``redis:7`` -> redis, 7. The colon of a registry's port is not a tag's."""
-    if not reference:
-        return "<none>", "<none>"
-    name = reference.partition("@")[0]
-    head, colon, tag = name.rpartition(":")
-    return (head, tag) if colon and "/" not in tag else (name, "latest")
-
-
-def _store(session: Session) -> ImageStore:
-    from stackup.images.store import ImageStore
-
-    return ImageStore(session.layout)
-
-
-def _digits(image_id: str) -> str:
-    return image_id.removeprefix("sha256:")[:ID_DIGITS]
-
-
-def _age(created: str) -> str:
-    """From RFC 3339, which may have nanoseconds."""
-    from stackup.base.clock import now_ns
-    from stackup.cli.moments import moment_ns
-
-    try:
-        return f"{ago(max(0, now_ns() - moment_ns(created)) / 1e9)} ago"
-    except ValueError:
-        return "-"
+        session.console.out.write("".join(f"{image_id}\n" for image_id in ids(found, whole=request.no_trunc)))
+    elif request.format == "json":
+        session.console.print(json.dumps([as_json(item, whole=request.no_trunc) for item in found], indent=2))
+    else:
+        show(session, found, digests=request.digests, whole=request.no_trunc)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,9 +24,6 @@ class Request:
 
 
 def run(session: Session, request: Request) -> int:
-    from stackup.engine.inventory import Inventory
-    from stackup.volumes.store import VolumeStore
-
     wanted = filters(request.filter, ("label",)).get("label", [])
     if not request.force:
         which = "all" if request.all else "anonymous"
@@ -34,12 +32,21 @@ def run(session: Session, request: Request) -> int:
             "prune volumes",
             f"WARNING! This will remove {which} local volumes not used by at least one container.",
         )
+    session.console.print(f"Total reclaimed space: {human_size(remove_unused(session, wanted, named=request.all))}")
+    return 0
+
+
+def remove_unused(session: Session, labels: Sequence[str], *, named: bool) -> int:
+    """Anonymous ones, with ``named`` all; says which went, and answers how many bytes that freed."""
+    from stackup.engine.inventory import Inventory
+    from stackup.volumes.store import VolumeStore
+
     inventory, store = Inventory(session.layout), VolumeStore(session.layout)
     found = [
         item
         for item in store.list()
-        if (item.anonymous or request.all)
-        and has_labels(labels_of(item), wanted)
+        if (item.anonymous or named)
+        and has_labels(labels_of(item), labels)
         and not inventory.users_of_volume(item.name)
     ]
     freed = sum(_bytes(item.data) for item in found)
@@ -47,8 +54,7 @@ def run(session: Session, request: Request) -> int:
         store.remove(item.name)
     if found:
         session.console.print("\n".join(["Deleted Volumes:", *(item.name for item in found), ""]))
-    session.console.print(f"Total reclaimed space: {human_size(freed)}")
-    return 0
+    return freed
 
 
 def _bytes(directory: Path) -> int:

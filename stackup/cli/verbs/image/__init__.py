@@ -1,0 +1,1 @@
+"""``stackup image``: a verb a file."""

@@ -1,0 +1,36 @@
+"""``stackup image ls``: all stored images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stackup.cli.imagelists import as_docker_json, ids, select, show, store_of
+from stackup.cli.options import argument, switch, value, values
+from stackup.cli.session import Session
+
+
+@dataclass(frozen=True)
+class Request:
+    """List all images that are stored here, or those of one name."""
+
+    name: str = argument("Name, with or without a tag; * and ? stand for anything.", metavar="NAME[:TAG]")
+    all: bool = switch("-a", "--all", help="All, which is the default.", hidden=True)
+    digests: bool = switch("--digests", help="With the digests of the manifests.")
+    filter: tuple[str, ...] = values(
+        "-f", "--filter", help="Only some: dangling=, reference=, label=, before=, since=.", metavar="KEY=VALUE"
+    )
+    format: str = value("--format", help="Output format.", default="table", choices=("table", "json"))
+    no_trunc: bool = switch("--no-trunc", help="Whole ids.")
+    quiet: bool = switch("-q", "--quiet", help="Only ids.")
+
+
+def run(session: Session, request: Request) -> int:
+    found = select(store_of(session), request.filter, request.name)
+    out, whole = session.console.out, request.no_trunc
+    if request.quiet:
+        out.write("".join(f"{image_id}\n" for image_id in ids(found, whole=whole)))
+    elif request.format == "json":
+        out.write("".join(as_docker_json(item, whole=whole) + "\n" for item in found))
+    else:
+        show(session, found, digests=request.digests, whole=whole)
+    return 0

@@ -1,0 +1,1 @@
+"""``stackup system``: a verb a file."""

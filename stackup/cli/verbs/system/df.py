@@ -1,0 +1,120 @@
+"""``stackup system df``: how much of the disk is used for what."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from stackup.cli.imagelists import as_json, name_and_tag, short_id, store_of
+from stackup.cli.options import switch, value
+from stackup.cli.session import Session
+from stackup.cli.table import human_size, table
+
+
+@dataclass(frozen=True)
+class Request:
+    """Show how much of the disk images, containers, volumes and the build cache use."""
+
+    format: str = value("--format", help="Output format.", default="table", choices=("table", "json"))
+    verbose: bool = switch("-v", "--verbose", help="Every image, container and volume by itself.")
+
+
+class Use(NamedTuple):
+    """Bytes. ``reclaimable``: of what nothing uses right now."""
+
+    kind: str
+    total: int
+    active: int
+    size: int
+    reclaimable: int
+
+    def cells(self) -> tuple[str, ...]:
+        share = f" ({100 * self.reclaimable // self.size}%)" if self.size else ""
+        return (
+            self.kind,
+            str(self.total),
+            str(self.active),
+            human_size(self.size),
+            f"{human_size(self.reclaimable)}{share}",
+        )
+
+
+class Thing(NamedTuple):
+    """A container or a volume."""
+
+    name: str
+    size: int
+    active: bool
+
+
+def run(session: Session, request: Request) -> int:
+    from stackup.images import diskuse
+
+    store = store_of(session)
+    images, (steps, cached) = diskuse.image_use(store), diskuse.build_cache_use(store)
+    containers, volumes = _containers(session), _volumes(session)
+    uses = (
+        Use("Images", images.total, images.active, images.size, images.reclaimable),
+        _of("Containers", containers),
+        _of("Local Volumes", volumes),
+        Use("Build Cache", steps, 0, cached, cached),
+    )
+    out = session.console.out
+    if request.format == "json":
+        for use in uses:
+            total, active, size, free = use.cells()[1:]
+            line = {"Active": active, "Reclaimable": free, "Size": size, "TotalCount": total, "Type": use.kind}
+            out.write(json.dumps(line) + "\n")
+        return 0
+    out.write(table(("TYPE", "TOTAL", "ACTIVE", "SIZE", "RECLAIMABLE"), (use.cells() for use in uses)))
+    if request.verbose:
+        rows = (
+            (*name_and_tag(item.reference), short_id(item.id), human_size(item.size),
+             human_size(as_json(item)["SharedSize"]), human_size(item.unique), "yes" if item.used else "no")
+            for item in images.images
+        )  # fmt: skip
+        header = ("REPOSITORY", "TAG", "IMAGE ID", "SIZE", "SHARED SIZE", "UNIQUE SIZE", "USED")
+        out.write("\nImages, as stored:\n\n" + table(header, rows))
+        out.write("\nContainers, what they wrote:\n\n" + _things("NAME", "RUNNING", containers))
+        out.write("\nLocal Volumes:\n\n" + _things("VOLUME NAME", "USED", volumes))
+    return 0
+
+
+def _of(kind: str, things: Iterable[Thing]) -> Use:
+    found = list(things)
+    idle = [item.size for item in found if not item.active]
+    return Use(kind, len(found), len(found) - len(idle), sum(item.size for item in found), sum(idle))
+
+
+def _things(name: str, active: str, things: Iterable[Thing]) -> str:
+    rows = ((item.name, human_size(item.size), "yes" if item.active else "no") for item in things)
+    return table((name, "SIZE", active), rows)
+
+
+def _containers(session: Session) -> list[Thing]:
+    from stackup.engine.inventory import Inventory
+    from stackup.images.usage import allocated
+
+    return [
+        Thing(
+            record.definition.name,
+            allocated(session.layout.project(project.name).container(record.definition.id).state),
+            record.state.phase in ("starting", "running", "paused", "restarting", "stopping"),
+        )
+        for project in Inventory(session.layout).projects
+        for record in project.containers
+    ]
+
+
+def _volumes(session: Session) -> list[Thing]:
+    from stackup.engine.inventory import Inventory
+    from stackup.images.usage import allocated
+    from stackup.volumes.store import VolumeStore
+
+    inventory = Inventory(session.layout)
+    return [
+        Thing(item.name, allocated(item.data), bool(inventory.users_of_volume(item.name)))
+        for item in VolumeStore(session.layout).list()
+    ]
