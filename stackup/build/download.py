@@ -93,7 +93,7 @@ class Downloads:
                 return self._store(key, url, answer, checksum)
         except urllib.error.HTTPError as error:
             if error.code == 304 and known is not None:
-                return known
+                return self._checked(key, url, known, checksum)
             raise ImageError(f"cannot fetch {url}: the server answers {error.code} {error.reason}") from None
         except urllib.error.URLError as error:
             raise ImageError(f"cannot fetch {url}: {getattr(error.reason, 'strerror', '') or error.reason}") from None
@@ -101,6 +101,17 @@ class Downloads:
             if isinstance(error, OSError) and error.filename:
                 raise
             raise ImageError(f"cannot fetch {url}: {error}") from None
+
+    def _checked(self, key: str, url: str, known: dict[str, Any], checksum: str) -> dict[str, Any]:
+        """What is here, held against a checksum that it was not fetched with."""
+        kind = checksum.partition(":")[0]
+        if not checksum:
+            return known
+        with (self._root / key).open("rb") as file:
+            found = f"{kind}:{hashlib.file_digest(file, kind).hexdigest()}"
+        if found != checksum:
+            raise _mismatch(url, found, checksum)
+        return known
 
     def _store(self, key: str, url: str, answer: Any, checksum: str) -> dict[str, Any]:
         self._say(f"fetching {url}")
@@ -119,7 +130,7 @@ class Downloads:
                 raise ImageError(f"cannot fetch {url}: the connection broke after {size} of {expected} bytes")
             checksums = {name: f"{name}:{state.hexdigest()}" for name, state in hashes.items()}
             if checksum and checksums[kind] != checksum:
-                raise ImageError(f"cannot use {url}: its checksum is {checksums[kind]}, not {checksum}")
+                raise _mismatch(url, checksums[kind], checksum)
             os.rename(temporary, self._root / key)
         modified = answer.headers.get("Last-Modified", "")
         record = {
@@ -128,6 +139,10 @@ class Downloads:
         }  # fmt: skip
         write_atomic(self._root / f"{key}.json", json.dumps(record))
         return record
+
+
+def _mismatch(url: str, found: str, wanted: str) -> ImageError:
+    return ImageError(f"cannot use {url}: its checksum is {found}, not {wanted}")
 
 
 def _seconds(modified: str) -> int:

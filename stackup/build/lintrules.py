@@ -111,7 +111,7 @@ def json_arguments(subject: Subject) -> Iterator[Found]:
             shell = False
         elif item.keyword == "SHELL":
             shell = True  # whoever names the shell wants it
-        elif item.keyword in ("CMD", "ENTRYPOINT") and item.json is None and item.rest and not shell:
+        elif item.keyword in ("CMD", "ENTRYPOINT") and not shell and item.json is None and not _broken_list(item.rest):
             text = f'write {item.keyword} ["...", ...]: a shell does not pass signals on to the command'
             yield Found("JSONArgsRecommended", text, item.position.line)
 
@@ -321,10 +321,15 @@ def healthcheck_json(subject: Subject) -> Iterator[Found]:
     """A list that does not parse becomes a shell command of brackets."""
     for item in subject.instructions:
         text = item.rest.partition(" ")[2].strip() if item.keyword == "HEALTHCHECK" else item.rest
-        if item.keyword not in ("CMD", "ENTRYPOINT", "RUN", "HEALTHCHECK") or text.startswith("[["):
-            continue
-        if text.startswith("[") and text.endswith("]") and json_list(text) is None:
+        if item.keyword in ("CMD", "ENTRYPOINT", "RUN", "HEALTHCHECK") and text and _broken_list(text):
             yield Found("JSONArgsRecommended", f"{text} is no JSON list, so a shell runs it", item.position.line)
+
+
+def _broken_list(text: str) -> bool:
+    """Also nothing at all, which needs no shell."""
+    if not text:
+        return True
+    return text.startswith("[") and text.endswith("]") and not text.startswith("[[") and json_list(text) is None
 
 
 Rule = Callable[[Subject], Iterator[Found]]

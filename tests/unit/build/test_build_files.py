@@ -9,95 +9,17 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from build_support import Bench, View, no_registry
 
-from stackup.base.errors import ImageError, StackFileError, StackupError
-from stackup.base.paths import Layout
-from stackup.build import BuildRequest, build_image
-from stackup.build.progress import Event, StepCached, Warned
-from stackup.images import Image, ImageStore
-from stackup.images.lookup import Place, Stack
+from stackup.build.progress import Warned
 from tests.support.archives import Archive
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="owners of files in layers need root")
 
-BASE = (
-    Archive()
-    .directory("etc")
-    .add("etc/passwd", b"root:x:0:0:root:/root:/bin/sh\nalice:x:1000:1001::/home/alice:/bin/sh\n")
-    .add("etc/group", b"root:x:0:\nstaff:x:50:\nalice:x:1001:\n")
-    .directory("usr/lib", 0o711)
-    .symlink("lib", "usr/lib")
-    .directory("full")
-    .add("full/old", b"old")
-    .add("file", b"a file")
-    .data()
-)
-
-
-class Bench:
-    def __init__(self, root: Path) -> None:
-        self.layout = Layout.at(root / "state")
-        self.context = root / "context"
-        self.context.mkdir()
-        self.store = ImageStore(self.layout)
-        self.store.import_rootfs(io.BytesIO(BASE), "base")
-        self.events: list[Event] = []
-
-    def files(self, **contents: str) -> None:
-        for name, content in contents.items():
-            self.file(name, content)
-
-    def file(self, name: str, content: str = "x", mode: int = 0o644) -> Path:
-        path = self.context / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content)
-        path.chmod(mode)
-        return path
-
-    def build(self, text: str, **more: object) -> Image:
-        self.events = []
-        request = BuildRequest(**{"context": str(self.context), "inline": text, "tags": ("out",), **more})  # type: ignore[arg-type]
-        return build_image(request, self.layout, self.events.append)
-
-    def refused(self, text: str, reason: str, line: int = 0, **more: object) -> StackupError:
-        with pytest.raises((StackFileError, ImageError), match=reason) as caught:
-            self.build(text, **more)
-        if line:
-            assert caught.value.where and caught.value.where.line == line
-        return caught.value
-
-    @property
-    def cached(self) -> int:
-        return sum(isinstance(event, StepCached) for event in self.events)
-
-
-class View:
-    def __init__(self, bench: Bench, image: Image) -> None:
-        bench.store.materialize(image)
-        self.stack = Stack(image.overlays(None))
-
-    def place(self, path: str) -> Place:
-        return self.stack.find(path, follow=False)
-
-    def stat(self, path: str) -> os.stat_result:
-        return os.lstat(self.place(path).paths[0])
-
-    def owner(self, path: str) -> tuple[int, int]:
-        return self.stat(path).st_uid, self.stat(path).st_gid
-
-    def mode(self, path: str) -> int:
-        return stat.S_IMODE(self.stat(path).st_mode)
-
-    def text(self, path: str) -> str | None:
-        data = self.stack.read(path)
-        return None if data is None else data.decode()
-
-    def names(self, path: str) -> list[str]:
-        return self.stack.names(self.stack.find(path))
-
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    no_registry(monkeypatch)
     return Bench(tmp_path)
 
 
