@@ -56,6 +56,9 @@ def for_mapping(node: Node, names: Collection[str] = ()) -> str:
     key, colon, rest = value.partition(":")
     if colon and rest and (key in names if names else re.fullmatch(r"[\w-]+", key)):
         return f"put a space after the colon: {key}: {rest}"
+    key, equals, rest = value.partition("=")
+    if equals and rest and key in names:
+        return f"write {key}: {rest}"
     first, _, rest = value.partition(" ")
     if rest and first in names:
         return f"put a colon after {first}: {first}: {rest}"

@@ -176,11 +176,23 @@ SECTIONS: dict[str, Form] = {
 }
 _HINTS = {
     "service": "did you mean 'services'?",
-    "web": "services stand under the key services:",
     "apiVersion": "this is a Kubernetes file, not a Compose file",
     "kind": "this is a Kubernetes file, not a Compose file",
 }
-STACK = Record(
+
+
+class _Stack(Record):
+    """The whole file; knows services whose section is missing."""
+
+    def unknown(self, key: str, child: Node, path: str, reader: Reader) -> None:
+        if type(child.value) is dict and ("image" in child.value or "build" in child.value):
+            words = f"this looks like a service: write it below services:, as services: {{{key}: ...}}"
+            reader.refuse(child, key, "a stack file has no such attribute", words, at_key=True)
+        else:
+            super().unknown(key, child, path, reader)
+
+
+STACK = _Stack(
     "a stack file",
     {
         "version": Text(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from stackup.stackfile import shellwords
+from stackup.stackfile.advice import for_list
 from stackup.stackfile.forms import Form, Record
 from stackup.stackfile.mounts import absolute
 from stackup.stackfile.nodes import RESET, Node
@@ -106,7 +107,7 @@ class Names(Form):
         if type(node.value) is not list:
             if type(node.value) is dict:
                 return self.mapping.read(node, path, reader)
-            reader.wrong(node, path, self.expected)
+            reader.wrong(node, path, self.expected, for_list(node))
             return None
         result: dict[str, Node] = {}
         for index, child in enumerate(node.value):

@@ -153,6 +153,8 @@ def _colon(source: Source, said: str, line: int, began: int) -> None:
     else:
         return
     text = source.line(at)[:500]
+    if (wide := text.find("\N{FULLWIDTH COLON}")) >= 0:
+        raise _Told("this is no ':' but a full-width one (U+FF1A)", at, wide + 1, "type : in its place")
     place = at, len(text) - len(text.lstrip()) + 1
     if _PAIR.match(text):
         _raise_pair(text, *place)
