@@ -243,3 +243,11 @@ def test_warnings_stand_in_the_order_of_the_lines_and_once(
     assert "up refuses this: cannot use 'X'" in said[4] and "up asks about services.c.volumes[0]" in said[8]
     assert quick.main(["config", "--services"]) == 0
     assert "is not carried out" not in capsys.readouterr().err
+
+
+def test_explain_warns_of_nothing_else(config: Config, capsys: pytest.CaptureFixture[str]) -> None:
+    """Who asks about one value is not told what the loader thinks of others; ``config`` alone says it."""
+    Path("compose.yaml").write_text("version: '3'\nservices: {a: {image: 'i:${NO_TAG}', gpus: all}}\n")
+    for argv, told in ((["--explain", "services.a.image"], 0), ([], 3)):
+        assert quick.main(["config", *argv]) == 0
+        assert capsys.readouterr().err.count("warning: ") == told
