@@ -12,6 +12,11 @@ from dataclasses import dataclass, field
 BLOCK = 512
 CHUNK = 1 << 20
 MAX_HEADER = 1 << 20  # an extended header or a long name beyond this is an attack, not a name
+_MAX_PARTS = 1 << 18  # of a sparse file
+_MAX_LINE = 32  # digits in the map of a sparse file
+_MAX_ID = 2**32 - 2  # the number above it means "no change" to chown(2)
+_MAX_SECONDS = 2**40  # 36,812 AD; file systems cut off earlier
+_MAX_SIZE = 2**63 - 1
 
 FILE, HARDLINK, SYMLINK, CHAR, BLOCK_DEVICE, DIRECTORY, FIFO = b"0", b"1", b"2", b"3", b"4", b"5", b"6"
 _GNU_SPARSE = b"S"
@@ -177,6 +182,8 @@ class TarStream:
                 extended = _pax(self._payload(size))
             elif kind == b"g":
                 self._globals |= _pax(self._payload(size))
+                if sum(len(key) + len(value) for key, value in self._globals.items()) > MAX_HEADER:
+                    raise TarError("its global headers are too large")
             elif kind == b"L":
                 long_name = self._payload(size).split(b"\0", 1)[0]
             elif kind == b"K":
@@ -216,6 +223,9 @@ class TarStream:
             entry.xattrs = {key[len(_XATTR) :]: value for key, value in pax.items() if key.startswith(_XATTR)}
         if entry.size < 0 or entry.uid < 0 or entry.gid < 0:
             raise TarError("an entry has a negative size or owner")
+        if entry.size > _MAX_SIZE or max(entry.uid, entry.gid) > _MAX_ID or max(entry.device) >= 2**32:
+            raise TarError("an entry has a size, an owner or a device number that no system has")
+        entry.mtime_ns = max(-_MAX_SECONDS * 10**9, min(entry.mtime_ns, _MAX_SECONDS * 10**9))
         # Only these carry data; some writers state a size for links and directories all the same.
         self._left = entry.size if entry.kind in (FILE, _GNU_SPARSE) or entry.kind not in b"123456" else 0
         self._padding = -self._left % BLOCK
@@ -236,7 +246,7 @@ class TarStream:
                 break
             block = self._exactly(BLOCK)
             table, more = block[:504], block[504]
-            if len(entry.sparse) > MAX_HEADER:
+            if len(entry.sparse) > _MAX_PARTS:
                 raise TarError("a sparse file has too many parts")
         entry.size = _number(header[483:495])
         self._check_sparse(entry)
@@ -262,15 +272,17 @@ class TarStream:
         rest = b""
         while len(lines) < 1 or len(lines) < 1 + 2 * int(lines[0]):
             block = self.read(BLOCK)
-            if not block or len(lines) > MAX_HEADER:
-                raise TarError("the map of a sparse file is malformed")
             *complete, rest = (rest + block).split(b"\n")
+            if not block or len(lines) > 2 * _MAX_PARTS or len(rest.rstrip(b"\0")) > _MAX_LINE:
+                raise TarError("the map of a sparse file is malformed")
             lines += complete
         numbers = [int(line) for line in lines[1 : 1 + 2 * int(lines[0])]]
         return list(zip(numbers[::2], numbers[1::2], strict=True))
 
     def _check_sparse(self, entry: Entry) -> None:
         at = 0
+        if not 0 <= entry.size <= _MAX_SIZE:
+            raise TarError("a sparse file has a size that no system has")
         for offset, length in entry.sparse or ():
             if offset < at or length < 0 or offset + length > entry.size:
                 raise TarError("the map of a sparse file is malformed")

@@ -174,8 +174,8 @@ class _Unpacker:
     # Entries
 
     def add(self, entry: Entry) -> None:
-        if b"\0" in entry.name or b"\0" in entry.link:
-            raise _refuse(entry, "its name holds a NUL")
+        if b"\0" in entry.name or b"\0" in entry.link or any("\0" in key for key in entry.xattrs):
+            raise _refuse(entry, "its name, or that of an attribute of it, holds a NUL")
         parts = split_path(entry.name)
         if b".." in parts:
             raise _refuse(entry, "its name leads out of the layer ('..')")
