@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from stackup.base.errors import StackFileError, StackupError
 from stackup.base.names import image_name
 from stackup.cli import report
 from stackup.cli.configtext import chosen, dependencies_first, in_order, unknown_service, variables
+from stackup.cli.imagedigests import lock, pin
 from stackup.cli.options import switch, value
 from stackup.cli.resolve import read
 from stackup.cli.session import Session
@@ -52,6 +54,7 @@ class Request:
     no_env_resolution: bool = switch("--no-env-resolution", help="Leave env_file as it is written.")
     no_consistency: bool = switch("--no-consistency", help="Do not check what refers to what.")
     no_normalize: bool = switch("--no-normalize", help="Do not fill in defaults.")
+    resolve_image_digests: bool = switch("--resolve-image-digests", help="Say which content each image's tag is now.")
     lock_image_digests: bool = switch("--lock-image-digests", help="An override file with the images' digests.")
 
     @property
@@ -62,14 +65,9 @@ class Request:
 
 
 def run(session: Session, request: Request) -> int:
-    if request.lock_image_digests:
-        raise StackupError(
-            "cannot lock image digests: it comes with the registry client, which stackup does not have yet",
-            hint="write image: NAME@sha256:... by hand",
-        )
     loaded = _load(session, request)
     colour = session.console.colour_out and not request.output
-    text = _explained(loaded, request, colour) if request.explain else render(loaded, request)
+    text = _explained(loaded, request, colour) if request.explain else render(loaded, request, session.environment)
     if request.quiet:
         return 0
     if request.output:
@@ -124,7 +122,7 @@ def _write(path: Path, text: str) -> None:
         raise StackupError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from None
 
 
-def render(loaded: Loaded, request: Request) -> str:
+def render(loaded: Loaded, request: Request, environment: Mapping[str, str]) -> str:
     """The text that was asked for; lists hold one name a line."""
     if request.variables:
         return variables(as_written(loaded), request.format)
@@ -139,6 +137,10 @@ def render(loaded: Loaded, request: Request) -> str:
         )
         return "".join(f"{line}\n" for line in lines)
     config = _config(loaded, request)
+    if request.lock_image_digests or request.resolve_image_digests:
+        config = pin(config, environment)
+    if request.lock_image_digests:
+        config = lock(config)
     if request.format == "json":
         return json.dumps(config, indent=2, ensure_ascii=False) + "\n"
     from stackup.stackfile.yamltext import as_yaml

@@ -13,6 +13,7 @@ import pytest
 
 import stackup
 from stackup.cli import quick
+from tests.support.fakeregistry import FakeRegistry, some_layer
 
 Config = Callable[..., str]
 
@@ -206,8 +207,24 @@ def test_lists_as_json(config: Config) -> None:
     assert config("--hash", "*") == "".join(f"{name} {value}\n" for name, value in hashes.items())
 
 
-def test_digests_come_later(config: Config) -> None:
-    assert "comes with the registry client" in config("--lock-image-digests", code=1)
+def test_digests(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked of the registry: once for each image, and not where it is written already."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with FakeRegistry().serving() as registry:
+        digest = registry.image("team/app", "1", [some_layer("etc")])
+        name = f"{registry.host}/team/app:1"
+        fixed = f"docker.io/library/c:2@sha256:{'c' * 64}"
+        services = f"a: {{image: {name}}}, b: {{image: {name}}}, c: {{image: '{fixed}'}}, d: {{build: .}}"
+        Path("compose.yaml").write_text(f"services: {{{services}}}\n")
+        resolved = json.loads(config("--resolve-image-digests", "--format", "json"))["services"]
+        image = resolved["a"]["image"]
+        assert image == f"{name}@{digest}"
+        assert len(registry.requests("HEAD", "/manifests/1")) == 1
+        assert json.loads(config("--lock-image-digests", "--format", "json")) == {
+            "services": {"a": {"image": image}, "b": {"image": image}, "c": {"image": fixed}, "d": {}}
+        }
+        Path("compose.yaml").write_text(f"services: {{a: {{image: {registry.host}/none:1}}}}\n")
+        assert f"cannot resolve {registry.host}/none:1: " in config("--lock-image-digests", code=1)
 
 
 def test_hashes_are_those_of_what_runs(config: Config, tmp_path: Path) -> None:
