@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import socket
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,21 +19,18 @@ from stackup.base.errors import HostUnfit, PlanRefused, StackFileError
 from stackup.base.paths import Layout
 from stackup.linux.nftables import NftError
 from stackup.network import conntrack, links, sysctl
-from stackup.network.address import DEFAULT_POOLS, Pool, mac_of
+from stackup.network.address import DEFAULT_POOLS, Pool
 from stackup.network.attach import Places
+from stackup.network.bridges import Bridges, forwarding_before, index_of
 from stackup.network.leases import Book, Books, host_lock
 from stackup.network.links import Link, LinkError, Rtnl
 from stackup.network.neighbours import Neighbours
-from stackup.network.request import Options, Subnets, Taken, choose_subnets, read_options, rechosen
-from stackup.network.resolv import host_resolver
-from stackup.network.sysctl import Forwarding
+from stackup.network.request import Options, Subnets, choose_subnets, read_options, rechosen
 from stackup.network.table import ProjectTable
 from stackup.network.types import Attachment, NetworkState, PublishedPort, Wanted
 
 if TYPE_CHECKING:
     from stackup.model.resources import Network
-
-ALIAS = "stackup"
 
 
 class NetworkManager:
@@ -51,6 +47,7 @@ class NetworkManager:
         self._books = Books(layout.leases)
         self._places = Places(self._books, project, self._id)
         self._table = ProjectTable(f"{names.NFT_TABLE_PREFIX}{self._id}", project)
+        self._bridges = Bridges(project, self._id)
         self._lock = threading.RLock()
 
     # networks
@@ -67,9 +64,9 @@ class NetworkManager:
                 return state
             options = read_options(self._project, self._layout.root, key, network)
             found = rtnl.links()
-            self._clear_the_way(rtnl, options.bridge, network.name, found)
+            self._bridges.clear_the_way(rtnl, options.bridge, network.name, found)
             identity = f"{self._id}/{key}"
-            chosen = choose_subnets(identity, network, self._taken(rtnl, found, options.bridge), self._pools)
+            chosen = choose_subnets(identity, network, self._bridges.taken(rtnl, found, options.bridge), self._pools)
             state = self._planned(key, network, options, chosen, config_hash)
             return self._make(rtnl, state, found)
 
@@ -84,15 +81,15 @@ class NetworkManager:
                 return
             self._refuse_if_used(state)
             found = rtnl.links()
-            mine = [link for link in found if link.name == state.bridge and self._is_mine(link)]
-            self._delete(rtnl, mine, found)
+            mine = [link for link in found if link.name == state.bridge and self._bridges.is_mine(link)]
+            self._bridges.delete(rtnl, mine, found)
             self._books.drop(state.bridge)
             self._table.drop(state)  # after the bridge: until then, the table keeps late packets on this machine
 
     def stands(self, state: NetworkState) -> bool:
         """Its bridge is there, with its leases; the firewall is looked after from now on, by ``verify``."""
         with self._session(f"look at network {state.name}") as rtnl:
-            there = any(link.name == state.bridge and self._is_mine(link) for link in rtnl.links())
+            there = any(link.name == state.bridge and self._bridges.is_mine(link) for link in rtnl.links())
             if there and self._books.read(state.bridge) is not None:
                 self._table.know(state)
                 return True
@@ -182,8 +179,8 @@ class NetworkManager:
         with self._session("recover networks") as rtnl:
             found = rtnl.links()
             known = {state.bridge for state in states}
-            strays = [link for link in found if self._is_mine(link) and _is_bridge(link) and link.name not in known]
-            self._delete(rtnl, strays, found)
+            strays = [link for link in self._bridges.among(found) if link.name not in known]
+            self._bridges.delete(rtnl, strays, found)
             for stray in strays:
                 self._books.drop(stray.name)
             current = tuple(self._recovered(rtnl, state, found, state.id in inhabited) for state in states)
@@ -212,7 +209,7 @@ class NetworkManager:
             found = rtnl.links()
             if any(link.group == self._places.group for link in found):
                 rtnl.send(links.delete_group(self._places.group))
-            self._delete(rtnl, [link for link in found if self._is_mine(link) and _is_bridge(link)], found)
+            self._bridges.delete(rtnl, self._bridges.among(found), found)
             for bridge in self._books.bridges():
                 book = self._books.read(bridge)
                 if book is None or book.state.get("owner") == self._project:
@@ -268,54 +265,19 @@ class NetworkManager:
         """Bridge, addresses, switches, firewall. Whatever was made is taken away again when a step fails.
         ``remembered``: how the machine's switches were before is in ``state``, for they have been changed since."""
         if not (remembered and state.forwarding):
-            state = replace(state, forwarding=_forwarding_before(found).text)
-        self._add_bridge(rtnl, state)
+            state = replace(state, forwarding=forwarding_before(found).text)
+        self._bridges.add(rtnl, state)
         try:
-            state = self._open_bridge(rtnl, state)
+            state = self._bridges.open(rtnl, state)
             self._books.write(state.bridge, Book(state.to_dict()))
             self._table.add(state)
         except BaseException:
             self._table.forget(state)
             self._books.drop(state.bridge)
-            made = Link(_index(state.bridge), state.bridge, "bridge", self._alias(state), 0, 0, False)
-            self._delete(rtnl, [made], [*found, made])
+            made = Link(index_of(state.bridge), state.bridge, "bridge", self._bridges.alias(state), 0, 0, False)
+            self._bridges.delete(rtnl, [made], [*found, made])
             raise
         return state
-
-    def _alias(self, state: NetworkState) -> str:
-        return f"{ALIAS} {self._id} {state.forwarding or Forwarding().text} {self._project} {state.key}"
-
-    def _add_bridge(self, rtnl: Rtnl, state: NetworkState) -> None:
-        rtnl.send(
-            links.add_bridge(state.bridge, mac_of(state.gateway or state.gateway6), state.mtu),
-            links.set_alias(state.bridge, self._alias(state)),
-        )
-
-    def _open_bridge(self, rtnl: Rtnl, state: NetworkState) -> NetworkState:
-        """Addresses, switches, up."""
-        state = replace(state, ifindex=_index(state.bridge))
-        sysctl.prepare_bridge(state.bridge, ipv6=bool(state.subnet6), localhost=not state.internal)
-        rtnl.send(
-            *(links.add_address(state.ifindex, item) for item in own_addresses(state)), links.set_up(state.ifindex)
-        )
-        if not state.internal:
-            sysctl.enable_forwarding(ipv6=bool(state.subnet6))
-        return state
-
-    def _clear_the_way(self, rtnl: Rtnl, bridge: str, name: str, found: Sequence[Link]) -> None:
-        """A bridge of ours under that name is what a crash left behind; one that is not ours is not touched."""
-        link = next((link for link in found if link.name == bridge), None)
-        if link is None:
-            return
-        if not self._is_mine(link):
-            raise PlanRefused(f"cannot create network {name}: a link {bridge} exists and is not this stack's")
-        self._delete(rtnl, [link], found)
-
-    def _taken(self, rtnl: Rtnl, found: Sequence[Link], without: str) -> Taken:
-        by_index = {link.index: link.name for link in found}
-        connected = [(subnet, by_index.get(index, f"link {index}")) for index, subnet in rtnl.addresses()]
-        kept = tuple((subnet, link) for subnet, link in connected if link not in ("lo", without))
-        return Taken(kept, tuple(rtnl.routes()), host_resolver().servers)
 
     def _find_external(self, rtnl: Rtnl, key: str, name: str, config_hash: str) -> NetworkState:
         state = self._books.find(name)
@@ -340,9 +302,9 @@ class NetworkManager:
             now = self._books.find(state.name)
             return replace(now, key=state.key, external=True, config_hash=state.config_hash) if now else state
         link = next((link for link in found if link.name == state.bridge), None)
-        if link is not None and (self._is_mine(link) or not link.alias):
+        if link is not None and (self._bridges.is_mine(link) or not link.alias):
             return replace(state, ifindex=link.index)
-        taken = self._taken(rtnl, found, state.bridge)
+        taken = self._bridges.taken(rtnl, found, state.bridge)
         fresh = rechosen(state, taken, self._pools)
         if inhabited and fresh.subnet != state.subnet:  # who lives there must be given another address
             fresh = replace(fresh, id=os.urandom(32).hex())
@@ -351,45 +313,6 @@ class NetworkManager:
         if before is not None and made.subnet == state.subnet:  # what others hold in it stays theirs
             self._books.write(state.bridge, Book(made.to_dict(), before.addresses, before.last))
         return made
-
-    def _is_mine(self, link: Link) -> bool:
-        return link.alias.startswith(f"{ALIAS} {self._id} ")
-
-    def _delete(self, rtnl: Rtnl, bridges: Sequence[Link], found: Sequence[Link]) -> None:
-        """Deletes ``bridges`` out of ``found``. With the last one of all, ip_forward is put back as it was: before it
-        goes, because its ifalias is the only memory of that. While anything else here bridges, it stays on."""
-        if not bridges:
-            return
-        gone = {link.index for link in bridges}
-        if all(link.index in gone for link in found if _is_bridge(link)):
-            sysctl.restore_forwarding(_forwarding_of(bridges[0]))
-        rtnl.send(*(links.delete_link(link.index) for link in bridges))
-
-
-def own_addresses(state: NetworkState) -> list[str]:
-    pairs = ((state.gateway, state.subnet), (state.gateway6, state.subnet6))
-    return [f"{gateway}/{subnet.partition('/')[2]}" for gateway, subnet in pairs if gateway]
-
-
-def _index(bridge: str) -> int:
-    return socket.if_nametoindex(bridge)
-
-
-def _is_bridge(link: Link) -> bool:
-    return link.kind == "bridge"
-
-
-def _forwarding_of(link: Link) -> Forwarding:
-    words = link.alias.split(" ")
-    return Forwarding.from_text(words[2]) if len(words) > 2 and words[0] == ALIAS else Forwarding()
-
-
-def _forwarding_before(found: Sequence[Link]) -> Forwarding:
-    """As any bridge of any stack remembers it; as it is now, when this is the first."""
-    for link in found:
-        if _is_bridge(link) and link.alias.startswith(f"{ALIAS} "):
-            return _forwarding_of(link)
-    return sysctl.forwarding_now()
 
 
 def _unfit(verb: str, error: LinkError) -> HostUnfit:

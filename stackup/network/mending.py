@@ -14,8 +14,9 @@ from stackup.base.errors import HostUnfit
 from stackup.base.values import changed, frozen
 from stackup.network import links
 from stackup.network.address import Network
+from stackup.network.bridges import own_addresses
 from stackup.network.links import Link, LinkError, Request, Rtnl
-from stackup.network.manager import NetworkManager, own_addresses
+from stackup.network.manager import NetworkManager
 from stackup.network.types import Attachment, NetworkState
 
 
@@ -84,8 +85,8 @@ class MendingManager(NetworkManager):
             found = rtnl.links()
             link = next((link for link in found if link.name == state.bridge), None)
             if link is None:
-                self._add_bridge(rtnl, state)
-                return self._open_bridge(rtnl, state)
+                self._bridges.add(rtnl, state)
+                return self._bridges.open(rtnl, state)
             addresses = (links.add_address(link.index, address) for address in own_addresses(state))
             rtnl.send(links.set_up(link.index), *addresses)
             return changed(state, ifindex=link.index)
