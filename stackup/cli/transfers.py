@@ -96,6 +96,10 @@ class Transfers:
                 job.result = self._converse(job)
             except StackupError as error:
                 job.error = error
+            except Exception as error:  # noqa: BLE001 - whoever waits for it must not wait for ever
+                from stackup.cli.execute import bug
+
+                job.error = bug(error)
             ms = (time.monotonic() - began) * 1000
             self._state(job, "failed" if job.error else "done", ms)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from stackup.base.errors import ImageError
-from stackup.images.meter import DONE, DOWNLOADING, HERE, UNPACKING, Meter
+from stackup.images.meter import DONE, DOWNLOADING, HERE, SHORT, UNPACKING, Meter
 from stackup.images.partial import Abandoned, Part, Parts
 from stackup.images.registry.client import Repository
 from stackup.images.registry.errors import BadAnswer, Broken, RegistryError
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from stackup.images.store import ImageStore
 
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)\Z")
+_REASON = re.compile(r"cannot (unpack|decompress) the layer: |cannot unpack (?=')")
 _WORTH = 64 << 10  # bytes that must have arrived for another attempt not to count
 
 
@@ -191,7 +192,7 @@ class AgreedPump(Pump):
     def rest(self) -> str:
         actual = super().rest()
         if actual != self._diff_id:
-            raise ImageError(f"cannot unpack layer {self._diff_id}: its content is {actual}")
+            raise ImageError(f"its content is {actual}, not {self._diff_id}")
         self._agreed()
         return actual
 
@@ -238,7 +239,9 @@ class Unpacking:
 
     def check(self) -> None:
         """Raises what went wrong."""
-        if isinstance(self._error, OSError):
-            raise ImageError(f"cannot unpack layer {self._diff_id}: {self._error.strerror}") from self._error
+        if isinstance(self._error, ImageError):
+            reason = _REASON.sub("", self._error.message, count=1)
+            name = self._part.digest.removeprefix("sha256:")[:SHORT]
+            raise BadAnswer(f"layer {name} cannot be unpacked: {reason}", hint=self._error.hint) from None
         if self._error is not None:
             raise self._error

@@ -209,7 +209,7 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         query = parse_qs(parts.query)
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        seen = Seen(method, parts.path, query, dict(self.headers.items()))
+        seen = Seen(method, parts.path, query, {name.title(): value for name, value in self.headers.items()})
         self.registry.seen.append(seen)
         self.fault = self.registry.fault_for(method, self.path)
         if self.fault and self.fault.hang:

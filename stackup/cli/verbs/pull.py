@@ -50,6 +50,8 @@ def run(session: Session, request: Request) -> int:
             optional.add(job.id)
     for reference in dict.fromkeys(references):
         jobs.append(Job("pull", reference, pull_request(reference, session.environment, request.platform)))
+    if not jobs and not request.quiet:
+        session.console.say("nothing to pull")
     Transfers(session, "pull", jobs, quiet=request.quiet, at_once=1 if request.no_parallel else 0).run()
     return _outcome(session, request, loaded, jobs, optional, causes)
 

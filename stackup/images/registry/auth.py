@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from stackup.base.errors import ImageError
 from stackup.base.values import frozen
 from stackup.images.registry.credentials import Credential
 from stackup.images.registry.errors import BadAnswer, Denied
@@ -69,13 +70,18 @@ class Authorizer:
         self._plain = plain
         self._asked = False
         self._credential: Credential | None = None
+        self._trouble = ""  # why credentials could not be looked up: most images need none
         self._headers: dict[tuple[str, ...], tuple[str, float]] = {}
         self._basic = False
 
     @property
     def credential(self) -> Credential | None:
         if not self._asked:
-            self._asked, self._credential = True, self._find()
+            self._asked = True
+            try:
+                self._credential = self._find()
+            except ImageError as error:
+                self._trouble = error.message
         return self._credential
 
     def header(self, scopes: tuple[str, ...]) -> str:
@@ -102,8 +108,9 @@ class Authorizer:
         """With the credentials that were used, and what to do."""
         detail = f" ({said})" if said else ""
         if self.credential is None:
-            reason = f"{self._host} {what}, and no credentials are known for it{detail}"
-            return Denied(reason, hint=f"log in: stackup login {self._host}")
+            why = self._trouble or "no credentials are known for it"
+            hint = f"if the name is right (registries say the same of what does not exist): stackup login {self._host}"
+            return Denied(f"{self._host} {what}, and {why}{detail}", hint=hint)
         hint = f"log in again (stackup login {self._host}), or ask for access; check the image's name, too"
         return Denied(f"{self._host} {what}, with the credentials of {self.credential}{detail}", hint=hint)
 

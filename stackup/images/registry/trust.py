@@ -9,6 +9,7 @@ from pathlib import Path
 
 from stackup.images.registry.caller import Caller
 from stackup.images.registry.errors import Unreachable
+from stackup.images.registry.settings import HUB
 
 # Where distributions keep their bundle, for interpreters that were built elsewhere.
 _BUNDLES = (
@@ -21,8 +22,9 @@ _BUNDLES = (
 
 def directories(caller: Caller, host: str) -> Iterator[Path]:
     """Those of ``host`` (with its port), the user's own first."""
-    for base in (caller.configuration, caller.etc / "containers", caller.etc / "docker"):
-        yield base / "certs.d" / host
+    for name in ("docker.io", host) if host == HUB else (host,):
+        for base in (caller.configuration, caller.etc / "containers", caller.etc / "docker"):
+            yield base / "certs.d" / name
 
 
 def tls_context(caller: Caller, host: str, *, checked: bool) -> ssl.SSLContext:

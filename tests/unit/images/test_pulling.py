@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import shutil
@@ -234,11 +235,41 @@ def test_a_layer_that_is_another_one(client: Client, registry: FakeRegistry) -> 
     data = data.replace(digest.encode(), registry.blob("team/app", other).encode())
     data = data.replace(f'"size": {size}'.encode(), f'"size": {len(other)}'.encode())
     registry.manifests["team/app", "1"] = (kind, data)
-    with pytest.raises(ImageError, match=f"cannot unpack layer {digest_of(SMALL)}: its content is"):
+    with pytest.raises(BadAnswer, match=f"cannot be unpacked: its content is {digest_of(LARGE)}, not"):
         client.pull(name_of(registry))
     assert client.leftovers() == []
     assert client.store.resolve(name_of(registry)) is None
     assert client.store.layers.diff_ids() == []
+
+
+def test_a_hostile_layer(client: Client, registry: FakeRegistry) -> None:
+    registry.image("team/app", "1", [SMALL, some_layer("../outside")])
+    with pytest.raises(
+        BadAnswer, match=r"cannot pull .*: layer \w{12} cannot be unpacked: .*'\.\./outside'.*leads out"
+    ):
+        client.pull(name_of(registry))
+    assert client.leftovers() == []
+    assert not (client.store.layout.layers / "outside").exists()
+
+
+def test_a_full_disk(client: Client, registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+    digest = large(registry)
+    written, real = [0], os.pwrite
+
+    def pwrite(fd: int, data: bytes, at: int) -> int:
+        written[0] += len(data)
+        if written[0] > 1 << 20:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(fd, data, at)
+
+    monkeypatch.setattr("os.pwrite", pwrite)
+    with pytest.raises(ImageError, match=r"cannot pull .*team/app:1: No space left on device"):
+        client.pull(name_of(registry))
+    assert client.leftovers() == []
+    assert not client.store.blobs.has(digest)
+    monkeypatch.setattr("os.pwrite", real)
+    client.pull(name_of(registry))
+    assert_whole(client, registry)
 
 
 def test_a_manifest_that_is_another_one(client: Client, registry: FakeRegistry) -> None:
@@ -484,7 +515,19 @@ def test_without_credentials(client: Client, registry: FakeRegistry, auth: str) 
     registry.image("team/app", "1", [SMALL])
     with pytest.raises(Denied, match="no credentials are known for it") as caught:
         client.pull(name_of(registry))
-    assert caught.value.hint == f"log in: stackup login {registry.host}"
+    assert caught.value.hint.endswith(f"stackup login {registry.host}")
+
+
+def test_a_helper_that_is_gone_matters_only_where_credentials_are_wanted(
+    client: Client, registry: FakeRegistry
+) -> None:
+    registry.image("team/app", "1", [SMALL])
+    client.configure({"credsStore": "desktop"})
+    registry.auth = "token"
+    client.pull(name_of(registry))
+    registry.auth, registry.users = "basic", {"bob": "secret"}
+    with pytest.raises(Denied, match="cannot ask docker-credential-desktop: there is no such program"):
+        client.pull(name_of(registry))
 
 
 @pytest.mark.parametrize("auth", ["basic", "token"])
@@ -542,6 +585,19 @@ def test_when_all_fail_the_mirrors_reasons_are_told_too(client: Client, registry
         with pytest.raises(NotThere, match="there is no repository") as caught:
             client.pull(name_of(registry))
         assert f"its mirror {mirror.host}/team/app: {mirror.host} answers with an error" in caught.value.hint
+
+
+def test_through_a_proxy(client: Client, registry: FakeRegistry) -> None:
+    """Which is the registry itself here: it is asked with whole URLs, and told who we are."""
+    registry.image("team/app", "1", [SMALL])
+    client.settings('[[registry]]\nlocation = "registry.invalid"\ninsecure = true\n')
+    client.environment["http_proxy"] = f"http://me:pass@{registry.host}"
+    client.pull("registry.invalid/team/app:1")
+    assert {item.headers["Proxy-Authorization"] for item in registry.seen} == {"Basic bWU6cGFzcw=="}
+    client.environment["http_proxy"] = "http://127.0.0.1:1"
+    with pytest.raises(Unreachable, match=r"the proxy 127\.0\.0\.1:1 cannot be used") as caught:
+        client.pull("registry.invalid/team/app:2")
+    assert "NO_PROXY" in caught.value.hint
 
 
 def test_a_blocked_registry(client: Client, registry: FakeRegistry) -> None:
