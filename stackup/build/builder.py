@@ -22,7 +22,7 @@ from stackup.build.dockerfile import Dockerfile, raise_all, read_dockerfile
 from stackup.build.download import Downloads
 from stackup.build.gitsource import GitCheckouts
 from stackup.build.lint import Finding, findings
-from stackup.build.mounting import Supplies, secrets_room
+from stackup.build.mounting import Supplies, sweep_secrets
 from stackup.build.origins import Origins
 from stackup.build.orphans import sweep_orphans
 from stackup.build.outcome import store_image
@@ -134,8 +134,7 @@ def sweep(layout: Layout) -> None:
     sweep_orphans(layout)
     for name in ("http", "git", "contexts", "mounts"):
         Workroom(layout.build_cache / name / ".work").sweep()
-    if (layout.run / "build").is_dir():
-        secrets_room(layout).sweep()
+    sweep_secrets(layout)
     workroom = Workroom(layout.build_cache / ".work")
     if not workroom.path.is_dir():
         return
@@ -227,7 +226,7 @@ class _Builder:
     # Commands
 
     def _runner(self, find: Callable[[str], Source], on_line: OnLine) -> Runner:
-        supplies = Supplies(self.layout, find, self.request.secrets, self.request.ssh)
+        supplies = Supplies(self.layout, find, self.request.secrets, self.request.ssh, self.layout.run / self.owner)
         return Runner(self.request, self._run_command, supplies, self.room, on_line)
 
     def _run_command(self, overlays: tuple[Overlay, ...], command: Command, on_line: OnLine) -> int:

@@ -9,7 +9,7 @@ import os
 import posixpath
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,10 +17,11 @@ from stackup.base.errors import ImageError
 from stackup.base.files import locked, try_lock
 from stackup.base.names import short_hash
 from stackup.base.paths import Layout
-from stackup.base.workroom import Workroom
+from stackup.base.workroom import Workroom, delete, new_name
 from stackup.build.agents import agent_socket
 from stackup.build.command import RunMount
 from stackup.build.mounts import MountRequest
+from stackup.build.orphans import is_orphan
 from stackup.build.request import Secret
 from stackup.build.sources import Source, collect
 from stackup.build.writer import LayerWriter, Override
@@ -44,12 +45,14 @@ class Mounted:
 
 @dataclass(frozen=True, slots=True)
 class Supplies:
-    """What mounts are made of: ``find`` as for COPY --from; secrets and agents (sockets or key files) by id."""
+    """What mounts are made of: ``find`` as for COPY --from; secrets and agents (sockets or key files) by id.
+    ``hidden``: a directory in memory that is not there yet, named after the build's owner."""
 
     layout: Layout
     find: Callable[[str], Source]
     secrets: Mapping[str, Secret]
     agents: Mapping[str, tuple[str, ...]]
+    hidden: Path
 
 
 @contextmanager
@@ -229,13 +232,22 @@ class _Maker:
     def _hidden(self) -> Path:
         """In memory, for as long as the command runs; whoever is killed leaves it to the next sweep."""
         if self._private is None:
-            room = secrets_room(self.supplies.layout)
-            self._private = self.stack.enter_context(room.directory())
-            os.chmod(self._private, 0o711)
+            place = self.supplies.hidden
+            self._private = place / new_name()
+            self._private.mkdir(parents=True)
+            os.chmod(place, 0o711)
+            self.stack.callback(_vanish, self._private)
         return self._private
 
 
-def secrets_room(layout: Layout) -> Workroom:
-    path = layout.run / "build"
-    path.mkdir(parents=True, exist_ok=True)
-    return Workroom(path)
+def _vanish(path: Path) -> None:
+    delete(path)
+    with suppress(OSError):
+        path.parent.rmdir()
+
+
+def sweep_secrets(layout: Layout) -> None:
+    """Of builders that were killed."""
+    for path in layout.run.glob("build.*"):
+        if is_orphan(path.name):
+            delete(path)

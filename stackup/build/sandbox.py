@@ -23,6 +23,7 @@ from stackup.base.workroom import delete
 from stackup.build.buildnet import BuildNetwork, address_of, veth
 from stackup.build.command import Command, OnLine
 from stackup.images import resolve_user
+from stackup.linux import capabilities
 from stackup.linux.overlay import Overlay
 from stackup.model.build import Ulimit
 from stackup.model.stack import Service
@@ -216,6 +217,7 @@ class Sandbox:
             hosts_file=str(files / "hosts"),
             hostname_file=str(files / "hostname"),
             resolv_conf_file=str(files / "resolv.conf"),
+            known_capabilities=capabilities.present() if command.privileged else (),
         )
         launch = Launch(
             container_id=container_id,

@@ -15,10 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from stackup.base.errors import ContainerFault, ImageError
+from stackup.base.errors import ContainerFault, ImageError, StackFileError
 from stackup.base.paths import Layout
 from stackup.build import BuildRequest, build_image, sweep
 from stackup.build.progress import Event, Output, StepCached
+from stackup.build.request import Secret
 from stackup.images import Image, ImageStore
 from stackup.images.lookup import Stack
 from tests.support.residue import Watch
@@ -168,8 +169,11 @@ def test_networks(bench: Bench) -> None:
         bench.build(f"FROM busybox\nRUN ls /sys/class/net; nc -w 1 127.0.0.1 {port} </dev/null || echo closed\n",
                     network="none")  # fmt: skip
         assert "closed" in bench.output and "eth0" not in bench.output
-        bench.build(f"FROM busybox\nRUN --network=host nc -w 2 127.0.0.1 {port} </dev/null\n")
+        text = f"FROM busybox\nRUN --network=host nc -w 2 127.0.0.1 {port} </dev/null\n"
+        bench.build(text, entitlements=("network.host",))
         assert bench.output == ["greetings"]
+        with pytest.raises(StackFileError, match="not entitled"):
+            bench.build(text)
 
 
 def _greet(server: socket.socket) -> None:
@@ -200,6 +204,87 @@ def test_mounts_of_run(bench: Bench) -> None:
     assert not Stack(image.overlays(None)).find("/scratch").paths
     bench.build(f"FROM busybox\nRUN {cache} cat /cache/deep/f # again\n")
     assert bench.output == ["kept"]
+
+
+MOUNTS = r"""
+    FROM busybox AS made
+    RUN mkdir -p /tree/sub && echo deep > /tree/sub/f && echo top > /tree/g
+    RUN rm /tree/g && echo new > /tree/h
+
+    FROM busybox
+    WORKDIR /work
+    RUN --mount=type=bind,from=made,source=/tree,target=/t ls /t; cat /t/sub/f; touch /t/n 2>/dev/null || echo no
+    RUN --mount=type=bind,from=made,source=/tree,target=rel,rw touch rel/w && rm rel/h && ls rel
+    RUN --mount=type=bind,from=made,source=/tree,target=/t ls /t; echo "w is gone"
+    RUN --mount=type=bind,source=input,target=/one,rw cat /one; echo changed > /one; cat /one
+    RUN --mount=type=bind,target=/ctx ls /ctx
+    RUN --mount=type=cache,from=made,source=/tree,target=/c,id=seeded,mode=0711,uid=1000 cat /c/h; stat -c %a:%u /c
+    RUN --mount=type=cache,target=/p,id=own,sharing=private --mount=type=cache,target=/l,sharing=locked echo caches
+    RUN --mount=type=tmpfs,target=/m,size=64k dd if=/dev/zero of=/m/f bs=128k count=1 2>/dev/null || echo full
+    RUN --mount=type=secret,id=file cat /run/secrets/file; stat -c %a:%u /run/secrets/file
+    RUN --mount=type=secret,id=text,env=TOKEN,target=/k,mode=0444,uid=5 echo $TOKEN; stat -c %a:%u /k
+    RUN --mount=type=secret,id=text,env=TOKEN true
+    RUN echo "[$TOKEN]"; ls /run/secrets 2>/dev/null || echo none
+    RUN --mount=type=ssh,mode=0666 stat -c %F:%a $SSH_AUTH_SOCK
+    RUN <<EOF
+#!/bin/echo
+not printed
+EOF
+    """
+
+
+def test_all_kinds_of_mounts(bench: Bench, state_root: Path) -> None:
+    for name, text in (("input", "in\n"), ("hidden", "h"), (".dockerignore", "hidden\n.docker*\n")):
+        (bench.context / name).write_text(text)
+    (state_root / "key").write_text("from a file\n")
+    with socket.socket(socket.AF_UNIX) as agent:
+        agent.bind(str(state_root / "agent"))
+        image = bench.build(
+            MOUNTS,
+            secrets={"file": Secret(file=str(state_root / "key")), "text": Secret(content="from a variable")},
+            ssh={"default": (str(state_root / "agent"),)},
+        )
+    assert bench.output == [
+        "h", "sub", "deep", "no", "sub", "w", "h", "sub", "w is gone", "in", "changed", "input", "new", "711:1000",
+        "caches", "full", "from a file", "400:0", "from a variable", "444:5", "[]", "none", "socket:666",
+        "/dev/pipes/EOF",
+    ]  # fmt: skip
+    left = {str(path.relative_to(layer.path)) for layer in image.layers[1:] for path in layer.path.rglob("*")}
+    assert left == {"work"}
+    assert not list((state_root / "run").glob("build.*")), "secrets are gone"
+
+
+def test_what_a_mount_needs_and_what_a_build_is_not_entitled_to(bench: Bench) -> None:
+    for run, reason in (
+        ("--mount=type=secret,id=none,required true", "there is no secret none"),
+        ("--mount=type=ssh,required true", "there is no ssh agent default"),
+        ("--mount=type=bind,from=busybox,source=/none,target=/x true", "there is no /none in busybox"),
+        ("--security=insecure true", "not entitled to it"),
+    ):
+        with pytest.raises((ImageError, StackFileError), match=reason) as caught:
+            bench.build(f"FROM busybox\nRUN {run}\n")
+        assert caught.value.where and caught.value.where.line == 2
+    bench.build(
+        "FROM busybox\nRUN --security=insecure grep CapEff /proc/self/status\nRUN ulimit -n\n",
+        entitlements=("security.insecure",), ulimits={"nofile": (1234, 1234)},
+    )  # fmt: skip
+    assert bench.output[0] != "CapEff:\t00000000a80425fb" and bench.output[1] == "1234"
+
+
+def test_stages_run_side_by_side_and_fail_together(bench: Bench) -> None:
+    """Each of two stages waits for the other one's file in a common cache."""
+    mount = "--mount=type=cache,target=/c,id=meet"
+    wait = "i=0; while ! test -e /c/{other} && test $i -lt 300; do i=$((i+1)); sleep 0.1; done; test -e /c/{other}"
+    both = "".join(
+        f"FROM busybox AS {me}\nRUN {mount} touch /c/{me}; {wait.format(other=other)}\nRUN touch /{me}\n"
+        for me, other in (("a", "b"), ("b", "a"))
+    )
+    image = bench.build(f"{both}FROM busybox\nCOPY --from=a /a /\nCOPY --from=b /b /\n")
+    assert all(Stack(image.overlays(None)).find(path).paths for path in ("/a", "/b"))
+    text = "FROM busybox AS a\nRUN sleep 77310\nFROM busybox AS b\nRUN exit 4\nFROM busybox\n"
+    with pytest.raises(ImageError, match="exit code 4"):
+        bench.build(f"{text}COPY --from=a /etc/passwd /\nCOPY --from=b / /\n")
+    assert not _sleepers()
 
 
 def test_a_static_binary_from_scratch(bench: Bench, busybox_root: Path) -> None:
