@@ -185,7 +185,10 @@ class _Loader:
             return
         tags = {self._config_digest(arrived, item): _names_of(item) for item in listed}
         try:
-            index = oci.Index.from_json(json.loads(arrived.documents["index.json"]))
+            document = json.loads(arrived.documents["index.json"])
+            if not isinstance(document, dict):
+                raise ValueError("it is not a JSON object")
+            index = oci.Index.from_json(document)
         except ValueError as error:
             raise ImageError(f"cannot load the archive: its index.json cannot be read: {error}") from None
         for descriptor in index.manifests:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stackup.base.errors import ImageError
-from stackup.base.values import frozen
+from stackup.base.values import changed, frozen
 from stackup.images import usage
 from stackup.images.catalog import familiar
 from stackup.images.streams import CHUNK, Compression, Pump, decompressed
@@ -57,7 +57,7 @@ class Verifier:
         self._say = say
         self._names: dict[str, list[str]] = defaultdict(list)  # digest -> names that need it
         self._layers: dict[str, _Layer] = {}  # by the blob's digest
-        self._damage: list[Damage] = []
+        self._damage: dict[tuple[str, str], Damage] = {}
         self.checked = 0
 
     def run(self) -> list[Damage]:
@@ -69,11 +69,13 @@ class Verifier:
                 self._say(f"layer {digest[7:19]}")
                 if self._blob(layer):
                     self._unpacked(layer)
-        return self._damage
+        return [
+            changed(found, images=tuple(dict.fromkeys(self._names[digest])))
+            for (_, digest), found in self._damage.items()
+        ]
 
     def _add(self, what: str, digest: str, reason: str, path: Path, container: str = "") -> None:
-        names = tuple(dict.fromkeys(self._names[digest]))
-        self._damage.append(Damage(what, digest, str(path), reason, names, container))
+        self._damage.setdefault((what, digest), Damage(what, digest, str(path), reason, (), container))
 
     def _manifest(self, item: oci.Descriptor, name: str) -> None:
         self._names[item.digest].append(name)
