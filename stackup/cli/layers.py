@@ -16,17 +16,17 @@ Transfer = Mapping[str, Any]  # a progress event of kind "transfer": see images.
 
 
 def summary(transfer: Transfer) -> str:
-    """``2/5 layers  45.2MB/120MB  10.1MB/s  7s left``"""
+    """``45.2MB/120MB  10.1MB/s  7s left  2/5 layers``"""
     layers = transfer["layers"]
     over = sum(layer["state"] in OVER for layer in layers)
     done, size = (sum(layer[key] for layer in layers) for key in ("done", "size"))
-    parts = [f"{over}/{len(layers)} layers", f"{human_size(done)}/{human_size(size)}"]
+    parts = [f"{human_size(done)}/{human_size(size)}"]
     if any(layer["state"] in ("downloading", "uploading") for layer in layers):
         if transfer.get("rate"):
             parts.append(f"{human_size(transfer['rate'])}/s")
         if transfer.get("left") is not None:
             parts.append(f"{left(transfer['left'])} left")
-    return "  ".join(parts)
+    return "  ".join([*parts, f"{over}/{len(layers)} layers"])
 
 
 def left(seconds: float) -> str:
@@ -44,9 +44,11 @@ def moving(transfer: Transfer, *, unicode: bool) -> Iterator[str]:
         if layer["state"] not in MOVING:
             continue
         share = min(1.0, layer["done"] / layer["size"]) if layer["size"] else 1.0
-        amount = f"{human_size(layer['done']):>7}/{human_size(layer['size'])}"
         word = _WORDS.get(layer["state"], layer["state"])
-        yield f"{layer['id']}  {word:<11} {bar(share, unicode=unicode)} {amount}"
+        parts = [f"{human_size(layer['done']):>7}/{human_size(layer['size'])}"]
+        if layer.get("rate") and layer["state"] in _WORDS:
+            parts += [f"{human_size(layer['rate'])}/s", f"{left((layer['size'] - layer['done']) / layer['rate'])} left"]
+        yield f"{layer['id']}  {word:<11} {bar(share, unicode=unicode)} {'  '.join(parts)}"
 
 
 def bar(share: float, *, unicode: bool) -> str:

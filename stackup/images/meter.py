@@ -22,17 +22,24 @@ _OVER = (HERE, DONE, MOUNTED)
 
 @dataclass
 class Row:
-    """``size`` and ``done`` in bytes."""
+    """``size`` and ``done`` in bytes; ``moved`` of them since ``began``, a time of the clock."""
 
     name: str
     size: int
     state: str = WAITING
     done: int = 0
+    moved: int = 0
+    began: float = 0.0
+
+    def to_json(self, now: float) -> dict[str, Any]:
+        span = now - self.began
+        rate = round(self.moved / span) if self.moved and span > 0 else 0
+        return {"id": self.name, "state": self.state, "done": self.done, "size": self.size, "rate": rate}
 
 
 class Meter:
-    """Tells ``progress`` events: {"layers": [{"id", "state", "done", "size"}], "rate": bytes a second, "left": seconds
-    or None}, and a line of text for each layer that has come in."""
+    """Tells ``progress`` events: {"layers": [{"id", "state", "done", "size", "rate"}], "rate": bytes a second,
+    "left": seconds or None}, and a line of text for each layer that has come in."""
 
     def __init__(self, tell: Tell, clock: Callable[[], float] = time.monotonic) -> None:
         self._tell = tell
@@ -64,6 +71,9 @@ class Meter:
             if row is None:
                 return
             row.done = done
+            if not row.moved:
+                row.began = self._clock()  # the first bytes came in no time
+            row.moved += moved
             self._moved += moved
             if self._clock() - self._told >= EVERY:
                 self._report()
@@ -90,9 +100,7 @@ class Meter:
         event: dict[str, Any] = {
             "event": "progress",
             "kind": "transfer",
-            "layers": [
-                {"id": row.name, "state": row.state, "done": row.done, "size": row.size} for row in self._rows.values()
-            ],
+            "layers": [row.to_json(now) for row in self._rows.values()],
             "rate": round(rate),
             "left": round(missing / rate, 1) if rate > 0 and missing else None,
         }

@@ -132,7 +132,10 @@ def test_what_is_skipped_is_said_once(clock: Clock) -> None:
 
 
 def transfer(text: str = "", **states: str) -> dict[str, Any]:
-    layers = [{"id": name, "state": state, "done": 5_000_000, "size": 20_000_000} for name, state in states.items()]
+    layers = [
+        {"id": name, "state": state, "done": 5_000_000, "size": 20_000_000, "rate": 1_000_000}
+        for name, state in states.items()
+    ]
     return {"action": "pull image nginx", "layers": layers, "rate": 2_000_000, "left": 15.2, "text": text}
 
 
@@ -159,8 +162,8 @@ def test_a_pull_on_a_terminal_shows_each_layer_that_moves(clock: Clock) -> None:
     shown.action(action("pull", "image nginx", "started", ms=0))
     shown.detail(transfer(aa="done", bb="downloading", cc="waiting"))
     assert frame(shown)[1:] == [
-        " ⠋ image nginx  pulling    0.0s  1/3 layers  15MB/60MB  2MB/s  15s left",
-        "     bb  pulling     ━━━━━╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌     5MB/20MB",
+        " ⠋ image nginx  pulling    0.0s  15MB/60MB  2MB/s  15s left  1/3 layers",
+        "     bb  pulling     ━━━━━╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌     5MB/20MB  1MB/s  15s left",
     ]
     shown.action(action("pull", "image nginx", "done", ms=0))
     assert len(frame(shown)) == 2
