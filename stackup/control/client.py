@@ -15,13 +15,16 @@ from typing import Any
 
 from stackup.base.errors import HostUnfit, StackupError
 from stackup.base.paths import Layout, ProjectPaths
+from stackup.base.values import changed
 from stackup.base.version import VERSION
 from stackup.control.protocol import MAX_FDS, Request
+from stackup.control.resuming import GONE_ON, Progress
 
 START_TIMEOUT = 30.0  # seconds until a freshly started launcher must accept connections
 LEAVE_PATIENCE = 5.0  # seconds that a command waits for a supervisor and launcher to be gone
 FAULTS = "STACKUP_FAULTS"  # see engine.faults; for tests
-RETRIES = 3  # how often a request is repeated when the supervisor restarts itself before answering
+RETRIES = 3  # how often a request is repeated when the supervisor restarts itself, or goes away, before answering
+LONG = 10.0  # seconds after which it counts as having worked for a while
 
 
 class SupervisorLost(StackupError):
@@ -171,8 +174,9 @@ class Client:
     ) -> Iterator[dict[str, Any]]:
         """Sends the request and yields its events; the last one is ``done``.
 
-        Raises SupervisorLost when the connection ends before it. A supervisor of another version restarts itself
-        first: then the request is sent again, unseen.
+        Raises SupervisorLost when the connection ends before it, and the request is not one to be repeated: most go on
+        with the supervisor's successor (``resuming``). A supervisor of another version restarts itself first: then the
+        request is sent again, unseen.
         """
         umask = os.umask(0o022)
         os.umask(umask)
@@ -186,21 +190,33 @@ class Client:
             umask=umask,
             version=VERSION,
         )
-        for attempt in range(RETRIES + 1):
+        progress = Progress(verb, args)
+        attempt = 0
+        while True:
+            began = time.monotonic()
             try:
                 self._send_request(request.encode(), fds)
                 if attempt and self._cancelled:
                     self.send({"cancel": self._cancelled})
-                restarting = yield from self._events()
+                restarting = yield from self._events(progress)
             except (ConnectionResetError, BrokenPipeError):
                 restarting = True
+            except SupervisorLost:
+                again = progress.again()
+                if again is None or fds or self._cancelled or attempt >= RETRIES:
+                    raise
+                request = changed(request, args=again)
+                restarting = True
+                yield {"event": "notice", "text": GONE_ON}
             if not restarting:
                 self._see_off()
                 return
-            if attempt < RETRIES:
-                self.socket.close()
-                self._replace_deleted()
-                self.socket = ensure(self.layout, self.project).socket
+            attempt = 1 if time.monotonic() - began > LONG else attempt + 1
+            if attempt > RETRIES:
+                break
+            self.socket.close()
+            self._replace_deleted()
+            self.socket = ensure(self.layout, self.project).socket
         raise SupervisorLost(
             f"cannot finish {verb}: the supervisor of project {self.project} went away",
             hint=f"see {self.layout.project(self.project).supervisor_log}; the containers run on",
@@ -229,7 +245,7 @@ class Client:
         if sent < len(line):
             self.socket.sendall(line[sent:])
 
-    def _events(self) -> Generator[dict[str, Any], None, bool]:
+    def _events(self, progress: Progress) -> Generator[dict[str, Any], None, bool]:
         """Yields events; returns True when the request must be repeated."""
         buffer = bytearray()
         seen = False
@@ -261,6 +277,8 @@ class Client:
                 if event["event"] == "leaving":
                     self._leaving = [fd for pid in event["pids"] if (fd := _pidfd(pid)) >= 0]
                     continue
-                yield event
+                shown = progress.take(event)
+                if shown is not None:
+                    yield shown
                 if event["event"] == "done":
                     return False

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from stackup.base.clock import now_ns
 from stackup.base.values import frozen
 from stackup.engine.container import Container
 from stackup.engine.logmerge import Keep, in_order, last, wanted
@@ -89,6 +90,7 @@ class Follower:
         self._wake = asyncio.Event()
         self._stopped = False
         self._hurried = False
+        self.since_ns = 0  # nothing older is shown
 
     def add(self, container: Container, *, tail: int | None = None, since_ns: int = 0) -> None:
         """``tail``: how many of the lines that are already there are shown; None means all of them."""
@@ -154,16 +156,19 @@ class Follower:
         """Sends all that is new (and not older than ``since_ns``), then the endings that came with it. Piece by piece:
         what there is may be more than fits into memory."""
         self._wake.clear()
+        began_ns = now_ns()
         dirty, self._dirty = self._dirty, set()
         endings, self._endings = self._endings, []
         final = {ending.container_id for ending in endings}
         if self._hurried:
             self._pass_over(dirty)
-        await self._send(in_order(self._new_chunks(dirty, final, since_ns)))
+        await self._send(in_order(self._new_chunks(dirty, final, max(since_ns, self.since_ns))))
         self._tell_missed(dirty)
         for ending in endings:
             if self._show_endings:
                 self._session.emit(ending.event())
+        if dirty:  # for who has to go on with our successor: nothing printed before is missing
+            self._session.emit({"event": "shown", "time_ns": began_ns})
         await self._session.drain()
 
     def _pass_over(self, dirty: set[str]) -> None:

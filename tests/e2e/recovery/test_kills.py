@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import re
@@ -311,3 +312,40 @@ def test_what_ends_while_a_successor_takes_over_has_ended(scenario: Scenario) ->
     eventually(over, "all have ended", 5)
     scenario.stackup("up", "-d").ok()
     scenario.stackup("down").ok()
+
+
+def test_commands_go_on_with_the_successor(scenario: Scenario) -> None:
+    """Who follows sees every line once, who waits gets what he waits for."""
+    scenario.compose("""
+        services:
+          first:
+            image: busybox
+            command: "sh -c 'i=0; while :; do echo line $$i; i=$$((i+1)); usleep 5000; done'"
+            healthcheck: {test: "test -e /well", interval: 100ms, retries: 1000}
+            stop_signal: SIGKILL
+          second: {image: busybox, command: sleep 1000, depends_on: {first: {condition: service_healthy}},
+                   stop_signal: SIGKILL}
+        """)
+    up = scenario.start("up", "--wait")
+    eventually(lambda: scenario.state("first") == "running", "first runs")
+    logs = scenario.start("logs", "-f", "--no-log-prefix", "first")
+    events = scenario.start("events", "--json")
+    waiting = scenario.start("wait", "first")
+    for number in (50, 100):
+        logs.shows(rf"line {number}\n")
+        scenario.kill_daemon("supervisor")
+    scenario.run_in("first", "touch /well")
+    assert up.ends() == 0, up.text
+    scenario.has_state("second", "running")
+    scenario.stackup("kill", "first").ok()
+    assert waiting.ends() == 137, waiting.text
+    events.shows(r'"die"')
+    scenario.stackup("stop").ok()
+    logs.ends()
+    seen = [int(line.split()[1]) for line in logs.text.splitlines() if line.startswith("line ")]
+    assert seen == list(range(len(seen)))
+    assert "its successor goes on" in logs.text
+    events.send(signal.SIGINT)
+    events.ends()
+    happened = [json.loads(line) for line in events.text.splitlines() if line.startswith("{")]
+    assert [(item["service"], item["action"]) for item in happened].count(("second", "start")) == 1
