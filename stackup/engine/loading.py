@@ -74,7 +74,7 @@ def _place(node: Node) -> tuple[Position, str]:
 
 class Loader:
     def __init__(self) -> None:
-        self._last: tuple[tuple[Any, ...], Loaded] | None = None
+        self._last: tuple[tuple[Any, ...], Loaded, Mapping[str, str]] | None = None
 
     async def load(self, files: Mapping[str, Any], cwd: str, env: Mapping[str, str]) -> LoadedStack:
         """Raises StackFileError. Parsing happens in a thread: the supervisor's loop goes on meanwhile."""
@@ -91,8 +91,13 @@ class Loader:
         loaded = self._remembered(request)
         if loaded is None:
             loaded = await asyncio.to_thread(load, request)
-            self._last = (_key(request), loaded)
-        return LoadedStack(loaded.stack, tuple(str(item) for item in loaded.warnings), loaded.environment, loaded)
+            self._last = (_key(request), loaded, request.environment)
+        assert self._last is not None
+        # What is remembered came with somebody else's environment; what it has from .env files stays.
+        before = self._last[2]
+        own = {name: value for name, value in loaded.environment.items() if before.get(name) != value}
+        warnings = tuple(str(item) for item in loaded.warnings)
+        return LoadedStack(loaded.stack, warnings, {**own, **request.environment}, loaded)
 
     def _remembered(self, request: LoadRequest) -> Loaded | None:
         if self._last is None or self._last[0] != _key(request):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import re
 import shutil
+import socket
 from pathlib import Path
 
 import pytest
@@ -131,3 +132,98 @@ def test_a_failing_instruction_is_shown_with_its_line_and_output(built: Scenario
 def test_a_mistake_in_the_dockerfile_is_found_before_anything_runs(built: Scenario) -> None:
     built.replace("EXPOSE 80/tcp", "EXPSE 80/tcp", "image/Dockerfile")
     built.stackup("build").refused(r"Dockerfile:16", "EXPSE", "EXPOSE")
+
+
+BUILD_KEYS = """
+    services:
+      base:
+        build:
+          context: .
+          dockerfile_inline: |
+            FROM busybox
+            RUN echo made by a service > /base
+      app:
+        build:
+          context: .
+          dockerfile: app.Dockerfile
+          target: wanted
+          args: {COLOUR: blue, FROM_ENV: }
+          additional_contexts: {below: "service:base", files: ./more}
+          secrets: [from_file, {source: from_env, target: token}]
+          ssh: [default, key=./agent.sock]
+          labels: {a.b: c}
+          tags: ["other:1"]
+          extra_hosts: ["db.test=10.9.8.7"]
+          ulimits: {nofile: 4321}
+          shm_size: 8m
+          network: none
+          entitlements: [security.insecure]
+          cache_to: ["type=local,dest=./cache,mode=max"]
+          platforms: ["linux/PLATFORM"]
+          no_cache_filter: [never]
+          provenance: true
+    secrets:
+      from_file: {file: ./secret.txt}
+      from_env: {environment: TOKEN}
+    """
+APP = """
+    FROM below AS wanted
+    ARG COLOUR FROM_ENV
+    COPY --from=files f /f
+    RUN echo "$COLOUR $FROM_ENV $(cat /base)"; grep db.test /etc/hosts; ulimit -n; df -k /dev/shm | tail -n 1
+    RUN --mount=type=secret,id=from_file --mount=type=secret,id=token,env=T cat /run/secrets/from_file; echo $T
+    RUN --mount=type=ssh --mount=type=ssh,id=key ls /run/buildkit
+    RUN --security=insecure grep CapEff /proc/self/status
+    FROM never
+    """
+
+
+def test_every_key_of_build(scenario: Scenario) -> None:
+    scenario.compose(BUILD_KEYS.replace("PLATFORM", {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]))
+    scenario.file("app.Dockerfile", APP)
+    scenario.file("more/f", "f\n")
+    scenario.file("secret.txt", "out of a file\n")
+    environment = {"TOKEN": "out of the environment", "FROM_ENV": "passed on"}
+    with socket.socket(socket.AF_UNIX) as agent:
+        agent.bind(str(scenario.directory / "agent.sock"))
+        environment["SSH_AUTH_SOCK"] = str(scenario.directory / "agent.sock")
+        done = scenario.stackup("build", "app", env=environment).ok()
+    shown = done.out + done.err
+    for text in (
+        "blue passed on made by a service", "10.9.8.7", "4321", "out of a file", "out of the environment",
+        "ssh_agent.0", "ssh_agent.1",
+    ):  # fmt: skip
+        assert text in shown, shown
+    assert "00000000a80425fb" not in shown
+    assert "8192" in shown and (scenario.directory / "cache/index.json").exists()
+    assert re.search(r"other +1 ", scenario.stackup("images", "-a").ok().out)
+    environment.pop("SSH_AUTH_SOCK")
+    scenario.stackup("build", "app", env=environment).refused("SSH_AUTH_SOCK is not set")
+
+
+def test_check_builds_nothing(scenario: Scenario) -> None:
+    scenario.file("Dockerfile", "FROM busybox as x\nMAINTAINER me\nCMD run it\n")
+    scenario.compose("services: {web: {build: .}}")
+    done = scenario.stackup("build", "--check")
+    assert done.code == 1
+    for rule, line in (("FromAsCasing", 1), ("MaintainerDeprecated", 2), ("JSONArgsRecommended", 3)):
+        assert rule in done.err and f"Dockerfile:{line}" in done.err
+    assert "shop-web" not in scenario.stackup("images", "-a").ok().out
+    scenario.file("Dockerfile", 'FROM busybox\nCMD ["run"]\n')
+    scenario.stackup("build", "--check").ok()
+    scenario.file("Dockerfile", "FROM busybox\nRNU x\n")
+    scenario.stackup("build", "--check").refused("Dockerfile:2", "RNU")
+
+
+def test_a_shell_in_the_step_that_failed(scenario: Scenario) -> None:
+    scenario.file("Dockerfile", "FROM busybox\nENV WHERE=there\nWORKDIR /work\nRUN echo half > made; exit 7\n")
+    scenario.compose("services: {web: {build: .}}")
+    scenario.stackup("build").refused("exit code 7", "--shell-on-failure web")
+    scenario.stackup("build", "--shell-on-failure").refused("are no terminal")
+    live = scenario.start("build", "--shell-on-failure", terminal=True)
+    live.shows("a shell in the step that failed")
+    live.shows("/work #")
+    live.type("echo $WHERE $(pwd) $(cat made)-made; exit\n")
+    live.shows("there /work half-made")
+    assert live.ends() == 1
+    assert not list((scenario.root / "lib/build/failed").iterdir())

@@ -48,7 +48,7 @@ def _with_shell(session: Session, request: Request, args: dict[str, object]) -> 
     from stackup.engine.build_requests import KEEP_FAILED
 
     name = f"{os.getpid()}-{os.urandom(6).hex()}"
-    session.environment = {**session.environment, KEEP_FAILED: name}
+    os.environ[KEEP_FAILED] = name  # the request carries the environment
     code = send(session, "build", args, quiet=request.quiet).exit_code
     if code and is_kept(session.layout, name):
         session.console.say("a shell in the step that failed; what it changes is gone when it ends")
