@@ -29,5 +29,10 @@ def pull_request(reference: str, user: Mapping[str, str], platform: str = "") ->
     return {"verb": "pull", "reference": reference, "platform": platform, "environment": relevant(user)}
 
 
+def publish_request(reference: str, user: Mapping[str, str], files: list[dict[str, Any]]) -> dict[str, Any]:
+    """``files``: ``artifacts.File`` as JSON."""
+    return {"verb": "publish", "reference": reference, "files": files, "environment": relevant(user)}
+
+
 def push_request(reference: str, user: Mapping[str, str]) -> dict[str, Any]:
     return {"verb": "push", "reference": reference, "environment": relevant(user)}

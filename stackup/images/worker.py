@@ -1,7 +1,8 @@
 """``python -m stackup.images.worker``: one transfer as a JSON line on standard input, events as JSON lines out.
 
-Requests: {"verb": "pull", "reference", "platform", "environment"} and {"verb": "push", "reference", "environment"};
-``environment`` is what of the user's counts (``registry.caller``).
+Requests: {"verb", "reference", "environment"} and what the verb needs: pull "platform"; push nothing more; artifact (a
+published stack) "cache", the directory to keep it in; publish "files" (``artifacts.File``). ``environment`` is what of
+the user's counts (``registry.caller``).
 
 Events: ``progress`` (``meter``), then ``error`` with the error as a dictionary, or ``done``.
 """
@@ -15,15 +16,18 @@ import sys
 import threading
 import traceback
 from collections.abc import Mapping
+from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stackup.base.errors import Bug, StackupError, UsageError
 from stackup.base.paths import Layout
 from stackup.base.values import as_mapping
 from stackup.images.registry.access import Registries
 from stackup.images.registry.caller import Caller
-from stackup.images.store import ImageStore
+
+if TYPE_CHECKING:
+    from stackup.images.store import ImageStore
 
 _TERMINATED = 143
 
@@ -35,24 +39,50 @@ def _terminate(_signum: int, _frame: FrameType | None) -> None:
 
 def transfer(request: Mapping[str, Any], layout: Layout, tell: Any) -> dict[str, Any]:
     """Does what ``request`` asks for; answers the ``done`` event. Raises StackupError."""
-    from stackup.images.pulling import pull
-
     registries = Registries(Caller(request.get("environment") or {}))
-    store = ImageStore(layout)
-    store.sweep()
-    reference = str(request["reference"])
     try:
-        match request["verb"]:
-            case "pull":
-                pulled = pull(store, reference, registries, tell, platform=str(request.get("platform") or ""))
-                return {"event": "done", **as_mapping(pulled)}
-            case "push":
-                from stackup.images.pushing import push
-
-                return {"event": "done", **as_mapping(push(store, reference, registries, tell))}
-        raise UsageError(f"cannot {request['verb']}: the transfer worker does not know that")
+        return {"event": "done", **_VERBS[request["verb"]](request, layout, registries, tell)}
+    except KeyError as error:
+        raise UsageError(f"cannot transfer: the request has no {error}, or one that is not known") from None
     finally:
         registries.close()
+
+
+def _pull(request: Mapping[str, Any], layout: Layout, registries: Registries, tell: Any) -> dict[str, Any]:
+    from stackup.images.pulling import pull
+
+    store = _store(layout)
+    return as_mapping(pull(store, request["reference"], registries, tell, platform=request.get("platform") or ""))
+
+
+def _push(request: Mapping[str, Any], layout: Layout, registries: Registries, tell: Any) -> dict[str, Any]:
+    from stackup.images.pushing import push
+
+    return as_mapping(push(_store(layout), request["reference"], registries, tell))
+
+
+def _store(layout: Layout) -> ImageStore:
+    from stackup.images.store import ImageStore
+
+    store = ImageStore(layout)
+    store.sweep()
+    return store
+
+
+def _artifact(request: Mapping[str, Any], _layout: Layout, registries: Registries, _tell: Any) -> dict[str, Any]:
+    from stackup.images import artifacts
+
+    return {"path": str(artifacts.fetch(request["reference"], Path(request["cache"]), registries))}
+
+
+def _publish(request: Mapping[str, Any], _layout: Layout, registries: Registries, _tell: Any) -> dict[str, Any]:
+    from stackup.images import artifacts
+
+    files = [artifacts.File.from_json(item) for item in request["files"]]
+    return {"reference": request["reference"], "digest": artifacts.publish(request["reference"], files, registries)}
+
+
+_VERBS = {"pull": _pull, "push": _push, "artifact": _artifact, "publish": _publish}
 
 
 def main() -> int:

@@ -60,11 +60,6 @@ def is_remote(text: str) -> bool:
 
 def parse(text: str) -> GitAddress:
     """Raises AddressError. Whatever reaches git has been looked at: nothing in it can pass for an option."""
-    if text.startswith("oci:"):
-        raise AddressError(
-            "OCI artefacts cannot be read yet",
-            "use a git repository, or a copy beside this file",
-        )
     if any(ord(char) < 33 or ord(char) == 127 for char in text):
         raise AddressError("the address holds a space or a control character")
     if match := _SCP.match(text):

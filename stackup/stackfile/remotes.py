@@ -1,4 +1,5 @@
-"""Stack files in git repositories: fetched once per commit into the cache below the state root.
+"""Stack files in git repositories and registries: fetched once per commit, or digest, into the cache below the state
+root.
 
 Called while files are found and assembled. A commit id that is in the cache needs no network; a branch or tag is asked
 for each time.
@@ -54,6 +55,18 @@ class Remotes:
         return known
 
     def _find(self, text: str) -> Remote:
+        return self._published(text) if text.startswith("oci:") else self._in_repository(text)
+
+    def _published(self, text: str) -> Remote:
+        from stackup.stackfile.ocifetch import MAIN, fetch, parse_oci  # seldom needed, as git is
+
+        reference = parse_oci(text)
+        root = fetch(reference, self.cache.with_name("oci"), self.environment)
+        if not reference.digest:
+            self.inputs[text] = Input(text, 0, 0, 0)
+        return Remote(str(root / MAIN), str(root))
+
+    def _in_repository(self, text: str) -> Remote:
         address = parse(text)
         if (self.environment.get("COMPOSE_EXPERIMENTAL_GIT_REMOTE") or "1").lower() in ("0", "f", "false"):
             raise AddressError("COMPOSE_EXPERIMENTAL_GIT_REMOTE switches files in git repositories off")

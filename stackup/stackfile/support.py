@@ -171,7 +171,7 @@ ENTRIES = (
     *_SECTIONS,
     Entry("models", NOT_YET, "there is no model runner"),
     Entry("version", DONE, "it is ignored"),
-    Entry("include", DONE, "from git repositories, too; oci:// not yet"),
+    Entry("include", DONE, "from git repositories and registries (oci://), too"),
 )
 
 

@@ -160,7 +160,6 @@ def test_addresses(text: str, remote: str, ref: str, subdir: str) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("oci://docker.io/a/b:1", "OCI artefacts cannot be read yet"),
         ("https://example.com/compose.yaml", "must be that of a git repository"),
         ("ftp://example.com/a.git", "addresses that begin with ftp:// cannot be read"),
         ("file:///a/b.git", "not from file://"),
@@ -346,11 +345,11 @@ def test_without_git(tmp_path: Path) -> None:
 
 
 def test_every_address_has_its_own_error(tmp_path: Path) -> None:
-    error = refusal(tmp_path, "include:\n - oci://a/b\n - https://a.b/c.yaml\n - no.yaml\nservices: {w: {imag: x}}")
+    error = refusal(tmp_path, "include:\n - oci://a/B\n - https://a.b/c.yaml\n - no.yaml\nservices: {w: {imag: x}}")
     lines = [item.where.line for item in (error, *error.details) if item.where]
     assert lines == [2, 3, 4, 5]
-    message = refusal(tmp_path, "", "oci://docker.io/a/b").message
-    assert message.startswith("cannot use the stack file oci://docker.io/a/b: OCI artefacts")
+    message = refusal(tmp_path, "", "oci://docker.io/a/B").message
+    assert message.startswith("cannot use the stack file oci://docker.io/a/B: 'a/B' is not a repository name")
 
 
 def test_nothing_of_a_repository_is_executed(shop: Repository, tmp_path: Path) -> None:
