@@ -11,7 +11,6 @@ import posixpath
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -80,7 +79,7 @@ class Downloads:
         return Download(path, name_of(url), record["digest"], int(record["seconds"]))
 
     def _ask(self, key: str, url: str, known: dict[str, Any] | None, checksum: str) -> dict[str, Any]:
-        import urllib.error  # costs more to import than a cached build takes
+        import urllib.error  # as below
         import urllib.request
 
         request = urllib.request.Request(url, headers={"User-Agent": "stackup", "Accept-Encoding": "identity"})
@@ -146,6 +145,8 @@ def _mismatch(url: str, found: str, wanted: str) -> ImageError:
 
 
 def _seconds(modified: str) -> int:
+    from email.utils import parsedate_to_datetime  # costs more to import than a cached build takes
+
     try:
         return max(0, int(parsedate_to_datetime(modified).timestamp())) if modified else 0
     except (ValueError, TypeError):

@@ -13,7 +13,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.bench import images, loader
+from tests.bench import builds, images, loader
 from tests.bench.engines import IMAGE, BenchError, Compose, Engine, Floor, Stackup, docker_on_this_machine
 from tests.bench.numbers import MEASURES
 from tests.bench.report import Bound, Results, bounds, machine, table
@@ -38,6 +38,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="of --numbers: shorter and rougher")
     parser.add_argument("--loader", action="store_true", help="instead: only reading a large stack file, without root")
     parser.add_argument("--images", action="store_true", help="instead: only unpacking a layer of 300 MB, without root")
+    parser.add_argument("--build", action="store_true", help="instead: only a build whose steps are all in the cache")
     parser.add_argument("--check", action="store_true", help="exit code 1 when a promised ratio does not hold")
     return parser.parse_args()
 
@@ -105,6 +106,11 @@ def run_images(options: argparse.Namespace) -> int:
     return finish(options, [*images.rows(found), ""], [images.bound(found)])
 
 
+def run_build(options: argparse.Namespace, work: Path, _on_exit: ExitStack) -> int:
+    found = builds.measure(work, options.repeat)
+    return finish(options, [*builds.rows(found), ""], [builds.bound(found)])
+
+
 def finish(options: argparse.Namespace, lines: list[str], promised: list[Bound]) -> int:
     lines = [*lines, *(f"* {bound}" for bound in promised), "", f"{machine()}."]
     print("\n".join(lines))
@@ -164,7 +170,7 @@ def main() -> int:
     work = Path(tempfile.mkdtemp(prefix="skbench", dir="/tmp"))
     try:
         with ExitStack() as on_exit:
-            return (run_numbers if options.numbers else run)(options, work, on_exit)
+            return (run_numbers if options.numbers else run_build if options.build else run)(options, work, on_exit)
     except (BenchError, subprocess.CalledProcessError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
