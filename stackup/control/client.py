@@ -24,6 +24,7 @@ START_TIMEOUT = 30.0  # seconds until a freshly started launcher must accept con
 LEAVE_PATIENCE = 5.0  # seconds that a command waits for a supervisor and launcher to be gone
 FAULTS = "STACKUP_FAULTS"  # see engine.faults; for tests
 RETRIES = 3  # how often a request is repeated when the supervisor restarts itself, or goes away, before answering
+LOOK_EVERY = 3.0  # seconds without an answer until it is looked whether anybody can give one
 LONG = 10.0  # seconds after which it counts as having worked for a while
 
 
@@ -245,11 +246,28 @@ class Client:
         if sent < len(line):
             self.socket.sendall(line[sent:])
 
+    def _wait(self) -> None:
+        """Until there is something to read. Raises HostUnfit when it will not come, for nobody can run who would write
+        it: seen twice, so that a moment of it is forgiven."""
+        before = None
+        while not select.select([self.socket], [], [], LOOK_EVERY)[0]:
+            from stackup.control import replacing  # only for answers that take their time
+
+            found = replacing.stopped(self.layout, self.project)
+            if found is not None and found == before:
+                pid, kind = found
+                raise HostUnfit(
+                    f"cannot get an answer of project {self.project}: its {kind} (process {pid}) was stopped (SIGSTOP)",
+                    hint=f"let it go on: kill -CONT {pid}",
+                )
+            before = found
+
     def _events(self, progress: Progress) -> Generator[dict[str, Any], None, bool]:
         """Yields events; returns True when the request must be repeated."""
         buffer = bytearray()
         seen = False
         while True:
+            self._wait()
             data, ancillary, _, _ = self.socket.recvmsg(1 << 16, socket.CMSG_SPACE(MAX_FDS * 4))
             for level, kind, payload in ancillary:
                 if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):

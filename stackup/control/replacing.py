@@ -40,6 +40,15 @@ def end(layout: Layout, project: str) -> None:
         os.close(fd)
 
 
+def stopped(layout: Layout, project: str) -> tuple[int, str] | None:
+    """Pid and kind of a process of the project's own that somebody has stopped (SIGSTOP): it answers nobody."""
+    for pid, kind, _ in _own(layout, project):
+        with suppress(OSError):
+            if Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] == "T":
+                return pid, kind
+    return None
+
+
 def _own(layout: Layout, project: str) -> Iterator[tuple[int, str, dict[str, str]]]:
     """The project's own processes: pid, launcher or supervisor, environment; the launcher first."""
     for kind in ("launcher", "supervisor"):
