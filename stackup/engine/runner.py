@@ -61,7 +61,7 @@ class Runner(Stopper):
             await done(container.tidying)
             scheduled = container.definition.supervision.schedule is not None
             if scheduled and only is None and not now:
-                self._schedule(container)
+                self.schedule(container)
                 return
             again = only is Phase.RESTARTING or scheduled
             try:
@@ -74,8 +74,9 @@ class Runner(Stopper):
                 await to_the_end(self._start(container, again=again))
         await after_start(self._world, container)
 
-    def _schedule(self, container: Container) -> None:
-        """Instead of a start: a scheduled service runs when it is due."""
+    def schedule(self, container: Container) -> None:
+        """Instead of a start: a scheduled service runs when it is due. Also when it waits for a time that was another
+        schedule's."""
         from stackup.engine.schedule import next_due
 
         schedule = container.definition.supervision.schedule
@@ -84,6 +85,8 @@ class Runner(Stopper):
         if not due_ns:
             raise ContainerFault(f"cannot start container {container.name}: its schedule {schedule.cron} has no time")
         container.scheduled(due_ns)
+        if container.aftermath and not container.aftermath.done():
+            return  # it waits already, and looks at the time anew
         container.aftermath = spawn(self.restart_when_due(container))
 
     async def _start(self, container: Container, *, again: bool) -> None:
@@ -186,6 +189,9 @@ class Runner(Stopper):
         if container.watching:
             container.watching.cancel()
             container.watching = None
+        if container.overlap:
+            container.overlap.cancel()
+            container.overlap = None
         if container.alive:
             self._watch(container)
 
@@ -324,8 +330,12 @@ class Runner(Stopper):
             left = (container.state.restart_at_ns - now_ns()) / 1e9
             scheduled = container.waits_for_its_time
             delay = min(max(0.0, left), LONGEST_SLEEP if scheduled else container.state.restart_delay)
-            if await changes.until(lambda: container.phase is not Phase.RESTARTING, timeout=delay):
-                return
+            due_ns = container.state.restart_at_ns
+            if await changes.until(
+                lambda at_ns=due_ns: container.phase is not Phase.RESTARTING or container.state.restart_at_ns != at_ns,
+                timeout=delay,
+            ):
+                continue
             if scheduled and container.state.restart_at_ns > now_ns():
                 continue
             try:

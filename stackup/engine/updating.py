@@ -49,6 +49,8 @@ async def update(world: World, runner: Runner, container: Container, service: Se
             await world.desk.rename(container)
         if old.supervision != wanted.supervision:
             runner.watch_again(container)
+        if container.waits_for_its_time and old.supervision.schedule != wanted.supervision.schedule:
+            runner.schedule(container)
 
 
 def _health(old: Definition, wanted: Definition, health: str) -> dict[str, str]:

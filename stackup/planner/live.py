@@ -23,6 +23,7 @@ LIVE = frozenset(
     }
 )
 LIVE_EXTRAS = frozenset({"restart_when", "backoff", "success_exit_codes", "ready"})
+SCHEDULE = "schedule"  # another one, where there was one
 LIVE_DEPLOY = frozenset({"labels", "restart_policy"})
 
 
@@ -40,7 +41,8 @@ def _fixed(config: Plain) -> dict[str, Any]:
     resources = deploy.pop("resources", None) or {}
     part["reserved"] = _without(resources.get("reservations") or {}, {"memory"})
     part["deploy"] = deploy
-    part["stackup"] = _without(part.get("stackup") or {}, LIVE_EXTRAS)
+    extras = part.get("stackup") or {}
+    part["stackup"] = _without(extras, {*LIVE_EXTRAS, SCHEDULE}) | {SCHEDULE: bool(extras.get(SCHEDULE))}
     return part
 
 
