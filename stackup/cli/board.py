@@ -17,6 +17,7 @@ WORDS = {
     "build": ("building", "built"),
     "pull": ("pulling", "pulled"),
     "push": ("pushing", "pushed"),
+    "publish": ("publishing", "published"),
     "create": ("creating", "created"),
     "update": ("updating", "updated"),
     "start": ("starting", "started"),

@@ -39,6 +39,7 @@ VERBS = {
     "images": "images",
     "pull": "pull",
     "push": "push",
+    "publish": "publish",
     "login": "login",
     "logout": "logout",
     "rmi": "rmi",

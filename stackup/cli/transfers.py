@@ -37,7 +37,7 @@ class Job:
 
     @property
     def target(self) -> str:
-        return f"image {self.reference}"
+        return f"{'stack' if self.verb == 'publish' else 'image'} {self.reference}"
 
 
 class Transfers:

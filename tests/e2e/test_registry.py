@@ -147,6 +147,46 @@ def test_tls_with_an_authority_of_ones_own(scenario: Scenario, box: str, tmp_pat
         stackup("pull", image, env={"CONTAINERS_REGISTRIES_CONF": str(conf)}).ok()
 
 
+def test_a_published_stack(scenario: Scenario, plain: Server, box: str, tmp_path: Path) -> None:
+    """Its images, its extended and env files, and digests for its tags; another directory brings it up."""
+    stackup, image = scenario.stackup, f"{plain.host}/team/app"
+    skopeo("copy", "--dest-tls-verify=false", box, f"docker://{image}:1")
+    scenario.compose(f"""
+        services:
+          web:
+            extends: {{file: base.yaml, service: base}}
+            image: {image}:1
+            env_file: web.env
+          own:
+            image: {image}:own
+            build: .
+            command: [sleep, "1000"]
+            init: true
+        """)
+    scenario.file("base.yaml", "services: {base: {command: [sleep, '1000'], init: true, image: x}}\n")
+    scenario.file("web.env", "GREETING=hello\n")
+    scenario.file("Dockerfile", "FROM busybox\n")
+    target = f"{plain.host}/team/stack:1"
+    stackup("publish", target).refused("the values in web.env would be open", r"--with-env", code=1)
+    scenario.file("included.yaml", "services: {}\n")
+    stackup("build").ok()
+    done = stackup("publish", "--with-env", "--resolve-image-digests", target).ok()
+    assert f"image {image}:own: pushed" in done.err
+    digest = done.out.split()[-1]
+
+    other = scenario.directory.with_name("other")
+    other.mkdir()
+    there = Scenario(scenario.root, other)
+    there.compose(f"include: ['oci://{plain.host}/team/stack@{digest}']\n")
+    there.stackup("up", "-d").ok()
+    try:
+        assert there.run_in("web", "echo $GREETING").strip() == "hello"
+        assert "@sha256:" in there.stackup("config", "--images").ok().out
+        assert there.stackup("-f", f"oci://{target}", "config", "--services").ok().out.split() == ["own", "web"]
+    finally:
+        there.take_down()
+
+
 # Interrupted
 
 
