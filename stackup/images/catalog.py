@@ -51,6 +51,9 @@ def listed(store: ImageStore) -> list[Listed]:
             readable[_key(item)] = (manifest, store.config_file(manifest))
         except ImageError as error:
             damaged[_key(item)] = error.message
+    if damaged:  # not when somebody has just removed it
+        still = {item.digest for item in store.index.read().manifests}
+        items = tuple(item for item in items if item.digest in still)
     owners: dict[str, set[str]] = defaultdict(set)
     for manifest, _ in readable.values():
         for layer in manifest.layers:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from stackup.base.files import locked, write_atomic
 from stackup.base.values import frozen
 from stackup.oci import image as oci
 
+_SPARE = 64 << 10  # bytes
 _LAYOUT = '{"imageLayoutVersion":"1.0.0"}'
 
 
@@ -25,6 +28,10 @@ class ImageIndex:
     def _file(self) -> Path:
         return self.root / "index.json"
 
+    @property
+    def _spare(self) -> Path:
+        return self.root / ".spare"
+
     def read(self) -> oci.Index:
         try:
             return oci.Index.from_json(json.loads(self._file.read_bytes()))
@@ -36,12 +43,32 @@ class ImageIndex:
     def update(self, change: Callable[[tuple[oci.Descriptor, ...]], tuple[oci.Descriptor, ...]]) -> None:
         """Replaces the list by ``change(list)``, alone among all processes, durably."""
         with locked(self.root / ".lock"):
+            for left in self.root.glob(".*.tmp"):  # by somebody who was killed: nobody else writes here now
+                left.unlink(missing_ok=True)
             if not (self.root / "oci-layout").exists():
                 write_atomic(self.root / "oci-layout", _LAYOUT)
             index = self.read()
             changed = replace(index, manifests=change(index.manifests))
             if changed != index:
-                write_atomic(self._file, json.dumps(changed.to_json(), indent=1), durable=True)
+                self._write(
+                    json.dumps(changed.to_json(), indent=1), shorter=len(changed.manifests) < len(index.manifests)
+                )
+
+    def _write(self, text: str, *, shorter: bool) -> None:
+        """On a full disk, images could not be removed if there were not some room set aside for saying so."""
+        try:
+            try:
+                write_atomic(self._file, text, durable=True)
+            except OSError as error:
+                if error.errno != errno.ENOSPC or not shorter:
+                    raise
+                self._spare.unlink(missing_ok=True)
+                write_atomic(self._file, text, durable=True)
+        except OSError as error:
+            raise ImageError(f"cannot write {self._file}: {error.strerror}") from error
+        with suppress(OSError):
+            if not self._spare.exists() or self._spare.stat().st_size < 2 * len(text):
+                write_atomic(self._spare, bytes(max(_SPARE, 4 * len(text))))
 
     def find(self, name: str) -> oci.Descriptor | None:
         return self.names().get(name)

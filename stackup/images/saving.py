@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stackup.base.errors import ImageError
+from stackup.base.files import write_atomic
 from stackup.base.values import frozen
 from stackup.images import diff, tarstream, usage
 from stackup.images.describing import found
@@ -189,10 +190,13 @@ def to_directory(store: ImageStore, references: Sequence[str], target: Path, pla
     last. Names that it has already move."""
     if target.exists() and not target.is_dir():
         raise ImageError(f"cannot save to {target}: it is not a directory")
-    if target.is_dir() and any(target.iterdir()) and not (target / "oci-layout").exists():
+    strangers = target.is_dir() and any(not path.name.startswith(".oci-layout.") for path in target.iterdir())
+    if strangers and not (target / "oci-layout").exists():
         raise ImageError(f"cannot save to {target}: it is neither empty nor an OCI image layout")
     with usage.bringing_in(store.layout):
         selection = select(store, references, platform)
+        target.mkdir(parents=True, exist_ok=True)
+        write_atomic(target / "oci-layout", _LAYOUT)  # first: a repeat after a crash sees whose directory it is
         blobs = target / "blobs" / "sha256"
         blobs.mkdir(parents=True, exist_ok=True)
         for digest in selection.blobs:
@@ -205,7 +209,8 @@ def to_directory(store: ImageStore, references: Sequence[str], target: Path, pla
             index.set(item.name, item.descriptor)
         else:
             index.add(item.descriptor)
-    (target / ".lock").unlink(missing_ok=True)
+    for name in (".lock", ".spare"):
+        (target / name).unlink(missing_ok=True)
     return selection
 
 

@@ -1,0 +1,75 @@
+"""A full disk under the image store: a clear error, and everything that was there before is there afterwards."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stackup.base.errors import ImageError
+from stackup.base.paths import Layout
+from stackup.images.loading import load
+from stackup.images.pruning import prune
+from stackup.images.saving import archive, to_file
+from stackup.images.store import ImageStore
+from stackup.images.verifying import Verifier
+from tests.support.archives import Archive
+from tests.support.mounting import unmounted
+
+pytestmark = pytest.mark.root
+
+SMALL = Archive().add("f", os.urandom(100_000)).data()
+LARGE = Archive().add("f", os.urandom(2_000_000)).add("g", os.urandom(1_500_000)).data()
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """Six megabytes: room for the archive's blob, not for the blob and the unpacked layer."""
+    point = tmp_path / "disk"
+    point.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", point], check=True)
+    try:
+        yield point
+    finally:
+        unmounted(point)
+
+
+def test_import_and_load_onto_a_full_disk(disk: Path, tmp_path: Path) -> None:
+    source = ImageStore(Layout.at(tmp_path / "source"))
+    source.import_rootfs(io.BytesIO(LARGE), "large:1")
+    to_file(archive(source, ["large:1"], "docker-archive"), tmp_path / "large.tar")
+    store = ImageStore(Layout.at(disk / "root"))
+    store.import_rootfs(io.BytesIO(SMALL), "small:1")
+    before = os.statvfs(disk).f_bavail
+
+    with pytest.raises(ImageError, match="No space left on device"):
+        store.import_rootfs(io.BytesIO(LARGE), "large:1")
+    with pytest.raises(ImageError, match="No space left on device"):
+        load(store, tmp_path / "large.tar")
+    assert [item.reference for item in store.images()] == ["small:1"]
+    assert Verifier(store).run() == []
+    assert before - os.statvfs(disk).f_bavail <= 16  # blocks: lock files and directories
+
+    with pytest.raises(ImageError, match="No space left on device"):
+        to_file(archive(source, ["large:1"], "docker-archive"), disk / "a.tar")
+        to_file(archive(source, ["large:1"], "docker-archive"), disk / "b.tar")
+    assert [path.name for path in disk.glob("*.tar")] == ["a.tar"]
+
+    (disk / "filler").write_bytes(bytes(os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize))
+    with pytest.raises(ImageError, match="No space left on device"):
+        store.tag("small:1", "other:1")
+    assert [item.reference for item in store.images()] == ["small:1"]
+    prune(store, named=True)  # frees space where there is none
+    (disk / "filler").unlink()
+    load(store, io.BytesIO(b"".join(archive(_with_small(tmp_path), ["small:1"], "docker-archive"))))
+    assert Verifier(store).run() == []
+
+
+def _with_small(directory: Path) -> ImageStore:
+    store = ImageStore(Layout.at(directory / "again"))
+    store.import_rootfs(io.BytesIO(SMALL), "small:1")
+    return store
