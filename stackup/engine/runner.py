@@ -308,7 +308,7 @@ class Runner(Stopper):
             crashes = False
         await self.restart_when_due(container)
         if crashes:
-            await self._tell_crashes(container, decision, how, began_ns)
+            spawn(self._tell_crashes(container, decision, how, began_ns))
 
     async def _tell_crashes(self, container: Container, decision: RestartDecision, ended: str, began_ns: int) -> None:
         """Said once; ``ps`` shows it as long as it lasts. Nobody waits for it: a restart that is due at once comes
