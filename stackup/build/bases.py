@@ -34,11 +34,14 @@ class Bases:
         self._request = request
         self._say = say
         self._lock = threading.Lock()
+        self._locks: dict[str, threading.Lock] = {}
         self._asked: set[str] = set()
 
     def find(self, reference: str, item: Instruction) -> Image:
         """Raises ImageError at the instruction's place."""
         with self._lock:
+            own = self._locks.setdefault(reference, threading.Lock())
+        with own:  # different ones are brought in side by side
             try:
                 return self._find(reference)
             except ImageError as error:

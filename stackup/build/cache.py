@@ -11,7 +11,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,12 @@ from typing import Any
 from stackup.base.errors import ImageError
 from stackup.base.files import locked, write_atomic
 from stackup.base.paths import Layout
+from stackup.base.workroom import delete
 from stackup.images import ImageStore, Layer
 
 _FORMAT = "1"  # part of every key: to be raised when a step would make something else than before
-_KEEP_SECONDS = 30 * 86400.0
+_DAY = 86400.0
+_KEEP_SECONDS = 30 * _DAY
 
 
 def step_key(*parts: str) -> str:
@@ -116,10 +118,16 @@ class StepCache:
             yield
 
     def forget_old(self) -> None:
-        before = time.time() - _KEEP_SECONDS
-        for path in self._steps.glob("*/*.json"):
-            try:
-                if path.stat().st_mtime < before:
-                    path.unlink()
-            except FileNotFoundError:
-                continue
+        """Records, downloads, checkouts and fetched contexts that nobody used for long. Looks once a day."""
+        marker, now = self._steps / ".looked", time.time()
+        if marker.exists() and now - marker.stat().st_mtime < _DAY:
+            return
+        self._steps.mkdir(parents=True, exist_ok=True)
+        marker.touch()
+        for pattern in ("steps/*/*.json", "http/*.json", "git/*", "contexts/*"):
+            for path in self._steps.parent.glob(pattern):
+                with suppress(FileNotFoundError):
+                    if not path.name.startswith(".") and path.stat().st_mtime < now - _KEEP_SECONDS:
+                        delete(path)
+                        if path.parent.name == "http":  # its file has the time that the server gave it
+                            delete(path.with_suffix(""))

@@ -75,7 +75,7 @@ class Downloads:
 
     def _download(self, key: str, url: str, record: dict[str, Any]) -> Download:
         path = self._root / key
-        os.utime(self._root / f"{key}.json")
+        os.utime(self._root / f"{key}.json")  # in use
         return Download(path, name_of(url), record["digest"], int(record["seconds"]))
 
     def _ask(self, key: str, url: str, known: dict[str, Any] | None, checksum: str) -> dict[str, Any]:

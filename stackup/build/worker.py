@@ -17,15 +17,24 @@ from typing import Any
 from stackup.base.errors import Bug, StackupError
 from stackup.base.paths import Layout
 from stackup.build import BuildRequest, build_image
+from stackup.build.metadata import PROXIES
 from stackup.build.progress import Event
 
 _TERMINATED = 143
+_FETCHING = (*PROXIES, "SSL_CERT_FILE", "SSL_CERT_DIR", "HOME", "XDG_CONFIG_HOME")
 
 
 def _terminate(_signum: int, _frame: FrameType | None) -> None:
     """Unwinds, so that everything is taken away; once. asyncio lets nothing but SystemExit through its callbacks."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise SystemExit(_TERMINATED)
+
+
+def _of_the_user(request: BuildRequest) -> dict[str, str]:
+    """For what the build fetches: proxies, trust, git's settings and keys of whoever asked."""
+    agent = request.ssh.get("default", ("",))[0]
+    found = {name: value for name, value in request.environment.items() if name in _FETCHING}
+    return {**found, **({"SSH_AUTH_SOCK": agent} if agent else {})}
 
 
 def main() -> int:
@@ -43,6 +52,7 @@ def main() -> int:
 
     try:
         request = BuildRequest.from_json(json.loads(sys.stdin.readline()))
+        os.environ.update(_of_the_user(request))
         image = build_image(request, Layout.from_environment(), progress)
         tell({"event": "done", "image": image.id, "reference": image.reference})
         return 0

@@ -32,6 +32,7 @@ from stackup.engine.wishes import (
     refuse_open_questions,
     with_build_options,
     with_named_services,
+    with_needed_builds,
 )
 from stackup.engine.world import World
 from stackup.model.observed import Observed, Phase
@@ -110,7 +111,10 @@ class Operations:
             key: asked.args.get(key) for key in ("build_arg", "no_cache", "pull", "ssh") if asked.args.get(key)
         }
         stack = with_build_options(loaded.stack, overrides)
-        desired = desired_of(Verb.BUILD, stack, {"services": asked.args.get("services")})
+        services = asked.args.get("services") or ()
+        if asked.args.get("with_dependencies"):
+            services = with_needed_builds(stack, services)
+        desired = desired_of(Verb.BUILD, stack, {"services": services})
         return FAILED if await self._change(desired, replace(loaded, stack=stack), session, asked.who) else 0
 
     async def change(self, asked: Asked, session: Session) -> int:

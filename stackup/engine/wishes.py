@@ -63,6 +63,21 @@ def _parts(text: str) -> tuple[str, str, str]:
     return text.partition("=")
 
 
+def with_needed_builds(stack: Stack, names: Iterable[str]) -> tuple[str, ...]:
+    """``build --with-dependencies``: these services, and those with a build section that they depend on."""
+    found: dict[str, None] = {}
+    todo = list(names)
+    while todo:
+        name = todo.pop(0)
+        if name in found:
+            continue
+        found[name] = None
+        if name in stack.services:
+            todo += stack.services[name].depends_on
+    given = tuple(names)
+    return tuple(name for name in found if name in given or stack.services[name].build is not None)
+
+
 def refuse_open_questions(plan: Plan, desired: Desired, loaded: LoadedStack | None) -> None:
     """A destructive step needs a yes; without one the whole plan is refused before anything happens."""
     refused = []
