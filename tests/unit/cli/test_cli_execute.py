@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_support import DONE, Event, Link, err, log, out, session, supervisor
+from cli_support import DONE, Event, Link, err, log, out, plan, session, supervisor
 
 from stackup.base.errors import HostUnfit, StackFileError, UsageError
 from stackup.base.paths import Layout
@@ -154,7 +154,7 @@ def test_a_lost_supervisor_is_a_pause(tmp_path: Path) -> None:
     def script(request: Event, link: Link) -> None:
         asked.append(request)
         if request["verb"] == "up":
-            link.send(log("web-1", "one", time_ns=2 * 10**18))
+            link.send(plan(), log("web-1", "one", time_ns=2 * 10**18))
             return
         link.send(log("web-1", "two", time_ns=2 * 10**18 + 5), DONE)
 
