@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -9,7 +10,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +22,9 @@ from stackup.build.progress import Event, Output, StepCached
 from stackup.build.request import Secret
 from stackup.images import Image, ImageStore
 from stackup.images.lookup import Stack
+from tests.support.mounting import unmounted
 from tests.support.residue import Watch
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.root
 
@@ -297,8 +299,8 @@ def test_a_static_binary_from_scratch(bench: Bench, busybox_root: Path) -> None:
     assert [str(path.relative_to(layer)) for path in layer.rglob("*")] == ["made"]
 
 
-def worker(bench: Bench, text: str) -> subprocess.Popen[str]:
-    request = BuildRequest(context=str(bench.context), inline=text, tags=("out",))
+def worker(bench: Bench, text: str, **more: object) -> subprocess.Popen[str]:
+    request = BuildRequest(context=str(bench.context), inline=text, tags=("out",), **more)  # type: ignore[arg-type]
     process = subprocess.Popen(
         [sys.executable, "-m", "stackup.build.worker"],
         stdin=subprocess.PIPE,
@@ -339,19 +341,65 @@ def test_the_worker_tells_errors(bench: Bench) -> None:
 
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM])
 def test_a_killed_builder_leaves_nothing_visible(bench: Bench, signum: signal.Signals) -> None:
-    with worker(bench, "FROM busybox\nRUN echo one > /one\nRUN echo running; sleep 77310\n") as process:
+    text = "FROM busybox\nRUN echo one > /one\nRUN --mount=type=secret,id=s echo running; sleep 77310\n"
+    with worker(bench, text, secrets={"s": Secret(content="hidden")}) as process:
         next(event for event in events(process) if event.get("line") == "running")
         process.send_signal(signum)
         process.wait(10)
-    deadline = time.monotonic() + 10
-    while _sleepers() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not _sleepers(), "what it started must die with it"
+    eventually(lambda: not _sleepers(), "what it started dies with it")
     assert bench.store.resolve("out") is None
     sweep(bench.layout)
     assert [path.name for path in (bench.layout.build_cache / ".work").iterdir()] == [".gate"]
+    assert not list(bench.layout.run.glob("build.*")), "the secret is gone"
     bench.build("FROM busybox\nRUN echo one > /one\n")
     assert bench.cached == 1, "the step that was done before counts"
+
+
+def test_killed_between_and_in_steps(bench: Bench) -> None:
+    """After so many events; the next one goes on where it was, and the store is whole."""
+    for number in range(4):
+        (bench.context / f"f{number}").write_bytes(os.urandom(300_000))
+    text = "FROM busybox\n" + "".join(f"COPY f{number} /d{number}/\nWORKDIR /w{number}\n" for number in range(4))
+    done = 0
+    for count in (1, 4, 7, 9):  # with all of them cached, 9 come before the command that never ends
+        with worker(bench, f"{text}RUN sleep 77310\n") as process:
+            for _ in zip(range(count), events(process), strict=False):
+                pass
+            process.kill()
+        assert [image.reference for image in bench.store.images()] == ["busybox:latest"]
+        for blob in bench.store.blobs.directory.iterdir():
+            assert hashlib.sha256(blob.read_bytes()).hexdigest() == blob.name
+        records = len(list((bench.layout.build_cache / "steps").glob("*/*.json")))
+        assert records >= done, "what was done stays done"
+        done = records
+    eventually(lambda: not _sleepers(), "what it started dies with it")
+    image = bench.build(text)
+    assert bench.cached >= 3
+    assert bench.read(image, "/etc/os-release")
+    assert [path.name for path in (bench.layout.build_cache / ".work").iterdir()] == [".gate"]
+
+
+def test_a_disk_that_is_full(nothing_left: Watch, tmp_path: Path, busybox_tar: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(small)], check=True)
+    try:
+        bench = Bench(small, busybox_tar)
+        big = bench.context / "big"
+        with pytest.raises(ImageError, match="the disk is full"):
+            bench.build("FROM busybox\nCOPY --chmod=600 <<E /first\n1\nE\nCOPY big /\n", context=str(_huge(tmp_path)))
+        assert not big.exists() and bench.store.resolve("out") is None
+        image = bench.build("FROM busybox\nCOPY --chmod=600 <<E /first\n1\nE\n")
+        assert bench.cached == 1 and bench.read(image, "/first") == "1\n"
+    finally:
+        unmounted(small)
+
+
+def _huge(directory: Path) -> Path:
+    context = directory / "huge"
+    context.mkdir()
+    (context / "big").write_bytes(os.urandom(9 << 20))
+    return context
 
 
 def _sleepers() -> list[str]:
