@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from stackup.base.errors import StackFileError, UsageError
 from stackup.cli.containers import Row
+from stackup.cli.freshness import outdated
 from stackup.cli.imagelists import age, as_json, ids, name_and_tag, select, short_id, show, store_of, verify
 from stackup.cli.options import switch, value, values
 from stackup.cli.session import Session
@@ -32,6 +33,7 @@ class Request:
     no_trunc: bool = switch("--no-trunc", help="Whole ids.")
     quiet: bool = switch("-q", "--quiet", help="Only ids.")
     format: str = value("--format", help="Output format.", default="table", choices=("table", "json"))
+    outdated: bool = switch("--outdated", help="Ask registries for newer digests of images, pins and bases instead.")
     verify: bool = switch("--verify", help="Compare all blobs and layers with their digests instead.")
 
 
@@ -42,6 +44,8 @@ def run(session: Session, request: Request) -> int:
     if request.verify:
         return verify(session, request.format)
     rows = None if stored else _of_project(session, request)
+    if request.outdated:
+        return outdated(session, None if not rows else [row.image for row in rows], request.format)
     if rows is None:
         _print_stored(session, request)
     else:
