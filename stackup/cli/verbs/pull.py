@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Request:
     """Pull the images of services, or any image by its name, such as redis:7."""
 
-    names: tuple[str, ...] = argument("Services (default: all), or images.", metavar="SERVICE|IMAGE", many=True)
+    names: tuple[str, ...] = argument("Services (default: all), or images.", metavar="NAME", many=True)
     quiet: bool = switch("-q", "--quiet", help="Show no progress.")
     ignore_pull_failures: bool = switch(
         "--ignore-pull-failures", help="Pull what can be pulled; the rest is told only."

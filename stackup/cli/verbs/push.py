@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Request:
     """Push the images of services that are built, or any image by its name, such as registry.example/app:1."""
 
-    names: tuple[str, ...] = argument("Services (default: all), or images.", metavar="SERVICE|IMAGE", many=True)
+    names: tuple[str, ...] = argument("Services (default: all), or images.", metavar="NAME", many=True)
     quiet: bool = switch("-q", "--quiet", help="Print only what was pushed.")
     ignore_push_failures: bool = switch(
         "--ignore-push-failures", help="Push what can be pushed; the rest is told only."
