@@ -128,12 +128,16 @@ class StackEffects:
                 raise Bug(f"cannot {action.describe()}: nobody knows how")
 
     async def undo(self) -> None:
-        """After a failure: what this plan made and never came to run is taken away, with what only it needed."""
-        for container in self._created.values():
-            if (
-                container.id in self._world.containers
-                and not container.state.started_ns
-                and not container.waits_for_its_time
+        """After a failure: what this plan made is taken away, with what only it needed, unless something of it has run,
+        a pre_start command for example. Then all is kept, to be looked at and to be started by the next ``up``, but not
+        beside a container whose place it was to take."""
+        made = [item for item in self._created.values() if item.id in self._world.containers]
+        ran = any(item.state.started_ns for one in made for item in (one, *self._world.steps_of(one)))
+        for container in made:
+            if container.state.started_ns or container.waits_for_its_time:
+                continue
+            if not ran or any(
+                item.name == container.name for item in self._world.replicas() if item.id != container.id
             ):
                 await self._runner.remove(container, volumes=not container.definition.inherits)
         used = {item.network for other in self._world.containers.values() for item in other.definition.endpoints}

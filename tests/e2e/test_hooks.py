@@ -175,11 +175,14 @@ def test_a_failing_pre_start_keeps_the_service_from_starting(scenario: Scenario)
             image: busybox
             command: sleep 1000
             pre_start: [{command: ["sh", "-c", "echo bad schema; exit 9"]}, {command: ["touch", "/never"]}]
+          after: {image: busybox, command: sleep 1000, stop_signal: SIGKILL, depends_on: [web]}
           other: {image: busybox, command: sleep 1000, stop_signal: SIGKILL}
         """)
     done = scenario.stackup("up", "-d").refused("cannot start container shop-web-1", "pre_start command 1", "code 9")
     assert "bad schema" in done.err
-    assert [row["Service"] for row in scenario.ps()] == ["other"]
+    kept = {row["Service"]: row["State"] for row in scenario.ps("-a")}
+    assert kept == {"web": "created", "after": "created", "other": "running"}
+    assert "bad schema" in scenario.logs("web")
 
 
 def test_a_supervisor_killed_within_a_pre_start_leaves_no_container_and_runs_it_anew(scenario: Scenario) -> None:
