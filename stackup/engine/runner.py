@@ -325,16 +325,18 @@ class Runner(Stopper):
     async def restart_when_due(self, container: Container) -> None:
         """Waits for the time that the restart policy chose, then starts; a failed start counts as an exit."""
         changes = self._world.changes[container.service]
+        due_ns = 0
+
+        def changed() -> bool:
+            return container.phase is not Phase.RESTARTING or container.state.restart_at_ns != due_ns
+
         while container.phase is Phase.RESTARTING:
             # The wall clock may have been set: the delay that was decided is the longest that is waited.
             left = (container.state.restart_at_ns - now_ns()) / 1e9
             scheduled = container.waits_for_its_time
             delay = min(max(0.0, left), LONGEST_SLEEP if scheduled else container.state.restart_delay)
             due_ns = container.state.restart_at_ns
-            if await changes.until(
-                lambda at_ns=due_ns: container.phase is not Phase.RESTARTING or container.state.restart_at_ns != at_ns,
-                timeout=delay,
-            ):
+            if await changes.until(changed, timeout=delay):
                 continue
             if scheduled and container.state.restart_at_ns > now_ns():
                 continue
