@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stackup.base.errors import StackupError, UsageError
+from stackup.base.errors import NotFound, StackupError, UsageError
 
 if TYPE_CHECKING:
     from stackup.cli.session import Session
@@ -15,7 +15,7 @@ _FEWEST_DIGITS = 4
 
 
 def container(session: Session, verb: str, name: str, index: int = 0) -> ContainerRecord:
-    """``index``: which container of a service, 0 for the first. Raises UsageError where there is none."""
+    """``index``: which container of a service, 0 for the first. Raises NotFound; UsageError where several are meant."""
     from stackup.engine.inventory import Inventory
 
     try:
@@ -34,7 +34,7 @@ def container(session: Session, verb: str, name: str, index: int = 0) -> Contain
     if len(digits) > 1:
         raise UsageError(f"cannot {verb} {name}: several containers have an id that begins so")
     known = ", ".join(sorted(record.definition.name for record in records)[:8]) or "none"
-    raise UsageError(f"cannot {verb} {name}: there is no such service or container", hint=f"containers: {known}")
+    raise NotFound(f"cannot {verb} {name}: there is no such service or container", hint=f"containers: {known}")
 
 
 def overlays_of(definition: Definition) -> tuple[Overlay, ...]:

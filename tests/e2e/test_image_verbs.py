@@ -41,7 +41,7 @@ def test_from_a_container_to_an_image_and_back(scenario: Scenario) -> None:
         names = {item.name for item in tar}
         assert "made" in names and "bin/awk" not in names and "data/x" not in names
         assert tar.getmember("made").mode == 0o640
-    stackup("export", "nosuch").refused("there is no such service or container", code=64)
+    stackup("export", "nosuch").refused("there is no such service or container", code=1)
     stackup("import", "root.tar", "flat:1", "-q").ok()
 
     stackup("save", "made:1", "flat:1", "-o", "both.tar").ok()

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from stackup.base.errors import ImageError
+from stackup.images.diff import layer_tar
 from stackup.images.tarstream import TarStream
 from stackup.images.unpack import OPAQUE, unpack_layer
+from stackup.images.verifying import differences
 from tests.support.archives import Archive
 
 ROOT = os.geteuid() == 0
@@ -92,6 +94,59 @@ def test_sparse_files_as_gnu_tar_writes_them(tmp_path: Path, options: list[str])
         unpack_layer(file.read, target)
     assert (target / "holes").read_bytes() == (source / "holes").read_bytes()
     assert (target / "holes").stat().st_blocks * 512 < 4 << 20
+
+
+@pytest.mark.parametrize("options", [["--format=gnu"], ["--format=posix"]], ids=["gnu", "posix"])
+def test_a_file_of_nine_gigabytes(tmp_path: Path, options: list[str]) -> None:
+    """Its size does not fit in the octal digits of a header."""
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.mkdir()
+    target.mkdir()
+    with (source / "big").open("wb") as file:
+        file.write(b"first")
+        file.seek(9 << 30)
+        file.write(b"last")
+    subprocess.run(["tar", "-C", source, *options, "-S", "-cf", tmp_path / "a.tar", "big"], check=True)
+    with (tmp_path / "a.tar").open("rb") as file:
+        unpack_layer(file.read, target)
+    assert (target / "big").stat().st_size == (9 << 30) + 4
+    assert (target / "big").stat().st_blocks * 512 < 1 << 20
+    with (target / "big").open("rb") as file:
+        assert file.read(6) == b"first\0"
+        file.seek(9 << 30)
+        assert file.read() == b"last"
+
+
+def test_sizes_beyond_eight_gigabytes_are_read(tmp_path: Path) -> None:
+    """Of a file that is not sparse, in both forms; the data behind it is not there."""
+    for form in (tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
+        info = tarfile.TarInfo("big")
+        info.size = 20 << 30
+        entries = iter(TarStream(io.BytesIO(info.tobuf(form)).read))
+        assert next(entries).size == 20 << 30
+
+
+@pytest.mark.skipif(not ROOT, reason="file capabilities and devices need root")
+def test_everything_survives_an_archive_of_it(tmp_path: Path) -> None:
+    """Unpacked, written as a layer and unpacked again: attributes, links, devices, special modes."""
+    capability = bytes.fromhex("0100000200040000000000000000000000000000").decode("utf-8", "surrogateescape")
+    pax = {"SCHILY.xattr.security.capability": capability, "SCHILY.xattr.user.note": "hello"}
+    archive = Archive().add("f", b"x" * 700, mode=0o6755, owner=(5, 6), pax=pax, mtime=77).hardlink("h", "f")
+    archive.add("null", kind=tarfile.CHRTYPE, device=(1, 3), mode=0o666).add("p", kind=tarfile.FIFOTYPE, mode=0o622)
+    archive.symlink("s", "f").directory("sticky", 0o1777).add("sticky/.wh.gone", b"").add("n" * 200, b"long")
+    archive.directory("o").add("o/.wh..wh..opq", b"").add("back\\slash\n", b"")
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.mkdir()
+    other.mkdir()
+    unpack(archive, one)
+    unpack(b"".join(layer_tar(one, overlay=True)), other)
+    assert list(differences(os.fsencode(one), os.fsencode(other))) == []
+    for root in (one, other):
+        assert os.getxattr(root / "f", "user.note") == b"hello"
+        assert os.getxattr(root / "f", "security.capability") == capability.encode("utf-8", "surrogateescape")
+        assert stat.S_IMODE((root / "f").stat().st_mode) == 0o6755 and (root / "f").stat().st_mtime == 77
+        assert (root / "f").samefile(root / "h") and (root / "null").stat().st_rdev == os.makedev(1, 3)
+        assert is_whiteout(root / "sticky/gone") and os.getxattr(root / "o", OPAQUE) == b"y"
 
 
 def test_huge_and_negative_numbers_in_base_256(tmp_path: Path) -> None:

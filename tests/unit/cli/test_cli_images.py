@@ -1,0 +1,227 @@
+"""What the image verbs print, and how they end."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli_support import out, session
+
+from stackup.base.errors import ImageError, NotFound, PlanRefused, UsageError
+from stackup.base.paths import Layout
+from stackup.cli.registry import load
+from stackup.engine.records import Definition, Records, State
+from stackup.images.store import ImageStore
+from stackup.oci.image import ImageConfig
+from tests.support.archives import Archive
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="images belong to root")
+
+ROOTFS = Archive().directory("etc").add("etc/os-release", b"ID=toy\n").data()
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    """toy:1 with a container of project shop, spare:2, and an image without a name."""
+    layout = Layout.at(tmp_path / "root")
+    store = ImageStore(layout)
+    store.import_rootfs(io.BytesIO(Archive().add("old", b"").data()), "spare:2")
+    store.import_rootfs(io.BytesIO(Archive().add("new", b"x" * 4000).data()), "spare:2")
+    toy = store.import_rootfs(io.BytesIO(ROOTFS), "toy:1", ImageConfig(labels={"keep": "yes"}))
+    records = Records(layout.project("shop").records)
+    lowers = [str(layer.path) for layer in toy.layers]
+    overlays = ({"target": "/", "lowers": lowers, "upper": str(tmp_path / "upper"), "work": str(tmp_path / "work")},)
+    definition = Definition(
+        id="c" * 64, name="shop-web-1", service="web", number=1, created_ns=1, config_hash="", config={"user": "app"},
+        image="toy:1", image_id=toy.id, overlays=overlays, command="run me",
+    )  # fmt: skip
+    records.add_container(definition, State("exited"))
+    records.close()
+    (tmp_path / "upper").mkdir()
+    (tmp_path / "upper/made").write_text("by the container")
+    return layout
+
+
+def run(layout: Layout, verb: str, *, code: int = 0, **given: object) -> str:
+    loaded, used = load(verb), session(layout)
+    used.cwd = str(layout.state.parent.parent)
+    assert loaded.run(used, loaded.request(**given)) == code
+    return out(used)
+
+
+def lines(text: str) -> list[Any]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_lists(layout: Layout) -> None:
+    assert [line.split()[:2] for line in run(layout, "image ls").splitlines()] == [
+        ["REPOSITORY", "TAG"], ["toy", "1"], ["spare", "2"], ["<none>", "<none>"],
+    ]  # fmt: skip
+    assert run(layout, "images", all=True) == run(layout, "image ls")
+    assert len(run(layout, "image ls", quiet=True).split()) == 3
+    assert all(len(item) == 71 for item in run(layout, "image ls", quiet=True, no_trunc=True).split())
+    assert "DIGEST" in run(layout, "image ls", digests=True).splitlines()[0]
+    assert run(layout, "image ls", name="toy").splitlines()[1].startswith("toy ")
+    assert [item["Repository"] for item in lines(run(layout, "image ls", format="json"))] == ["toy", "spare", "<none>"]
+    stored = json.loads(run(layout, "images", all=True, format="json"))
+    assert [(item["Tag"], item["Used"], item["SharedSize"]) for item in stored] == [
+        ("1", True, 0), ("2", False, 0), ("<none>", False, 0),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("filters", "found"),
+    [
+        (("dangling=true",), ["<none>"]),
+        (("dangling=false",), ["toy", "spare"]),
+        (("reference=s*",), ["spare"]),
+        (("reference=s*", "reference=toy:1"), ["toy", "spare"]),
+        (("label=keep",), ["toy"]),
+        (("label=keep=no",), []),
+        (("before=toy:1",), ["spare", "<none>"]),
+        (("since=spare:2",), ["toy"]),
+    ],
+)
+def test_filters(layout: Layout, filters: tuple[str, ...], found: list[str]) -> None:
+    listed = lines(run(layout, "image ls", filter=filters, format="json"))
+    assert [item["Repository"] for item in listed] == found
+
+
+@pytest.mark.parametrize("text", ["dangling=perhaps", "nosuch=1", "dangling", "before=nosuch"])
+def test_filters_that_are_none(layout: Layout, text: str) -> None:
+    with pytest.raises(UsageError, match="cannot filter by"):
+        run(layout, "image ls", filter=(text,))
+
+
+def test_tag_and_remove(layout: Layout) -> None:
+    run(layout, "tag", source="spare:2", target="team/spare")
+    assert run(layout, "rmi", images=("spare:2",)) == "Untagged: spare:2\n"
+    gone = run(layout, "rmi", images=("team/spare",)).splitlines()
+    assert gone[0] == "Untagged: team/spare:latest" and gone[1].startswith("Deleted: sha256:")
+    with pytest.raises(ImageError, match="container cccccccccccc stands on it"):
+        run(layout, "rmi", images=("toy:1",))
+    with pytest.raises(ImageError, match="cannot remove 'a': no such image") as caught:
+        run(layout, "image rm", images=("a", "b"))
+    assert len(caught.value.details) == 1
+    run(layout, "rmi", images=("a", "b"), force=True)
+
+
+def test_prune(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    with pytest.raises(PlanRefused, match="nobody is there to confirm"):
+        run(layout, "image prune")
+    assert run(layout, "image prune", force=True, filter=("until=1h",)) == "Total reclaimed space: 0B\n"
+    found = run(layout, "image prune", force=True)
+    assert found.startswith("Deleted Images:\ndeleted: sha256:") and "untagged" not in found
+    assert "untagged: spare:2" in run(layout, "image prune", force=True, all=True)
+    assert [item["Repository"] for item in lines(run(layout, "image ls", format="json"))] == ["toy"]
+    with pytest.raises(UsageError, match="until"):
+        run(layout, "image prune", force=True, filter=("until=soon",))
+
+
+def test_inspect_prints_what_it_found_before_it_fails(layout: Layout) -> None:
+    (found,) = json.loads(run(layout, "inspect", images=("toy:1",)))
+    assert found["RepoTags"] == ["toy:1"] and found["Config"]["Labels"] == {"keep": "yes"}
+    with pytest.raises(ImageError, match="cannot inspect 'nosuch'"):
+        run(layout, "image inspect", images=("toy:1", "nosuch"))
+
+
+def test_history(layout: Layout) -> None:
+    header, row = run(layout, "image history", image="toy:1").splitlines()
+    assert header.split()[:2] == ["IMAGE", "CREATED"] and "stackup import the archive" in row
+    (step,) = lines(run(layout, "image history", image="toy:1", format="json", no_trunc=True))
+    assert step["ID"].startswith("sha256:") and step["CreatedBy"] == "stackup import the archive"
+    assert len(run(layout, "image history", image="toy:1", quiet=True).strip()) == 12
+
+
+def test_base_and_diff(layout: Layout) -> None:
+    with pytest.raises(ImageError, match="cannot tell the base of 'toy:1'"):
+        run(layout, "image base", image="toy:1")
+    assert run(layout, "image base", image="toy:1", format="json", code=1) == "[]\n"
+    run(layout, "commit", container="shop-web-1", reference="made:1")
+    assert run(layout, "image base", image="made:1").splitlines()[1].split("   ")[0] == "toy:1"
+    assert run(layout, "image diff", before="toy:1", after="made:1") == "A /made  (16B)\n"
+    (found,) = json.loads(run(layout, "image diff", before="made:1", after="toy:1", format="json"))
+    assert found == {"Kind": "D", "Path": "/made", "Before": 16, "After": None, "Changed": ""}
+
+
+def test_commit(layout: Layout) -> None:
+    made = run(layout, "commit", container="c" * 12, reference="made:1", author="me", message="note",
+               change=("ENV A=1", "CMD [\"x\"]")).strip()  # fmt: skip
+    (found,) = json.loads(run(layout, "inspect", images=(made,)))
+    assert (found["Author"], found["Comment"], found["Config"]["User"]) == ("me", "note", "app")
+    assert (found["Config"]["Cmd"], found["Config"]["Labels"]) == (["x"], {"keep": "yes"})
+    assert "A=1" in found["Config"]["Env"]
+    assert lines(run(layout, "image history", image=made, format="json"))[0]["CreatedBy"] == "run me"
+    unnamed = run(layout, "commit", container="shop-web-1").strip()
+    assert unnamed != made
+    with pytest.raises(NotFound, match="there is no such service or container") as caught:
+        run(layout, "commit", container="nosuch")
+    assert caught.value.hint == "containers: shop-web-1"
+    ImageStore(layout).remove("toy:1", force=True)
+    with pytest.raises(ImageError, match="toy:1 is not here any more"):
+        run(layout, "commit", container="shop-web-1")
+
+
+def test_save_load_and_export_through_files(layout: Layout, tmp_path: Path) -> None:
+    run(layout, "save", images=("toy:1", "spare:2"), output="both.tar")
+    run(layout, "save", images=("toy:1",), output="dir", format="oci-dir")
+    run(layout, "export", container="shop-web-1", output="root.tar")
+    other = Layout.at(tmp_path / "other")
+    assert run(other, "load", input=str(tmp_path / "both.tar"), quiet=True) == (
+        "Loaded image: toy:1\nLoaded image: spare:2\n"
+    )
+    assert run(other, "load", input=str(tmp_path / "dir"), quiet=True) == "Loaded image: toy:1\n"
+    run(other, "import", source=str(tmp_path / "root.tar"), reference="flat", quiet=True)
+    assert run(other, "image diff", before="toy:1", after="flat") == "A /made  (16B)\n"
+    with pytest.raises(UsageError, match="oci-dir to standard output"):
+        run(layout, "save", images=("toy:1",), format="oci-dir")
+    with pytest.raises(ImageError, match="cannot load nosuch: there is no such file"):
+        run(other, "load", input="nosuch")
+
+
+def test_verify(layout: Layout) -> None:
+    assert run(layout, "image verify") == "12 blobs and layers are what their digests say\n"
+    assert run(layout, "image verify", format="json") == "[]\n"
+    store = ImageStore(layout)
+    image = store.resolve("spare:2")
+    assert image is not None
+    blob = store.blobs.path(image.layers[0].digest)
+    blob.chmod(0o644)
+    blob.write_bytes(b"damaged")
+    first, path, repair = run(layout, "images", verify=True, code=1).splitlines()
+    assert first.startswith(f"blob {image.layers[0].digest[7:19]} of spare:2: its content is sha256:")
+    assert path.strip() == str(blob)
+    assert repair.strip() == "repair: stackup rmi -f spare:2, then pull, build or load again"
+    (found,) = json.loads(run(layout, "images", verify=True, format="json", code=1))
+    assert (found["What"], found["Images"]) == ("blob", ["spare:2"])
+    run(layout, "rmi", images=("spare:2",), force=True)
+    assert not blob.exists()
+
+
+def test_verify_and_what_contradicts_it(layout: Layout) -> None:
+    with pytest.raises(UsageError, match="together with services"):
+        run(layout, "images", verify=True, services=("web",))
+
+
+def test_system_df_and_prune(layout: Layout) -> None:
+    use = {item["Type"]: item for item in lines(run(layout, "system df", format="json"))}
+    assert (use["Images"]["TotalCount"], use["Images"]["Active"]) == ("3", "1")
+    assert (use["Containers"]["TotalCount"], use["Containers"]["Active"]) == ("1", "0")
+    assert "shop-web-1" in run(layout, "system df", verbose=True)
+    found = run(layout, "system prune", force=True, volumes=True)
+    assert "Deleted Images:" in found and found.splitlines()[-1].startswith("Total reclaimed space: ")
+    assert {item["Repository"] for item in lines(run(layout, "image ls", format="json"))} == {"toy", "spare"}
+    run(layout, "system prune", force=True, all=True)
+    assert {item["Repository"] for item in lines(run(layout, "image ls", format="json"))} == {"toy"}
+
+
+def test_system_prune_asks(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    with pytest.raises(PlanRefused, match="cannot prune"):
+        run(layout, "system prune")
