@@ -55,17 +55,11 @@ def test_up_pulls_what_is_missing(empty_scenario: Scenario, plain: Server, box: 
     done = stackup("up", "-d").ok()
     assert f"image {image}:1.27: pulled" in done.err
     before = scenario.container_id("web")
-    assert "cannot find" not in scenario.run_in("web", "ls /bin/busybox")
 
     other = tmp_path / "other"
     skopeo("copy", box, f"oci:{other}:x")
     subprocess.run(["umoci", "config", "--image", f"{other}:x", "--config.env", "A=B"], check=True)
     skopeo("copy", "--dest-tls-verify=false", f"oci:{other}:x", f"docker://{image}:1.27")
-    stackup("up", "-d").ok()
-    assert scenario.container_id("web") == before, "pull_policy: missing looks at what is here"
-    serve(scenario, f"{image}:1.27", "every_1d")
-    stackup("up", "-d").ok()
-    assert scenario.container_id("web") == before, "it was pulled a moment ago"
     serve(scenario, f"{image}:1.27", "always")
     stackup("up", "-d").ok()
     assert scenario.container_id("web") != before
@@ -74,9 +68,7 @@ def test_up_pulls_what_is_missing(empty_scenario: Scenario, plain: Server, box: 
     plain.stop()
     stackup("up", "-d").refused("cannot be reached")
     serve(scenario, f"{image}:1.27", "every_1s")
-    done = eventually(lambda: told_of(stackup("up", "-d").ok().err), "the image is older than a second")
-    serve(scenario, f"{image}:1.28", "never")
-    stackup("up", "-d").refused("pull_policy is never")
+    eventually(lambda: told_of(stackup("up", "-d").ok().err), "the image is older than a second")
 
 
 def told_of(text: str) -> bool:
