@@ -77,10 +77,15 @@ class Mode:
 
     text: str
 
+    @property
+    def absolute(self) -> int | None:
+        """The bits, where they do not depend on anything."""
+        return int(self.text.removeprefix("0o"), 8) if self.text[0].isdigit() else None
+
     def applied(self, before: int, *, directory: bool) -> int:
         """The permission bits of a file that has ``before``."""
-        if self.text[0].isdigit():
-            return int(self.text.removeprefix("0o"), 8)
+        if self.absolute is not None:
+            return self.absolute
         for part in self.text.split(","):
             found = _SYMBOLIC.match(part)
             assert found is not None, "checked by mode()"

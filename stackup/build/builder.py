@@ -32,7 +32,7 @@ from stackup.build.request import BuildRequest
 from stackup.build.running import Runner
 from stackup.build.sources import Source
 from stackup.build.stagebuild import StageBuilder, Workshop
-from stackup.build.stages import BuildPlan, Stage, plan_stages
+from stackup.build.stages import BuildPlan, Stage, last_name, plan_stages
 from stackup.build.stagework import StageWork
 from stackup.build.state import State
 from stackup.build.steps import Overlays, StepMaker, said
@@ -103,7 +103,7 @@ def read_plan(request: BuildRequest, context: Remote, layout: Layout) -> tuple[D
         dockerfile,
         target=request.target,
         arguments=request.args,
-        predefined=inputs.platform_arguments(request.target),
+        predefined=inputs.platform_arguments(request.target or last_name(dockerfile)),
         named=frozenset(request.additional_contexts),
     )
     ignore = inputs.ignore_rules(request, context)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import posixpath
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -55,7 +55,7 @@ class Runner:
         argv, texts = _argv(state, item)
         mounts = read_mounts(item, lambda text: expand(text, state.variables, scope.escape), state.working_dir)
         environment = state.process_environment
-        proxies = {name: value for name, value in self.request.args.items() if name in PROXIES}
+        proxies = _proxies(self.request.args)
         command = Command(
             argv,
             {**proxies, **environment},
@@ -145,6 +145,13 @@ class Runner:
         if code:
             raise _failed(item, code, list(tail), self.request)
         stubs.remove()
+
+
+def _proxies(arguments: Mapping[str, str]) -> dict[str, str]:
+    """Each in both spellings, whichever was given."""
+    given = {name: value for name, value in arguments.items() if name in PROXIES}
+    spelled = {other: value for name, value in given.items() for other in (name.lower(), name.upper())}
+    return {**spelled, **given}
 
 
 def _secret_environment(mounts: Sequence[MountRequest], ready: Mounted) -> dict[str, str]:

@@ -133,6 +133,12 @@ def read_from(item: Instruction) -> tuple[str, str]:
     return words[0], name
 
 
+def last_name(dockerfile: Dockerfile) -> str:
+    """The name of the last stage, as far as it can be told."""
+    words = next((item.words for item in reversed(dockerfile.instructions) if item.keyword == "FROM"), [])
+    return words[2].lower() if len(words) == 3 else ""
+
+
 def find_stage(stages: list[Stage] | tuple[Stage, ...], reference: str) -> Stage | None:
     """The stage that ``--from=reference`` means, by name or number, wherever it stands."""
     for stage in reversed(stages):
@@ -161,22 +167,19 @@ def _find_target(stages: list[Stage], target: str) -> Stage:
 def _needed(stages: list[Stage], target: Stage) -> tuple[int, ...]:
     """In an order in which each finds what it needs."""
     order: list[int] = []
-    under_way: set[int] = set()
 
     def visit(stage: Stage) -> None:
         if stage.number in order:
             return
-        under_way.add(stage.number)
         if stage.base_stage is not None:
             visit(stages[stage.base_stage])
         for item in stage.instructions:
             for reference in _references(item):
                 source = find_stage(stages, reference)
-                if source is not None and source.number in under_way:
-                    raise _circle(item, reference, stage, source)
+                if source is not None and source.number >= stage.number:
+                    raise _too_late(item, reference, stage, source)
                 if source is not None:
                     visit(source)
-        under_way.discard(stage.number)
         order.append(stage.number)
 
     visit(target)
@@ -188,9 +191,11 @@ def _references(item: Instruction) -> list[str]:
     return origins(item) if item.keyword == "RUN" else [reference for reference in (item.flag("from"),) if reference]
 
 
-def _circle(item: Instruction, reference: str, stage: Stage, source: Stage) -> StackFileError:
+def _too_late(item: Instruction, reference: str, stage: Stage, source: Stage) -> StackFileError:
     if source is stage:
         return item.error(f"cannot copy from {reference}: it is this stage itself", word="--from")
     return item.error(
-        f"cannot copy from {reference}: it needs this stage itself", "stages cannot need each other", word="--from"
+        f"cannot copy from {reference}: the stage is not built before this one",
+        "a stage can only use those above it",
+        word="--from",
     )

@@ -35,7 +35,7 @@ def expand_words(text: str, variables: Mapping[str, str], escape: str = "\\") ->
 
 
 def expand_raw(text: str, variables: Mapping[str, str], escape: str = "\\") -> str:
-    """Only variables are replaced; quotes and other characters stay (heredocs). Raises WordError."""
+    """Variables are replaced, escapes taken away; quotes stay (heredocs). Raises WordError."""
     return _Lexer(text, variables, escape, raw=True).run()[0]
 
 
@@ -122,9 +122,9 @@ class _Lexer:
                 piece = self._dollar()
             elif char == self.escape and keep_escapes:
                 piece = self._next() + self._next()
-            elif char == self.escape and not (self.raw and self.text[self.at + 1 : self.at + 2] not in ("$", char)):
+            elif char == self.escape:
                 self._next()
-                piece, quoted = self._next() or ("" if not self.raw else self.escape), True
+                piece, quoted = self._next(), True
             else:
                 piece = self._next()
             result += piece

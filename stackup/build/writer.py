@@ -74,37 +74,35 @@ class LayerWriter:
         return True
 
     def put(self, items: list[Item], destination: str, override: Override) -> None:
-        """Copies collected items so that "" becomes ``destination``. An existing directory keeps its attributes when it
-        is the destination itself; below, the source's win (as in BuildKit)."""
-        owner = override.owner or (0, 0)
+        """Copies collected items so that "" becomes ``destination``. The destination itself never takes the source's
+        attributes, new or not; directories below do (as in BuildKit)."""
         if items and not items[0].is_directory and not items[0].name:
-            self._file(items[0], self._file_target(destination, owner), override)
+            self._file(items[0], self._file_target(destination, override), override)
             return
-        base, new = self._destination(destination, owner)
+        base = self._made(destination, override)
         for item in items:
             if item.is_directory:
-                self._directory_item(item, base, override, new=new)
+                self._directory_item(item, base, override)
             else:
                 self._file(item, posixpath.join(base, item.name), override)
         self._times(items, base, override)
 
-    def _file_target(self, destination: str, owner: tuple[int, int]) -> str:
+    def _file_target(self, destination: str, override: Override) -> str:
         real = self.real(destination)
-        self.directory(posixpath.dirname(real), owner)
+        self._made(posixpath.dirname(real), override)
         return real
 
-    def _destination(self, destination: str, owner: tuple[int, int]) -> tuple[str, bool]:
-        """The directory to fill, and whether it is new and to become like the source (not when named with a slash)."""
-        if destination.endswith("/"):
-            return self.directory(destination, owner), False
-        real = self.real(destination)
-        self.directory(posixpath.dirname(real), owner)
-        return real, self._one_directory(real, owner, 0o755)
+    def _made(self, path: str, override: Override) -> str:
+        """The directory, made with its parents where they are missing. A mode in octal is theirs, too."""
+        mode = override.mode.absolute if override.mode else None
+        return self.directory(path, override.owner or (0, 0), 0o755 if mode is None else mode)
 
-    def _directory_item(self, item: Item, base: str, override: Override, *, new: bool) -> None:
-        path = posixpath.join(base, item.name) if item.name else base
+    def _directory_item(self, item: Item, base: str, override: Override) -> None:
+        if not item.name:
+            return
+        path = posixpath.join(base, item.name)
         made = self._one_directory(path, (0, 0), 0o755)
-        if made if item.above else (item.name or new):
+        if made or not item.above:
             self._attributes(item, self._upper(path), override)
 
     def _file(self, item: Item, path: str, override: Override) -> None:
@@ -119,6 +117,8 @@ class LayerWriter:
             if first != target and first.exists():
                 os.link(first, target)
                 return
+        if stat.S_ISSOCK(item.info.st_mode):
+            target.touch()  # means nothing without its process; BuildKit makes a file of it
         copy_leaf(item.path, target, item.info)
         if os.path.lexists(target):
             self._attributes(item, target, override)

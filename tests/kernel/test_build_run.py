@@ -223,6 +223,8 @@ MOUNTS = r"""
     RUN --mount=type=cache,from=made,source=/tree,target=/c,id=seeded,mode=0711,uid=1000 cat /c/h; stat -c %a:%u /c
     RUN --mount=type=cache,target=/p,id=own,sharing=private --mount=type=cache,target=/l,sharing=locked echo caches
     RUN --mount=type=tmpfs,target=/m,size=64k dd if=/dev/zero of=/m/f bs=128k count=1 2>/dev/null || echo full
+    RUN --mount=type=tmpfs,target=/dev/shm,size=128m grep /dev/shm /proc/mounts | tail -n 1 | grep -o size=[0-9]*k
+    RUN --mount=source=.,target=/tmp/t --mount=source=input,target=/tmp/b.txt cat /tmp/t/input /tmp/b.txt
     RUN --mount=type=secret,id=file cat /run/secrets/file; stat -c %a:%u /run/secrets/file
     RUN --mount=type=secret,id=text,env=TOKEN,target=/k,mode=0444,uid=5 echo $TOKEN; stat -c %a:%u /k
     RUN --mount=type=secret,id=text,env=TOKEN true
@@ -248,7 +250,7 @@ def test_all_kinds_of_mounts(bench: Bench, state_root: Path) -> None:
         )
     assert bench.output == [
         "h", "sub", "deep", "no", "sub", "w", "h", "sub", "w is gone", "in", "changed", "input", "new", "711:1000",
-        "caches", "full", "from a file", "400:0", "from a variable", "444:5", "[]", "none", "socket:666",
+        "caches", "full", "size=131072k", "in", "in", "from a file", "400:0", "from a variable", "444:5", "[]", "none", "socket:666",
         "/dev/pipes/EOF",
     ]  # fmt: skip
     left = {str(path.relative_to(layer.path)) for layer in image.layers[1:] for path in layer.path.rglob("*")}

@@ -67,7 +67,7 @@ def test_words_split_after_expansion() -> None:
 
 
 def test_quotes_stay_in_raw_text() -> None:
-    assert expand_raw("say \"$PWD\" '$SHELL' \\$PWD \\n", VARIABLES) == "say \"/home\" 'bash' $PWD \\n"
+    assert expand_raw("say \"$PWD\" '$SHELL' \\$PWD \\n", VARIABLES) == "say \"/home\" 'bash' $PWD n"
 
 
 def test_splitting_keeps_quotes() -> None:
