@@ -10,10 +10,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.bench import builds, images, loader
+from tests.bench import builds, images, loader, pulls
 from tests.bench.engines import IMAGE, BenchError, Compose, Engine, Floor, Stackup, docker_on_this_machine
 from tests.bench.numbers import MEASURES
 from tests.bench.report import Bound, Results, bounds, machine, table
@@ -39,6 +40,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--loader", action="store_true", help="instead: only reading a large stack file, without root")
     parser.add_argument("--images", action="store_true", help="instead: only unpacking a layer of 300 MB, without root")
     parser.add_argument("--build", action="store_true", help="instead: only a build whose steps are all in the cache")
+    parser.add_argument("--pull", action="store_true", help="instead: only a pull from a registry, beside skopeo")
     parser.add_argument("--check", action="store_true", help="exit code 1 when a promised ratio does not hold")
     return parser.parse_args()
 
@@ -111,6 +113,17 @@ def run_build(options: argparse.Namespace, work: Path, _on_exit: ExitStack) -> i
     return finish(options, [*builds.rows(found), ""], [builds.bound(found)])
 
 
+def run_pull(options: argparse.Namespace, _work: Path, _on_exit: ExitStack) -> int:
+    with tempfile.TemporaryDirectory(prefix="skbench", dir="/var/tmp") as work:  # a disk, as the store has
+        found = pulls.measure(Path(work), options.repeat)
+    return finish(options, [*pulls.rows(found), ""], [pulls.bound(found)])
+
+
+def chosen(options: argparse.Namespace) -> Callable[[argparse.Namespace, Path, ExitStack], int]:
+    asked = ((options.numbers, run_numbers), (options.build, run_build), (options.pull, run_pull))
+    return next((measure for given, measure in asked if given), run)
+
+
 def finish(options: argparse.Namespace, lines: list[str], promised: list[Bound]) -> int:
     lines = [*lines, *(f"* {bound}" for bound in promised), "", f"{machine()}."]
     print("\n".join(lines))
@@ -170,7 +183,7 @@ def main() -> int:
     work = Path(tempfile.mkdtemp(prefix="skbench", dir="/tmp"))
     try:
         with ExitStack() as on_exit:
-            return (run_numbers if options.numbers else run_build if options.build else run)(options, work, on_exit)
+            return chosen(options)(options, work, on_exit)
     except (BenchError, subprocess.CalledProcessError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1

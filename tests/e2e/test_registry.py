@@ -113,7 +113,13 @@ def test_users(scenario: Scenario, tmp_path: Path) -> None:
         stackup("push").refused("no credentials are known", f"stackup login {server.host}")
         login = ("login", server.host, "--username", USER, "--password-stdin")
         stackup(*login, stdin="wrong\n").refused("cannot log in to", "denies access")
-        stackup(*login, stdin=f"{PASSWORD}\n").ok()
+        with stackup.start("login", server.host, terminal=True) as typing:
+            typing.shows("User name for")
+            typing.type(f"{USER}\n")
+            typing.shows(f"Password of {USER}")
+            typing.type(f"{PASSWORD}\n")
+            assert typing.ends() == 0, typing.text
+        assert PASSWORD not in typing.text
         stackup("push").ok()
         stackup("pull", image).ok()
         skopeo("inspect", "--tls-verify=false", "--creds", f"{USER}:{PASSWORD}", f"docker://{image}")

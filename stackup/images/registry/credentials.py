@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import base64
 import binascii
+import fcntl
 import json
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from stackup.base.errors import ImageError
-from stackup.base.files import locked, write_atomic
+from stackup.base.files import write_atomic
 from stackup.base.values import frozen
 from stackup.images.registry.caller import Caller
 from stackup.images.registry.settings import HUB, HUB_KEY
@@ -211,7 +212,7 @@ class Keyring:
     def _change(self, change: Any) -> None:
         """Rewrites ``auths`` alone among all stackups, private to its owner; everything else in the file stays."""
         self._make_directory()
-        with locked(self._path.with_name(".stackup.lock")):
+        with self._alone():
             document = self._read()
             auths = dict(_mapping(document, "auths"))
             change(auths)
@@ -219,9 +220,17 @@ class Keyring:
             target = Path(os.path.realpath(self._path))  # the file may be a link into somebody's dotfiles
             write_atomic(target, json.dumps(document, indent="\t") + "\n", mode=0o600)
             self._give(target)
-        with suppress(FileNotFoundError):
-            self._path.with_name(".stackup.lock").unlink()
         self._config = None
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """The directory itself is the lock: nothing of ours is left in it."""
+        fd = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(fd)
 
     def _make_directory(self) -> None:
         if not self._path.parent.is_dir():
