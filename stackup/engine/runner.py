@@ -1,4 +1,4 @@
-"""Effects on one container: start, remove, and what follows when its process ends; ``stopping`` has the rest.
+"""Effects on one container: start, and what follows when its process ends; ``stopping`` and ``removing`` have the rest.
 
 Each effect is recorded as an intent before it happens and settled after it, so that whoever comes after a kill -9 can
 tell what was under way.
@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
-from collections.abc import Sequence
 from contextlib import suppress
 
 from stackup.base.clock import now_ns
@@ -23,7 +21,7 @@ from stackup.engine.logreader import STREAMS
 from stackup.engine.outputs import keeps_output, open_writer
 from stackup.engine.prestart import prepare
 from stackup.engine.prober import watch_health
-from stackup.engine.stopping import Stopper
+from stackup.engine.removing import Remover
 from stackup.engine.supervision import (
     CRASH_LOOP,
     UNHEALTHY,
@@ -38,7 +36,6 @@ from stackup.engine.supervision import (
 )
 from stackup.engine.tasks import done, spawn, to_the_end
 from stackup.model.observed import Phase
-from stackup.runtime.cgroups import remove_cgroups
 from stackup.runtime.client import Exit, LauncherLost, Running
 
 LONGEST_SLEEP = 60.0  # seconds until a schedule looks at the wall clock again, which may have been set
@@ -46,7 +43,7 @@ COMMAND_NOT_FOUND = 127
 CANNOT_EXECUTE = 126
 
 
-class Runner(Stopper):
+class Runner(Remover):
     """Carries out what somebody decided about single containers."""
 
     async def start(self, container: Container, *, only: Phase | None = None, now: bool = False) -> None:
@@ -347,33 +344,6 @@ class Runner(Stopper):
             except StackupError as error:
                 self._world.tell(f"{container.name}: {error.message}")
 
-    async def remove(self, container: Container, *, volumes: bool = False) -> None:
-        """Removes a container and everything that only it used. It is stopped first where it still runs."""
-        for step in self._world.steps_of(container):
-            await self.remove(step, volumes=True)
-        await self.stop(container, 0 if container.alive else None)
-        async with container.lock:
-            container.removing()
-            await to_the_end(self._cleanup(container, volumes=volumes))
-
-    async def _cleanup(self, container: Container, *, volumes: bool) -> None:
-        world = self._world
-        await done(container.tidying)
-        for writer in container.writers:
-            writer.close()
-        container.writers.clear()
-        await world.desk.release(container)
-        paths = world.container_paths(container.id)
-        await asyncio.to_thread(_remove_files, [paths.run, paths.state])
-        remove_cgroups(container.definition.cgroup)
-        if volumes:
-            parent = world.containers.get(container.definition.parent)
-            shared = parent.definition.anonymous_volumes if parent else ()
-            for name in set(container.definition.anonymous_volumes).difference(shared):
-                await asyncio.to_thread(world.volumes.remove, name)
-        world.containers.pop(container.id, None)
-        container.removed()
-
     def vanished(self, container: Container) -> None:
         """A container that is recorded as alive but is not there, and whose exit nobody saw."""
         self._settle_exit(container, None, oom_killed=False, at_ns=now_ns())
@@ -385,13 +355,3 @@ class Runner(Stopper):
             self.vanished(container)
         else:
             self.exited(known)
-
-
-def _remove_files(paths: Sequence[os.PathLike[str]]) -> None:
-    for path in paths:
-        shutil.rmtree(path, ignore_errors=False, onerror=_ignore_missing)
-
-
-def _ignore_missing(_function: object, _path: object, info: tuple[object, BaseException, object]) -> None:
-    if not isinstance(info[1], FileNotFoundError):
-        raise info[1]

@@ -16,7 +16,7 @@ import pytest
 from stackup.base.clock import boot_id
 from stackup.base.paths import Layout
 from stackup.engine import recovery, stopping
-from stackup.engine import runner as runner_module
+from stackup.engine import removing as removing_module
 from stackup.engine.endings import Endings
 from stackup.engine.records import Definition, Records, State
 from stackup.engine.runner import Runner
@@ -95,7 +95,7 @@ def no_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recovery, "_remove_unrecorded", nothing)
     monkeypatch.setattr(recovery, "end_steps", nothing)
     monkeypatch.setattr(recovery, "has_spec", lambda *_: True)
-    monkeypatch.setattr(runner_module, "remove_cgroups", lambda *_: None)
+    monkeypatch.setattr(removing_module, "remove_cgroups", lambda *_: None)
     monkeypatch.setattr(stopping, "ENDING_PATIENCE", 0.01)
 
 

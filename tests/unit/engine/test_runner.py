@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from stackup.base.errors import ContainerFault
+from stackup.engine import removing as removing_module
 from stackup.engine import runner as runner_module
 from stackup.engine.container import Container
 from stackup.engine.records import Definition, Records, State
@@ -104,7 +105,7 @@ def play(tmp_path: Path, act: Any, monkeypatch: pytest.MonkeyPatch, **supervisio
         await act(Stage(tmp_path, **supervision))
 
     monkeypatch.setattr(runner_module, "write_incarnation", lambda *_: None)
-    monkeypatch.setattr(runner_module, "remove_cgroups", lambda *_: None)
+    monkeypatch.setattr(removing_module, "remove_cgroups", lambda *_: None)
     asyncio.run(asyncio.wait_for(main(), 10))
 
 
