@@ -87,6 +87,8 @@ class Origins:
         return self.of_state(self.on(image)) if image is not None else self._directory(reference)
 
     def _named_state(self, name: str, item: Instruction) -> State:
+        if self._value(name) == f"{_IMAGE}{SCRATCH}":
+            return State(empty=str(self.store.layers.empty))
         image = self._named_image(name, item)
         return self.on(image) if image is not None else self._whole(name, item)
 

@@ -250,8 +250,8 @@ def test_all_kinds_of_mounts(bench: Bench, state_root: Path) -> None:
         )
     assert bench.output == [
         "h", "sub", "deep", "no", "sub", "w", "h", "sub", "w is gone", "in", "changed", "input", "new", "711:1000",
-        "caches", "full", "size=131072k", "in", "in", "from a file", "400:0", "from a variable", "444:5", "[]", "none", "socket:666",
-        "/dev/pipes/EOF",
+        "caches", "full", "size=131072k", "in", "in", "from a file", "400:0", "from a variable", "444:5", "[]", "none",
+        "socket:666", "/dev/pipes/EOF",
     ]  # fmt: skip
     left = {str(path.relative_to(layer.path)) for layer in image.layers[1:] for path in layer.path.rglob("*")}
     assert left == {"work"}

@@ -198,11 +198,14 @@ def test_named_contexts(bench: Bench, site: tuple[Path, str], repository: tuple[
     contexts = {
         "dir": str(tmp_path / "extra"), "img": "docker-image://base", "git": repository[0], "tar": f"{url}/more.tar",
         "replaced": str(tmp_path / "extra"), "alpine": "docker-image://base",
+        "nothing": "docker-image://scratch",
     }  # fmt: skip
     text = """
         FROM never AS replaced
         RUN never
         FROM dir AS whole
+        FROM nothing AS empty
+        COPY --from=dir f /only
         FROM alpine:latest
         COPY --from=dir . /dir/
         COPY --from=img /full/old /old
@@ -210,9 +213,10 @@ def test_named_contexts(bench: Bench, site: tuple[Path, str], repository: tuple[
         COPY --from=tar t /tar
         COPY --from=replaced f /replaced
         COPY --from=whole / /whole/
+        COPY --from=empty / /empty/
         """
     view = View(bench, bench.build(text, additional_contexts=contexts))
-    assert view.names("/dir") == view.names("/whole") == ["f"]
+    assert view.names("/dir") == view.names("/whole") == ["f"] and view.names("/empty") == ["only"]
     facts = {name: view.text(name) for name in ("/old", "/git", "/tar", "/replaced", "/file")}
     assert facts == {"/old": "old", "/git": "one", "/tar": "tar", "/replaced": "f", "/file": "a file"}
     error = bench.refused("FROM scratch\nCOPY --from=x a /\n", "is not a directory", additional_contexts={"x": "nope"})
