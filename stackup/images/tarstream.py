@@ -50,6 +50,13 @@ class Entry:
 
 
 def _number(raw: bytes) -> int:
+    try:
+        return int(raw.rstrip(b"\0 "), 8)  # nearly always
+    except ValueError:
+        return _odd_number(raw)
+
+
+def _odd_number(raw: bytes) -> int:
     if raw[0] & 0x80:  # GNU base-256, for what does not fit in octal digits
         negative = raw[0] == 0xFF
         return int.from_bytes(raw, "big", signed=True) if negative else int.from_bytes(bytes([raw[0] & 0x7F]) + raw[1:])
@@ -91,7 +98,7 @@ def _seconds(text: bytes) -> int:
 
 def _check_sum(header: bytes) -> None:
     """The checksum counts its own eight bytes as spaces. Some old writers summed signed bytes."""
-    total = sum(header) - sum(header[148:156]) + 256
+    total = sum(header[:148]) + sum(header[156:]) + 256
     try:
         stated = _number(header[148:156])
         if stated == total or stated == total - 256 * sum(byte > 127 for byte in header[:148] + header[156:]):

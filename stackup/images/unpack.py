@@ -81,7 +81,10 @@ def _refuse(entry: Entry, reason: str) -> ImageError:
 
 
 def split_path(path: bytes) -> Parts:
-    return tuple(part for part in path.split(b"/") if part not in (b"", b"."))
+    parts = path.split(b"/")
+    if b"" in parts or b"." in parts:
+        return tuple([part for part in parts if part not in (b"", b".")])
+    return tuple(parts)
 
 
 class _Unpacker:
@@ -174,7 +177,7 @@ class _Unpacker:
     # Entries
 
     def add(self, entry: Entry) -> None:
-        if b"\0" in entry.name or b"\0" in entry.link or any("\0" in key for key in entry.xattrs):
+        if b"\0" in entry.name or b"\0" in entry.link or (entry.xattrs and any("\0" in key for key in entry.xattrs)):
             raise _refuse(entry, "its name, or that of an attribute of it, holds a NUL")
         parts = split_path(entry.name)
         if b".." in parts:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gzip
 import os
-import shutil
 import statistics
 import subprocess
 import sys
@@ -75,21 +74,19 @@ def measure(work: Path, repeat: int, size: int = SIZE) -> Unpacking:
     for turn in range(repeat + 1):
         for name, unpack in (("own", own), ("tar", tar)):
             print(f"round {turn}/{repeat}: {name}", file=sys.stderr)
-            seconds = _timed(work / "target", unpack)
+            seconds = _timed(work / f"{name}{turn}", unpack)
             if turn:  # the first round warms the file cache
                 times[name].append(seconds)
     return Unpacking(statistics.median(times["own"]), statistics.median(times["tar"]), blob.size, entries)
 
 
 def _timed(target: Path, unpack: Callable[[Path], None]) -> float:
+    """What was unpacked stays: for minutes after a large deletion ext4 is slow to make files."""
     target.mkdir()
     os.sync()
-    try:
-        began = time.perf_counter()
-        unpack(target)
-        return time.perf_counter() - began
-    finally:
-        shutil.rmtree(target)
+    began = time.perf_counter()
+    unpack(target)
+    return time.perf_counter() - began
 
 
 def _diff_id(archive: Path) -> str:
