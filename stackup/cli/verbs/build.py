@@ -18,7 +18,7 @@ class Request:
 
     services: tuple[str, ...] = services("Services (default: all that have a build section).")
     build_arg: tuple[str, ...] = values("--build-arg", help="Build-time variable.", metavar="KEY=VALUE")
-    ssh: tuple[str, ...] = values("--ssh", help="ssh agent or key for RUN --mount=type=ssh.", metavar="default|ID=PATH")
+    ssh: tuple[str, ...] = values("--ssh", help="ssh agent or key for RUN --mount=type=ssh.", metavar="ID=PATH")
     no_cache: bool = switch("--no-cache", help="Do not use layers that were built before.")
     pull: bool = switch("--pull", help="Look for newer base images.")
     check: bool = switch("--check", help="Look for mistakes in the Dockerfiles; build nothing.")
