@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -32,7 +32,7 @@ from stackup.images.streams import CHUNK
 from stackup.oci import image as oci
 from stackup.oci.reference import Reference
 
-PIECE = 8 << 20  # bytes of a blob that are sent at a time; all that has to be sent again after a break
+SMALL = 4 << 20  # bytes of a blob that go in one request; others are continued where they broke
 _PLAIN = {oci.LAYER: oci.LAYER_GZIP, "application/vnd.docker.image.rootfs.diff.tar": oci.DOCKER_LAYER_GZIP}
 _INDEXES = (oci.INDEX, oci.DOCKER_INDEX)
 
@@ -224,7 +224,7 @@ class Sender:
 
 
 class Upload:
-    """One blob in pieces. A piece that breaks is asked about, and sent again from where the registry has come."""
+    """One blob. A connection that breaks is taken up where the registry says it has come to."""
 
     def __init__(
         self,
@@ -247,37 +247,58 @@ class Upload:
         upload, offset = self._repository.begin_upload(), 0
         while True:
             try:
-                if self._descriptor.size <= PIECE:
-                    self._repository.finish(upload, self._descriptor.digest, self._piece(0))
-                    self._arrived(0, self._descriptor.size)
-                    return
-                while offset < self._descriptor.size:
-                    piece = self._piece(offset)
-                    upload = self._repository.append(upload, piece, offset)
-                    self._arrived(offset, offset + len(piece))
-                    offset += len(piece)
-                self._repository.finish(upload, self._descriptor.digest)
+                self._send(upload, offset)
                 return
             except Broken:
                 pause = next(pauses, None)
                 if pause is None:
                     raise
                 self._registries.sleep(pause)
+            before = offset
             upload, offset = self._continued(upload)
+            if offset > before:
+                pauses = iter(self._registries.patience.pauses)
 
-    def _piece(self, offset: int) -> bytes:
-        self._file.seek(offset)
-        return self._file.read(PIECE)
-
-    def _arrived(self, before: int, now: int) -> None:
-        self._meter.arrived(self._shown, now, now - before)
+    def _send(self, upload: str, offset: int) -> None:
+        size = self._descriptor.size
+        if size <= SMALL:
+            self._file.seek(0)
+            self._repository.finish(upload, self._descriptor.digest, self._file.read())
+            self._meter.arrived(self._shown, size, size)
+            return
+        if offset < size:
+            body = Outgoing(self._file, offset, lambda at, sent: self._meter.arrived(self._shown, at, sent))
+            upload = self._repository.append(upload, body, offset, size - offset)
+        self._repository.finish(upload, self._descriptor.digest)
 
     def _continued(self, upload: str) -> tuple[str, int]:
         """Where the upload stands; a new one where the registry has forgotten it."""
-        try:
-            return self._repository.progress_of(upload)
-        except NotThere:
-            return self._repository.begin_upload(), 0
+        if self._descriptor.size > SMALL:
+            try:
+                return self._repository.progress_of(upload)
+            except NotThere:
+                pass
+        return self._repository.begin_upload(), 0
+
+
+class Outgoing:
+    """The rest of a file, as the body of a request."""
+
+    def __init__(self, file: BinaryIO, start: int, told: Callable[[int, int], None]) -> None:
+        self._file = file
+        self._start = self._at = start
+        self._told = told
+        file.seek(start)
+
+    def read(self, size: int, /) -> bytes:
+        data = self._file.read(size)
+        self._at += len(data)
+        self._told(self._at, len(data))
+        return data
+
+    def rewind(self) -> None:
+        self._at = self._start
+        self._file.seek(self._start)
 
 
 def gzipped(file: BinaryIO) -> Iterator[bytes]:

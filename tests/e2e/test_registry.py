@@ -87,6 +87,9 @@ def test_what_is_pushed_skopeo_reads(scenario: Scenario, plain: Server, tmp_path
     assert seen["Digest"] == digest
     assert "A=B" in seen["Env"]
     assert stackup("push", "-q", image).ok().out.split()[-1] == digest
+    beside = f"{plain.host}/other/app:2"
+    stackup("tag", image, beside).ok()
+    assert "taken over from team/app" in stackup("push", beside).ok().err
     skopeo("copy", "--src-tls-verify=false", f"docker://{image}", f"oci:{tmp_path}/copy:x")
     subprocess.run(["umoci", "unpack", "--image", f"{tmp_path}/copy:x", tmp_path / "bundle"], check=True)
     assert (tmp_path / "bundle/rootfs/greeting").read_text() == "hello\n"
@@ -215,8 +218,8 @@ def test_a_pull_that_was_killed_is_continued(empty_scenario: Scenario, slow: Fak
     assert up.ends() == 130
     eventually(lambda: not workers(scenario), "the worker has ended with its command")
 
-    pull = scenario.start("pull", image)
     slow.faults = [Fault(digest, stall=1 << 20)]
+    pull = scenario.start("pull", image)
     eventually(lambda: slow.count("GET", digest) == 2, "it goes on where it was")
     eventually(lambda: len(workers(scenario)) == 1, "there is a worker")
     for pid in workers(scenario):

@@ -370,7 +370,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif method == "GET":
             self._answer(204, b"", state)
         elif method == "PATCH":
-            start = int(self.headers["Content-Range"].partition("-")[0])
+            start = int(self.headers.get("Content-Range", "0-").partition("-")[0])
             if start != len(uploads[name]):
                 self._error(416, "RANGE_INVALID")
                 return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote, urljoin
 
 from stackup.base.values import frozen
@@ -42,6 +42,14 @@ class Manifest:
         if not isinstance(document, dict):
             raise BadAnswer(f"manifest {self.digest} is no JSON object")
         return document
+
+
+class Body(Protocol):
+    """What is sent while it is read. ``rewind``: from its beginning once more."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+    def rewind(self) -> None: ...
 
 
 class Repository:
@@ -131,14 +139,14 @@ class Repository:
             raise BadAnswer(f"{self.endpoint.host} does not say where to upload to")
         return urljoin(answer.url, location)
 
-    def append(self, upload: str, chunk: bytes, offset: int) -> str:
-        """Adds a chunk, the ``offset``-th byte and what follows; answers the URL for the next one."""
-        headers = {
-            "Content-Type": "application/octet-stream",
-            "Content-Range": f"{offset}-{offset + len(chunk) - 1}",
-        }
+    def append(self, upload: str, body: Body, offset: int, length: int) -> str:
+        """Adds the ``length`` bytes from ``offset`` on; answers the URL to end the upload at. All of a blob in one
+        piece names no range: some registries know none."""
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(length)}
+        if offset:
+            headers["Content-Range"] = f"{offset}-{offset + length - 1}"
         answer = self._conversation.request(
-            "PATCH", upload, headers=headers, body=chunk, scopes=self._scopes, expected=(202,), once=True
+            "PATCH", upload, headers=headers, body=body, scopes=self._scopes, expected=(202,), once=True
         )
         answer.drop()
         return self._location(answer)

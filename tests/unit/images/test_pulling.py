@@ -151,7 +151,7 @@ def test_silence_is_a_break(client: Client, registry: FakeRegistry) -> None:
     registry.faults = [Fault(digest, hang=True, times=9)]
     with pytest.raises(Broken, match=r"gives no answer within 0\.2 s"):
         client.pull(name_of(registry))
-    assert client.slept == [1]
+    assert set(client.slept) == {1}
 
 
 @pytest.mark.parametrize(
