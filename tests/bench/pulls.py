@@ -19,7 +19,7 @@ from stackup.base.paths import Layout
 from stackup.images.store import ImageStore
 from tests.bench.images import SIZE, make_layer
 from tests.bench.report import Bound, shown
-from tests.support.cli import stackup_command
+from tests.support.cli import TREE, stackup_command
 from tests.support.debianregistry import debian_registry, skopeo
 
 
@@ -73,7 +73,7 @@ def fill(work: Path, name: str, size: int) -> None:
 
 
 def _stackup(root: Path, *words: str) -> None:
-    environment = {**os.environ, "STACKUP_ROOT": str(root)}
+    environment = {**os.environ, "STACKUP_ROOT": str(root), "PYTHONPATH": str(TREE)}
     subprocess.run([*stackup_command(), *words], env=environment, check=True, stdout=subprocess.DEVNULL)
 
 
