@@ -180,6 +180,7 @@ class _Builder:
         self.cache = StepCache(self.layout, self.store)
         self._sandbox: Sandbox | None = None
         self._sandbox_lock = threading.Lock()
+        self._last = threading.local()  # each stage's last command
         self.maker = StepMaker(
             self.store, self.cache, self.room, lambda text: self.say(Noted(text)), self._epoch(), self._keep_failed
         )
@@ -235,14 +236,15 @@ class _Builder:
                 from stackup.build.sandbox import Sandbox  # as above
 
                 self._sandbox = Sandbox(self.layout, self.room, self.owner)
-        self._command = command
+        self._last.command = command
         return self._sandbox.run(overlays, command, on_line)
 
     def _keep_failed(self, overlays: Overlays, writable: Path) -> None:
-        if self.request.keep_failed and not self.maker.stopped.is_set() and hasattr(self, "_command"):
+        command: Command | None = getattr(self._last, "command", None)
+        if self.request.keep_failed and command is not None and not self.maker.stopped.is_set():
             from stackup.build.failed import keep
 
-            keep(self.layout, self.request.keep_failed, overlays, writable, self._command)
+            keep(self.layout, self.request.keep_failed, overlays, writable, command)
 
     def _stop(self) -> None:
         self.maker.stopped.set()

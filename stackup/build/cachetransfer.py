@@ -70,7 +70,7 @@ class Remote(Protocol):
 
     def chunks(self, digest: str) -> Iterable[bytes]: ...
 
-    def store(self, records: Records, layers: Iterable[oci.Descriptor], blobs: BlobStore) -> None: ...
+    def store(self, records: Records, layers: Iterable[oci.Descriptor], images: ImageStore) -> None: ...
 
 
 class Transfers:
@@ -109,7 +109,7 @@ class Transfers:
                 if place.whole or not record["layer"] or record["layer"] in wanted
             }
             try:
-                remote.store(records, _layers(records.values()), self._store.blobs)
+                remote.store(records, _layers(records.values()), self._store)
             except ImageError as error:
                 if not place.tolerant:
                     raise
@@ -164,12 +164,12 @@ class LocalCache:
     def chunks(self, digest: str) -> Iterator[bytes]:
         return _file_chunks(self._blobs.path(digest))
 
-    def store(self, records: Records, layers: Iterable[oci.Descriptor], blobs: BlobStore) -> None:
+    def store(self, records: Records, layers: Iterable[oci.Descriptor], images: ImageStore) -> None:
         self._blobs.root.mkdir(parents=True, exist_ok=True)
         kept = list(layers)
         for layer in kept:
             if not self._blobs.has(layer.digest):
-                self._blobs.put(_file_chunks(blobs.path(layer.digest)), layer.media_type)
+                self._blobs.put(_file_chunks(images.blobs.path(layer.digest)), layer.media_type)
         config = self._blobs.put([_document(records)], CONFIG)
         manifest = self._blobs.put_json(oci.Manifest(config, tuple(kept)).to_json(), oci.MANIFEST)
         self._index.set(self._tag, manifest)
@@ -193,7 +193,8 @@ class RegistryCache:
         from stackup.images.store import parse_reference
 
         self._name = parse_reference(reference)
-        self._repository = Registries(Caller(environment)).repositories(self._name, push=push)[0]
+        self._registries = Registries(Caller(environment))
+        self._repository = self._registries.repositories(self._name, push=push)[0]
 
     def load(self) -> Records:
         return self._told(self._load)
@@ -208,28 +209,21 @@ class RegistryCache:
     def chunks(self, digest: str) -> Iterable[bytes]:
         return self._repository.blob(digest).chunks()
 
-    def store(self, records: Records, layers: Iterable[oci.Descriptor], blobs: BlobStore) -> None:
-        self._told(lambda: self._store(records, list(layers), blobs))
+    def store(self, records: Records, layers: Iterable[oci.Descriptor], images: ImageStore) -> None:
+        self._told(lambda: self._store(records, list(layers), images))
 
-    def _store(self, records: Records, layers: list[oci.Descriptor], blobs: BlobStore) -> None:
+    def _store(self, records: Records, layers: list[oci.Descriptor], images: ImageStore) -> None:
+        from stackup.images.meter import Meter
+        from stackup.images.pushing import Sender
         from stackup.images.registry.client import Manifest
 
-        for layer in layers:
-            self._upload(layer.digest, _file_chunks(blobs.path(layer.digest)))
-        data = _document(records)
-        config = oci.Descriptor(CONFIG, _digest(data), len(data))
-        self._upload(config.digest, iter([data]))
+        sender = Sender(images, self._repository, self._registries, Meter(lambda _event: None), {})
+        config = images.blobs.put([_document(records)], CONFIG)
+        for blob in (*layers, config):
+            sender.blob(blob)
         document = oci.dumps(oci.Manifest(config, tuple(layers)).to_json())
-        self._repository.put_manifest(self._name.tag, Manifest(oci.MANIFEST, _digest(document), document))
-
-    def _upload(self, digest: str, chunks: Iterator[bytes]) -> None:
-        if self._repository.has_blob(digest):
-            return
-        upload, offset = self._repository.begin_upload(), 0
-        for chunk in chunks:
-            upload = self._repository.append(upload, chunk, offset)
-            offset += len(chunk)
-        self._repository.finish(upload, digest)
+        digest = f"sha256:{hashlib.sha256(document).hexdigest()}"
+        self._repository.put_manifest(self._name.tag, Manifest(oci.MANIFEST, digest, document))
 
     def _told(self, do: Callable[[], _T]) -> _T:
         from stackup.images.registry.errors import RegistryError
@@ -238,7 +232,3 @@ class RegistryCache:
             return do()
         except RegistryError as error:
             raise error.about_image("use cache", self._name.familiar) from None
-
-
-def _digest(data: bytes) -> str:
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"

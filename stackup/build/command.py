@@ -35,6 +35,7 @@ class Command:
     mounts: tuple[RunMount, ...] = ()
     privileged: bool = False
     ulimits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    secret: frozenset[str] = frozenset()  # names in ``environment`` that must not be written down
 
 
 RunCommand = Callable[[tuple[Overlay, ...], Command, OnLine], int]  # answers the exit code

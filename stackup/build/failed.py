@@ -52,9 +52,10 @@ def keep(layout: Layout, name: str, overlays: tuple[Overlay, ...], writable: Pat
     def moved(path: str) -> str:
         return path.replace(own, f"{place}/writable", 1) if path.startswith(own) else path
 
+    public = {key: value for key, value in command.environment.items() if key not in command.secret}
     record = {
         "overlays": [[item.target, list(item.lowers), moved(item.upper), moved(item.work)] for item in overlays],
-        "environment": dict(command.environment), "user": command.user, "working_dir": command.working_dir,
+        "environment": public, "user": command.user, "working_dir": command.working_dir,
         "network": command.network, "privileged": command.privileged,
         "extra_hosts": {name: list(all_) for name, all_ in command.extra_hosts.items()},
     }  # fmt: skip

@@ -49,15 +49,17 @@ class StepCached(StepStarted):
 
 @dataclass(frozen=True, slots=True)
 class Output(Event):
-    """A line that RUN's command printed; ``stream`` is stdout or stderr."""
+    """A line that RUN's command printed; ``stream`` is stdout or stderr. ``stage``: which one, where there are several
+    at a time."""
 
     kind: ClassVar[str] = "output"
     stream: str
     line: str
+    stage: str = ""
 
     @property
     def text(self) -> str:
-        return self.line
+        return f"[{self.stage}] {self.line}" if self.stage else self.line
 
 
 @dataclass(frozen=True, slots=True)

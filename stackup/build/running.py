@@ -140,6 +140,7 @@ class Runner:
             run.command,
             mounts=tuple(ready.mounts),
             environment={**ready.environment, **run.command.environment} | _secret_environment(run.mounts, ready),
+            secret=frozenset(ready.environment),
         )
         code = self.run_command((*overlays, *more), command, on_line)
         if code:

@@ -47,7 +47,7 @@ class StageBuilder:
         origins = workshop.origins
         self.files = Filesystem(
             workshop.maker,
-            workshop.runner(self._source, lambda stream, line: workshop.say(Output(stream, line))),
+            workshop.runner(self._source, self._output),
             Fetchers(self._source, origins.downloads, origins.checkouts, self._view),
             workshop.no_cache(stage),
         )  # fmt: skip
@@ -68,6 +68,10 @@ class StageBuilder:
             if self.shop.maker.stopped.is_set():
                 raise Stopped from None  # its command was ended for the sake of the one that failed first
             raise
+
+    def _output(self, stream: str, line: str) -> None:
+        several = len(self.shop.plan.needed) > 1
+        self.shop.say(Output(stream, line, self.stage.label if several else ""))
 
     def _view(self, state: State) -> Overlays:
         return self.shop.maker.overlays(state, None)

@@ -94,7 +94,7 @@ def _told(event: dict[str, Any]) -> dict[str, Any]:
     """A worker's event for the user: a line of output, how far a transfer is, or what is being done."""
     match event["kind"]:
         case "output":
-            return {"line": event["line"], "stream": event["stream"]}
+            return {"line": event["text"], "stream": event["stream"]}
         case "transfer":
             return {key: event[key] for key in ("kind", "layers", "rate", "left", "text") if key in event}
     return {"text": event["text"], "kind": event["kind"]}
