@@ -96,7 +96,7 @@ def other_release() -> Path:
 
 @pytest.fixture
 def prebuilt_images() -> Path:
-    """The state root into which ./dev test has built the guestbook's images, outside of this network namespace."""
+    """The state root into which ./dev test has brought the guestbook's images, outside of this network namespace."""
     place = os.environ.get("STACKUP_TEST_IMAGES", "")
-    assert place, "the guestbook's images need apt and so the network: ./dev test builds them first"
+    assert place, "the guestbook's images need the network: ./dev test brings them in first"
     return Path(place)

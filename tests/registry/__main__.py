@@ -1,4 +1,5 @@
 """``python -m tests.registry make DIRECTORY``: builds the stand-ins and stores them there, once.
+``python -m tests.registry with DIRECTORY COMMAND...``: serves them while a command runs that finds docker.io there.
 ``python -m tests.registry serve DIRECTORY PORT``: serves them until it is ended."""
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ def main(argv: list[str]) -> int:
     match argv:
         case ["make", directory]:
             make(Path(directory).absolute())
+        case ["with", directory, *command] if command:
+            return run_with(Path(directory).absolute(), command)
         case ["serve", directory, port]:
             serve(Path(directory).absolute(), int(port))
         case _:
@@ -102,13 +105,23 @@ def stackup(root: Path, *arguments: str) -> None:
     subprocess.run([*stackup_command(), *arguments], check=True, env=environment, stdin=subprocess.DEVNULL)
 
 
-def serve(directory: Path, port: int) -> None:
+def run_with(directory: Path, command: list[str]) -> int:
+    check(directory)
+    with RegistryServer.running(directory) as registry:
+        return subprocess.run(command, env={**os.environ, **registry.environment}).returncode
+
+
+def check(directory: Path) -> None:
     if not stored(directory):
         raise SystemExit(
             f"there are no images in {directory}; make them first: python -m tests.registry make DIRECTORY"
         )
     if not shutil.which("docker-registry"):
         raise SystemExit("cannot serve: docker-registry is not installed")
+
+
+def serve(directory: Path, port: int) -> None:
+    check(directory)
     with RegistryServer.running(directory, port) as registry:
         print(f"serving docker.io's stand-ins at {registry.host}", flush=True)
         print(f"CONTAINERS_REGISTRIES_CONF={registry.settings}", flush=True)

@@ -19,7 +19,7 @@ PORT = 15432
 DATABASE = """
 services:
   db:
-    image: guestbook-db
+    image: postgres:16
     init: true
     command:
       - sh

@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.root, pytest.mark.timeout(int(SECONDS) + 300)]
 def with_postgres(
     empty_scenario: Scenario, prebuilt_images: Path, busybox_tar: Path, project_directory: Path
 ) -> Scenario:
-    """In a state root that has the guestbook's database as an image."""
+    """In a state root that has postgres as an image."""
     source, target = str(prebuilt_images / "lib"), str(empty_scenario.root / "lib")
     if subprocess.run(["cp", "-al", source, target], capture_output=True, check=False).returncode != 0:
         shutil.rmtree(target, ignore_errors=True)  # on another file system
