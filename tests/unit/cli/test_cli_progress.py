@@ -240,14 +240,22 @@ def terminal() -> Iterator[tuple[int, Console]]:
         yield found
 
 
+def drawn(leader: int, end: str = "\033[J") -> str:
+    """What has come to the terminal, up to ``end``: it may come in pieces."""
+    text = ""
+    while not text.endswith(end):
+        text += os.read(leader, 4096).decode()
+    return text
+
+
 def test_frames_are_drawn_over_each_other(terminal: tuple[int, Console]) -> None:
     leader, made = terminal
     shown = LiveProgress(made, "up")
     Board.plan(shown.board, plan(("start", WEB)))
     shown._draw()
-    first = os.read(leader, 4096).decode()
+    first = drawn(leader)
     shown._draw()
-    second = os.read(leader, 4096).decode()
+    second = drawn(leader)
     assert first.startswith("\033[?25l\r[+] up 0/1")
     assert second.startswith("\033[?25l\r\033[2A[+] up 0/1")
     assert second.endswith("\033[J")
@@ -258,10 +266,10 @@ def test_a_narrower_terminal_wraps_the_last_frame(terminal: tuple[int, Console])
     shown = LiveProgress(made, "up")
     Board.plan(shown.board, plan(("start", "container " + "x" * 50)))
     shown._draw()
-    os.read(leader, 4096)
+    drawn(leader)
     ioctl(made.err.fileno(), termios.TIOCSWINSZ, struct.pack("HHHH", 24, 30, 0, 0))
     shown._draw()
-    assert "\r\033[4A" in os.read(leader, 4096).decode()  # 1 for the title, 3 for a row of 70 columns
+    assert "\r\033[4A" in drawn(leader)  # 1 for the title, 3 for a row of 70 columns
 
 
 def test_other_output_goes_between_frames(terminal: tuple[int, Console]) -> None:
@@ -269,12 +277,12 @@ def test_other_output_goes_between_frames(terminal: tuple[int, Console]) -> None
     shown = LiveProgress(made, "up")
     Board.plan(shown.board, plan(("start", WEB)))
     shown._draw()
-    os.read(leader, 4096)
+    drawn(leader)
     with shown.beside():
         made.say("hello")
-    assert os.read(leader, 4096).decode() == "\r\033[2A\033[J\033[?25hhello\n"
+    assert drawn(leader, "\n") == "\r\033[2A\033[J\033[?25hhello\n"
     shown._draw()
-    assert os.read(leader, 4096).decode().startswith("\033[?25l\r[+] up")
+    assert drawn(leader).startswith("\033[?25l\r[+] up")
 
 
 def test_the_cursor_comes_back(terminal: tuple[int, Console]) -> None:
@@ -283,8 +291,7 @@ def test_the_cursor_comes_back(terminal: tuple[int, Console]) -> None:
     shown.plan(plan(("start", WEB)))
     shown.action(action("start", WEB, "done"))
     shown.finish()
-    text = os.read(leader, 65536).decode()
-    assert text.endswith("\033[?25h")
+    text = drawn(leader, "\033[?25h")
     assert re.search(r"✔ container shop-web-1  started", text)
 
 
