@@ -4,6 +4,6 @@ Made of Debian's packages once, by ``python -m tests.registry make DIRECTORY``, 
 from then on without any network. As a mirror of docker.io it lets files that name ordinary images run unmodified.
 """
 
-from tests.registry.server import RegistryServer, stored
+from tests.registry.server import Mirror, serving, stored
 
-__all__ = ["RegistryServer", "stored"]
+__all__ = ["Mirror", "serving", "stored"]

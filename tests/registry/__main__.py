@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.registry.server import MARK, RegistryServer, stored
+from tests.registry.server import MARK, serving, stored
 from tests.support.cli import stackup_command
 from tests.support.rootfs import make_busybox_root, make_tar
 
@@ -50,7 +50,7 @@ def made_from() -> str:
     """The stand-ins' sources, in short: made anew when they change."""
     state = hashlib.sha256()
     for path in sorted(HERE.rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts:
+        if path.is_file() and path.suffix != ".pyc" and path.name != "server.py":
             state.update(f"{path.relative_to(HERE)}\0".encode() + path.read_bytes())
     return state.hexdigest()
 
@@ -64,7 +64,7 @@ def make(directory: Path) -> None:
         root = Path(work, "root")
         bring_in_bases(Path(work), root)
         stackup(root, "-f", str(HERE / "compose.yaml"), "build")
-        with RegistryServer.running(directory) as registry:
+        with serving(directory) as registry:
             publish(root, registry.host)
         stackup(root, "down", "--all", "--purge", "-y")
     (directory / MARK).write_text(made_from())
@@ -107,7 +107,7 @@ def stackup(root: Path, *arguments: str) -> None:
 
 def run_with(directory: Path, command: list[str]) -> int:
     check(directory)
-    with RegistryServer.running(directory) as registry:
+    with serving(directory) as registry:
         return subprocess.run(command, env={**os.environ, **registry.environment}).returncode
 
 
@@ -122,7 +122,7 @@ def check(directory: Path) -> None:
 
 def serve(directory: Path, port: int) -> None:
     check(directory)
-    with RegistryServer.running(directory, port) as registry:
+    with serving(directory, port) as registry:
         print(f"serving docker.io's stand-ins at {registry.host}", flush=True)
         print(f"CONTAINERS_REGISTRIES_CONF={registry.settings}", flush=True)
         signal.sigwait({signal.SIGTERM, signal.SIGINT})

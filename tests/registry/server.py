@@ -1,18 +1,13 @@
-"""Debian's docker-registry over a directory, and the registries.conf that makes it the mirror of docker.io."""
+"""The stored stand-ins, served; and the registries.conf that makes them the mirror of docker.io."""
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.waiting import eventually
+from tests.support.debianregistry import debian_registry
 
 MARK = "complete"  # a file in the storage directory, written last: what the images were made from
 
@@ -23,7 +18,7 @@ def stored(directory: Path) -> bool:
 
 
 @dataclass(frozen=True)
-class RegistryServer:
+class Mirror:
     """``host``: where it listens, ``127.0.0.1:PORT``. ``settings``: a registries.conf that names it as a mirror."""
 
     host: str
@@ -34,52 +29,18 @@ class RegistryServer:
         """What a command needs to find docker.io's images here."""
         return {"CONTAINERS_REGISTRIES_CONF": str(self.settings)}
 
-    @classmethod
-    @contextmanager
-    def running(cls, directory: Path, port: int = 0) -> Iterator[RegistryServer]:
-        """Serves ``directory`` on ``port`` of 127.0.0.1 (0: a free one) until the block ends."""
-        host = f"127.0.0.1:{port or free_port()}"
-        directory.mkdir(parents=True, exist_ok=True)
-        settings = directory / f"registries-{host.rpartition(':')[2]}.conf"
+
+@contextmanager
+def serving(directory: Path, port: int = 0) -> Iterator[Mirror]:
+    """Serves ``directory`` on ``port`` of 127.0.0.1 (0: a free one) until the block ends."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with debian_registry(directory, port=port) as server:
+        settings = directory / f"registries-{server.host.rpartition(':')[2]}.conf"
         settings.write_text(
-            f'[[registry]]\nlocation = "docker.io"\n\n[[registry.mirror]]\nlocation = "{host}"\ninsecure = true\n'
+            '[[registry]]\nlocation = "docker.io"\n\n'
+            f'[[registry.mirror]]\nlocation = "{server.host}"\ninsecure = true\n'
         )
-        configuration = directory / f"serve-{host.rpartition(':')[2]}.yml"
-        configuration.write_text(
-            "version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\n"
-            f"storage: {{filesystem: {{rootdirectory: {directory / 'storage'}}}, delete: {{enabled: true}}}}\n"
-            f"http: {{addr: '{host}'}}\n"
-        )
-        with (directory / "registry.log").open("ab") as log:
-            process = subprocess.Popen(
-                ["docker-registry", "serve", configuration],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env={**os.environ, "OTEL_TRACES_EXPORTER": "none"},
-            )
         try:
-            eventually(lambda: _answers(process, host), f"the registry at {host} answers")
-            yield cls(host, settings)
+            yield Mirror(server.host, settings)
         finally:
-            process.terminate()
-            process.wait()
-            configuration.unlink()
             settings.unlink()
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
-
-
-def _answers(process: subprocess.Popen[bytes], host: str) -> bool:
-    if process.poll() is not None:
-        raise RuntimeError(f"docker-registry ended with code {process.returncode}; see registry.log")
-    try:
-        with urllib.request.urlopen(f"http://{host}/v2/", timeout=5) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False

@@ -29,9 +29,9 @@ class Server:
 
 
 @contextmanager
-def debian_registry(directory: Path, *, users: bool = False, tls: bool = False) -> Iterator[Server]:
-    """Keeps its blobs in ``directory/data``; several may share them."""
-    host = f"127.0.0.1:{free_port()}"
+def debian_registry(directory: Path, *, port: int = 0, users: bool = False, tls: bool = False) -> Iterator[Server]:
+    """Keeps its blobs in ``directory/data``; several may share them. ``port`` 0: a free one."""
+    host = f"127.0.0.1:{port or free_port()}"
     extra, authority = "", None
     if users:
         (directory / "htpasswd").write_text(_HTPASSWD)
@@ -60,6 +60,7 @@ def debian_registry(directory: Path, *, users: bool = False, tls: bool = False) 
     finally:
         process.terminate()
         process.wait()
+        path.unlink()
 
 
 def free_port() -> int:
