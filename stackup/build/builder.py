@@ -20,6 +20,7 @@ from stackup.build.check import mistakes
 from stackup.build.command import Command, OnLine
 from stackup.build.dockerfile import Dockerfile, raise_all, read_dockerfile
 from stackup.build.download import Downloads
+from stackup.build.filedigests import FileDigests
 from stackup.build.gitsource import GitCheckouts
 from stackup.build.lint import Finding, findings
 from stackup.build.mounting import Supplies, sweep_secrets
@@ -181,8 +182,15 @@ class _Builder:
         self._sandbox: Sandbox | None = None
         self._sandbox_lock = threading.Lock()
         self._last = threading.local()  # each stage's last command
+        files = FileDigests(self.layout.build_cache / "digests.json")
         self.maker = StepMaker(
-            self.store, self.cache, self.room, lambda text: self.say(Noted(text)), self._epoch(), self._keep_failed
+            self.store,
+            self.cache,
+            self.room,
+            files,
+            lambda text: self.say(Noted(text)),
+            self._epoch(),
+            self._keep_failed,
         )
         self.origins = Origins(
             self.store, self.maker, self.request.additional_contexts,
@@ -228,7 +236,7 @@ class _Builder:
 
     def _runner(self, find: Callable[[str], Source], on_line: OnLine) -> Runner:
         supplies = Supplies(self.layout, find, self.request.secrets, self.request.ssh, self.layout.run / self.owner)
-        return Runner(self.request, self._run_command, supplies, self.room, on_line)
+        return Runner(self.request, self._run_command, supplies, self.room, self.maker.files, on_line)
 
     def _run_command(self, overlays: tuple[Overlay, ...], command: Command, on_line: OnLine) -> int:
         with self._sandbox_lock:
@@ -253,5 +261,7 @@ class _Builder:
                 self._sandbox.abort()
 
     def close(self) -> None:
+        with suppress(OSError):  # it only saves time
+            self.maker.files.save()
         if self._sandbox is not None:
             self._sandbox.close()

@@ -44,6 +44,8 @@ def _from(item: Instruction) -> None:
 
 
 def _run(item: Instruction) -> None:
+    if item.json == ():
+        raise item.error("cannot RUN: the list names no command")
     network, security = item.flag("network"), item.flag("security")
     if network and "$" not in network and network not in NETWORKS:
         raise item.error(

@@ -54,5 +54,5 @@ class Filesystem:
     def _copy(self, state: State, item: Instruction, scope: Scope) -> tuple[Step, Callable[[Overlays], None]]:
         copy = read_copy(state, item, scope, self.fetchers, self.maker.epoch)
         below = "" if copy.link else state.chain
-        key = step_key(item.keyword, below, *copy.identity())
+        key = step_key(item.keyword, below, *copy.identity(self.maker.files))
         return Step(key, item.text, copy.link), lambda overlays: copy.carry_out(overlays, self.maker.room)

@@ -87,8 +87,8 @@ def _expose(state: State, item: Instruction, scope: Scope) -> State:
 def _volume(state: State, item: Instruction, scope: Scope) -> State:
     words = item.json if item.json is not None else tuple(expand_words(item.rest, state.variables, scope.escape))
     paths = [expand(word, state.variables, scope.escape) for word in words] if item.json is not None else list(words)
-    if not all(paths):
-        raise ValueError("VOLUME names an empty path")
+    if not paths or not all(paths):
+        raise ValueError("VOLUME names an empty path" if paths else "VOLUME needs at least one path")
     volumes = dict.fromkeys((*state.config.volumes, *paths))
     return state.configured(item.text, volumes=tuple(volumes))
 

@@ -122,6 +122,6 @@ class Origins:
         def make(overlays: Overlays) -> None:
             LayerWriter(overlays).put(items, "/", Override((0, 0), seconds=self.maker.epoch))
 
-        step = Step(step_key("CONTEXT", digest(items, owners=False)), f"FROM {name}")
+        step = Step(step_key("CONTEXT", digest(items, self.maker.files, owners=False)), f"FROM {name}")
         made, _ = self.maker.run(state, step, make, lambda: None)
         return replace(made, own_command=False)

@@ -12,6 +12,7 @@ from pathlib import Path
 from stackup.base.errors import ImageError
 from stackup.base.workroom import delete, new_name
 from stackup.build.arguments import Mode
+from stackup.build.filedigests import FileDigests
 from stackup.build.sources import Item, Source, collect, digest
 from stackup.build.writer import LayerWriter, Override
 from stackup.images.streams import Compression, Pump, decompressed
@@ -51,10 +52,10 @@ class Copy:
     keep_owner: bool
     link: bool = False
 
-    def identity(self) -> Sequence[str]:
+    def identity(self, files: FileDigests) -> Sequence[str]:
         """All that decides the outcome, beside the file system that it is done to."""
         contents = [
-            [piece.identity or digest(list(piece.items), owners=piece.keep_owner), piece.base, piece.unpack]
+            [piece.identity or digest(list(piece.items), files, owners=piece.keep_owner), piece.base, piece.unpack]
             for piece in self.pieces
         ]
         return (json.dumps([contents, self.texts, self.destination, repr(self.override), self.keep_owner]),)

@@ -15,6 +15,7 @@ from stackup.base.workroom import delete, new_name
 from stackup.build.cache import step_key
 from stackup.build.command import Command, RunCommand
 from stackup.build.dockerfile import Instruction
+from stackup.build.filedigests import FileDigests
 from stackup.build.metadata import PROXIES, Scope
 from stackup.build.mounting import Mounted, Supplies, mounted
 from stackup.build.mounts import MountRequest, read_mounts
@@ -49,6 +50,7 @@ class Runner:
     run_command: RunCommand
     supplies: Supplies
     room: Path
+    files: FileDigests
     on_line: Callable[[str, str], None]
 
     def read(self, state: State, item: Instruction, scope: Scope) -> Run:
@@ -81,7 +83,7 @@ class Runner:
     def _content(self, mount: MountRequest) -> str:
         """What a bound file or directory holds decides the outcome; what a cache holds does not."""
         source = self.supplies.find(mount.origin)
-        return digest(list(collect(source, mount.source, "")), owners=source.keep_owner)
+        return digest(list(collect(source, mount.source, "")), self.files, owners=source.keep_owner)
 
     def _network(self, item: Instruction) -> str:
         network = item.flag("network") or self.request.network or "default"

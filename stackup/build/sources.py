@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from stackup.build.filedigests import FileDigests
 from stackup.build.ignore import IgnoreRules, to_regex
 from stackup.images.lookup import Place, Stack
 from stackup.linux.overlay import Overlay
@@ -174,7 +175,7 @@ def _parents(name: str) -> Iterator[str]:
         yield name
 
 
-def digest(items: list[Item], *, owners: bool) -> str:
+def digest(items: list[Item], files: FileDigests, *, owners: bool) -> str:
     """Identity of what is copied: names, kinds, modes, contents, links, with ``owners`` also uid and gid; not times."""
     state = hashlib.sha256()
     for item in items:
@@ -183,15 +184,10 @@ def digest(items: list[Item], *, owners: bool) -> str:
         head = f"{item.name}\0{info.st_mode:o}\0{owner}\0"
         state.update(head.encode("utf-8", "surrogateescape"))
         if stat.S_ISREG(info.st_mode):
-            state.update(_file_digest(item.path))
+            state.update(files.of(item.path, info))
         elif stat.S_ISLNK(info.st_mode):
             state.update(os.fsencode(os.readlink(item.path)))
         elif not item.is_directory:
             state.update(str(info.st_rdev).encode())
         state.update(b"\0")
     return state.hexdigest()
-
-
-def _file_digest(path: str) -> bytes:
-    with open(path, "rb", buffering=0) as file:
-        return hashlib.file_digest(file, "sha256").digest()

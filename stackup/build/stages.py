@@ -176,6 +176,11 @@ def _needed(stages: list[Stage], target: Stage) -> tuple[int, ...]:
         for item in stage.instructions:
             for reference in _references(item):
                 source = find_stage(stages, reference)
+                if source is None and reference.isdigit():
+                    raise item.error(
+                        f"cannot copy from {reference}: the stages have the numbers 0 to {len(stages) - 1}",
+                        word="--from",
+                    )
                 if source is not None and source.number >= stage.number:
                     raise _too_late(item, reference, stage, source)
                 if source is not None:

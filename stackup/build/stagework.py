@@ -10,6 +10,8 @@ from stackup.base.errors import StackFileError
 from stackup.build.state import State
 from stackup.build.steps import Stopped
 
+_PATIENCE = 10.0  # seconds
+
 
 class StageWork:
     """``build`` makes the stage of a number; it asks ``require`` for others. ``stop`` is called at the first failure,
@@ -38,8 +40,7 @@ class StageWork:
             self._stop()
             raise
         finally:
-            for thread in list(self._threads):
-                thread.join()
+            self._join()
 
     def require(self, number: int, by: int) -> State:
         """The state of another stage, waited for. Stages that turn out to need each other are refused."""
@@ -77,14 +78,18 @@ class StageWork:
             self._stop()
             future.set_exception(error)
 
+    def _join(self) -> None:
+        """One that waits for another process's build cannot be woken; it ends with this process."""
+        for thread in list(self._threads):
+            thread.join(_PATIENCE)
+
     def _result(self, last: int) -> State:
         """Of the wanted stage; when it has none, the first stage's own reason."""
         try:
             return self._done[last].result()
         except Exception:  # noqa: BLE001 - the one that explains it is looked for
             self._stop()
-            for thread in list(self._threads):
-                thread.join()
-            causes = [error for future in self._done.values() if (error := future.exception())]
+            self._join()
+            causes = [error for future in self._done.values() if future.done() and (error := future.exception())]
             own = [error for error in causes if not isinstance(error, Stopped)]
             raise (own or causes)[0] from None

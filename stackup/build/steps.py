@@ -16,6 +16,7 @@ from stackup.base.clock import now_ns, rfc3339
 from stackup.base.errors import ImageError
 from stackup.base.workroom import delete, new_name
 from stackup.build.cache import Done, StepCache, step_key
+from stackup.build.filedigests import FileDigests
 from stackup.build.state import State
 from stackup.images import ImageStore, Layer, prepare
 from stackup.linux.overlay import Overlay
@@ -43,6 +44,7 @@ class StepMaker:
     store: ImageStore
     cache: StepCache
     room: Path
+    files: FileDigests
     on_note: Callable[[str], None]
     epoch: int | None = None
     on_failure: Callable[[Overlays, Path], None] = lambda _overlays, _writable: None
