@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import hashlib
 import queue
-import re
 import sys
 import threading
 import zlib
@@ -22,8 +21,9 @@ from stackup.oci import image as oci
 
 CHUNK = 1 << 20
 CUT_OFF = "it is cut off"
-_READ_AHEAD = 8  # chunks
+_READ_AHEAD = 16  # chunks
 _INPUT = 128 << 10  # what is left over of it is copied at every step, so not too much
+_OUTPUT = 256 << 10  # stays in the processor's cache until it is written
 
 
 class Readable(Protocol):
@@ -72,20 +72,30 @@ class _Counted:
         self.count += len(data)
         return data
 
+    def readinto(self, buffer: bytearray) -> int:
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
 
-def _gunzip(file: Readable) -> Iterator[bytes]:
-    """Several members in a row count as one stream, as for ``gzip -d``; output comes in bounded steps.
 
-    ISA-L takes half the time of zlib, and has the same interface.
-    """
+def _gunzip(file: _Counted) -> Iterator[bytes]:
+    """Several members in a row count as one stream, as for ``gzip -d``. ISA-L takes half the time of zlib."""
     try:
-        from isal import isal_zlib
-
-        new: Callable[[int], Any] = isal_zlib.decompressobj
-        damaged = cast(type[Exception], isal_zlib.IsalError)
+        from isal import igzip, isal_zlib
     except ImportError:  # no wheel for this machine
-        new, damaged = zlib.decompressobj, zlib.error
-    worker, started = new(zlib.MAX_WBITS | 16), False
+        yield from _gunzip_by_zlib(file)
+        return
+    damaged = cast(type[Exception], isal_zlib.IsalError)
+    try:
+        with igzip.IGzipFile(fileobj=file, mode="rb") as opened:  # type: ignore[no-untyped-call]
+            while chunk := opened.read(_OUTPUT):
+                yield chunk
+    except (damaged, igzip.BadGzipFile) as error:
+        raise ValueError(str(error)) from None
+
+
+def _gunzip_by_zlib(file: Readable) -> Iterator[bytes]:
+    worker, started = zlib.decompressobj(zlib.MAX_WBITS | 16), False
     try:
         while data := file.read(_INPUT):
             while data:
@@ -93,12 +103,12 @@ def _gunzip(file: Readable) -> Iterator[bytes]:
                     data = data.lstrip(b"\0")
                     if not data:
                         break
-                    worker = new(zlib.MAX_WBITS | 16)
+                    worker = zlib.decompressobj(zlib.MAX_WBITS | 16)
                 started = True
                 yield worker.decompress(data, CHUNK)
                 data = worker.unused_data if worker.eof else worker.unconsumed_tail
-    except damaged as error:
-        raise ValueError(re.sub(r"^Error -\d+ (while decompressing data: )?", "", str(error))) from None
+    except zlib.error as error:
+        raise ValueError(str(error).removeprefix("Error -3 while decompressing data: ")) from None
     if started and not worker.eof:
         raise EOFError
 
@@ -162,7 +172,7 @@ def _plain(file: Readable) -> Iterator[bytes]:
         yield chunk
 
 
-_READERS = {
+_READERS: dict[Compression, Callable[[_Counted], Iterator[bytes]]] = {
     Compression.NONE: _plain,
     Compression.GZIP: _gunzip,
     Compression.ZSTD: _unzstd,
