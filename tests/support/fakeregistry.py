@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -27,6 +28,11 @@ INDEX = "application/vnd.oci.image.index.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar"
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+
+
+@cache
+def gzipped(data: bytes) -> bytes:
+    return gzip.compress(data, 1, mtime=0)
 
 
 def digest_of(data: bytes) -> str:
@@ -101,10 +107,11 @@ class FakeRegistry:
         layers: Sequence[bytes],
         *,
         platform: str = "linux/amd64",
-        compress: Callable[[bytes], bytes] = lambda data: gzip.compress(data, mtime=0),
+        compress: Callable[[bytes], bytes] | None = None,
         suffix: str = "+gzip",
     ) -> str:
-        """An image of uncompressed ``layers``; answers the digest of its manifest."""
+        """An image of uncompressed ``layers``, gzipped unless ``compress`` does something else; answers the digest of
+        its manifest."""
         system, architecture, *variant = platform.split("/")
         config = {
             "architecture": architecture,
@@ -113,7 +120,7 @@ class FakeRegistry:
             "config": {"Cmd": ["/bin/sh"]},
             "rootfs": {"type": "layers", "diff_ids": [digest_of(layer) for layer in layers]},
         }
-        packed = [compress(layer) for layer in layers]
+        packed = [(compress or gzipped)(layer) for layer in layers]
         document = {
             "schemaVersion": 2,
             "mediaType": MANIFEST,
