@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from stackup.base.values import frozen
 from stackup.images import usage
 from stackup.images.catalog import Listed, listed
+from stackup.images.layers import allocated
 
 if TYPE_CHECKING:
     from stackup.images.store import ImageStore
@@ -27,8 +28,8 @@ class ImageUse:
 def image_use(store: ImageStore) -> ImageUse:
     found = listed(store)
     cached = usage.build_cache_layers(store.layout)
-    sizes = {f"sha256:{path.name}": usage.allocated(path) for path in _files(store)}
-    unpacked = {diff_id: usage.allocated(store.layers.path(diff_id)) for diff_id in store.layers.diff_ids()}
+    sizes = {f"sha256:{path.name}": allocated(path) for path in _files(store)}
+    unpacked = {diff_id: allocated(store.layers.path(diff_id)) for diff_id in store.layers.diff_ids()}
     kept = usage.reachable(store.blobs, [item.digest for item in found if item.used])
     stood_on = "\n".join(text for _, text in usage.launches(store.layout))
     needed = sum(size for digest, size in sizes.items() if digest in kept[0] | cached)
@@ -47,8 +48,8 @@ def build_cache_use(store: ImageStore) -> tuple[int, int]:
     cached = usage.build_cache_layers(store.layout) - {""}
     digests, diff_ids = usage.reachable(store.blobs, [item.digest for item in store.index.read().manifests])
     own = [digest for digest in cached if digest not in digests]
-    size = sum(usage.allocated(store.blobs.path(digest)) for digest in own if store.blobs.has(digest))
-    size += sum(usage.allocated(store.layers.path(digest)) for digest in cached - diff_ids)
+    size = sum(allocated(store.blobs.path(digest)) for digest in own if store.blobs.has(digest))
+    size += sum(allocated(store.layers.path(digest)) for digest in cached - diff_ids)
     return len(list((store.layout.build_cache / "steps").glob("*/*.json"))), size
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import stat
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from stackup.base.errors import ImageError
@@ -103,6 +105,26 @@ class LayerStore:
             return []
         return [f"sha256:{name}" for name in os.listdir(self.root) if not name.startswith(".")]
 
+    def bury(self, diff_ids: Iterable[str], stood_on: Callable[[], str]) -> int:
+        """Deletes layers, and answers how many bytes of the disk that freed. Out of sight first: only then ``stood_on``
+        is asked which ones containers name, and those come back. So a container whose record was written meanwhile
+        keeps its layers, and one that is recorded later finds them missing before it is made."""
+        freed = 0
+        with self.workroom.directory() as grave:
+            buried = []
+            for diff_id in diff_ids:
+                with locked(self._lock(diff_id)):
+                    if self.path(diff_id).is_dir():
+                        os.rename(self.path(diff_id), grave / self.path(diff_id).name)
+                        buried.append(diff_id)
+            used = stood_on() if buried else ""
+            for diff_id in buried:
+                if str(self.path(diff_id)) in used:
+                    self.adopt(grave / self.path(diff_id).name, diff_id)
+                else:
+                    freed += allocated(grave / self.path(diff_id).name)
+        return freed
+
     def remove(self, diff_id: str) -> None:
         """Deletes an unpacked layer. A rename comes first: half a layer must never be visible."""
         with locked(self._lock(diff_id)), self.workroom.directory() as grave:
@@ -111,3 +133,19 @@ class LayerStore:
 
     def sweep(self) -> None:
         self.workroom.sweep()
+
+
+def allocated(path: Path) -> int:
+    """Bytes that a file, or a directory with all below it, takes up on the disk."""
+    total = 0
+    todo = [str(path)]
+    while todo:
+        here = todo.pop()
+        try:
+            info = os.lstat(here)
+            total += info.st_blocks * 512
+            if stat.S_ISDIR(info.st_mode):
+                todo += [entry.path for entry in os.scandir(here)]
+        except OSError:  # gone meanwhile
+            continue
+    return total

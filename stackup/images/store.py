@@ -206,6 +206,7 @@ class ImageStore:
         reference: str,
         config: oci.ImageConfig | None = None,
         progress: Progress | None = None,
+        platform: oci.Platform | None = None,
     ) -> Image:
         """Makes a root file system an image of one layer: a tar archive (plain, gzip, xz, bzip2, zstd) or a directory.
 
@@ -218,7 +219,7 @@ class ImageStore:
         try:
             with usage.bringing_in(self.layout):
                 say = progress or (lambda _text: None)
-                return import_rootfs(self, source, str(name), settings, host_platform(), say)
+                return import_rootfs(self, source, str(name), settings, platform or host_platform(), say)
         except BaseException:  # what was stored of it is nobody's
             usage.collect(self.layout, self.blobs, self.layers, self.index)
             raise

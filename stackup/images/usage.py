@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -14,7 +13,7 @@ from stackup.base.files import locked, try_lock
 from stackup.base.paths import Layout
 from stackup.images.blobs import BlobStore
 from stackup.images.index import ImageIndex
-from stackup.images.layers import LayerStore
+from stackup.images.layers import LayerStore, allocated
 from stackup.images.tree import Layer
 from stackup.oci import image as oci
 
@@ -119,30 +118,16 @@ def collect(layout: Layout, blobs: BlobStore, layers: LayerStore, index: ImageIn
             if f"sha256:{name}" not in digests | cached:
                 freed += allocated(blobs.directory / name)
                 (blobs.directory / name).unlink(missing_ok=True)
-        used = "\n".join(text for _, text in launches(layout))
-        for diff_id in layers.diff_ids():
-            if diff_id not in diff_ids | cached and str(layers.path(diff_id)) not in used:
-                freed += allocated(layers.path(diff_id))
-                layers.remove(diff_id)
+        doomed = [item for item in layers.diff_ids() if item not in diff_ids | cached]
+        used = _stood_on(layout)
+        freed += layers.bury([item for item in doomed if str(layers.path(item)) not in used], lambda: _stood_on(layout))
     finally:
         os.close(fd)
     return freed
 
 
-def allocated(path: Path) -> int:
-    """Bytes that a file, or a directory with all below it, takes up on the disk."""
-    total = 0
-    todo = [str(path)]
-    while todo:
-        here = todo.pop()
-        try:
-            info = os.lstat(here)
-            total += info.st_blocks * 512
-            if stat.S_ISDIR(info.st_mode):
-                todo += [entry.path for entry in os.scandir(here)]
-        except OSError:  # gone meanwhile
-            continue
-    return total
+def _stood_on(layout: Layout) -> str:
+    return "\n".join(text for _, text in launches(layout))
 
 
 def forget_build_cache(layout: Layout) -> None:

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from stackup.base.errors import ImageError, UsageError
 from stackup.cli.changes import image_config
-from stackup.cli.options import argument, switch, values
+from stackup.cli.options import argument, switch, value, values
 from stackup.cli.progress import single_action
 from stackup.cli.session import Session
 
@@ -24,18 +24,21 @@ class Request:
     change: tuple[str, ...] = values(
         "-c", "--change", help="Dockerfile instruction to apply, such as 'CMD [\"/bin/sh\"]'.", metavar="INSTRUCTION"
     )
+    platform: str = value("--platform", help="What it is for (default: this machine).", metavar="OS/ARCH", default="")
     quiet: bool = switch("-q", "--quiet", help="Print only the image's id.")
 
 
 def run(session: Session, request: Request) -> int:
     from stackup.images.store import DEFAULT_PATH, ImageStore
     from stackup.oci.image import ImageConfig
+    from stackup.oci.platforms import parse_platform
 
     config = image_config(request.change, ImageConfig(env=(DEFAULT_PATH,), cmd=("/bin/sh",)))
+    platform = parse_platform(request.platform) if request.platform else None
     source = _source(session, request.source)
     store = ImageStore(session.layout)
     with single_action(session, "import", f"image {request.reference}", quiet=request.quiet) as say:
-        image = store.import_rootfs(source, request.reference, config, say)
+        image = store.import_rootfs(source, request.reference, config, say, platform)
     if request.quiet:
         session.console.print(image.id)
     return 0

@@ -133,6 +133,27 @@ def test_a_name_given_while_pruning_stays(store: ImageStore, monkeypatch: pytest
     assert again is not None and again.layers[0].path.is_dir()
 
 
+def test_a_container_made_while_pruning_keeps_its_layers(store: ImageStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its record is written after the first look, and before anything is deleted."""
+    image = make_image(store, "toy", [own("toy")])
+    make_image(store, "other", [own("other")])
+    looks = 0
+    launches = usage.launches
+
+    def looking(layout: Layout) -> object:
+        nonlocal looks
+        looks += 1
+        if looks == 3:  # which images are used, which layers are, and again
+            container_on(store, image)
+        return launches(layout)
+
+    monkeypatch.setattr(usage, "launches", looking)
+    prune(store, named=True)
+    assert looks == 3
+    assert image.layers[0].path.is_dir()
+    assert store.layers.diff_ids() == [image.layers[0].diff_id]
+
+
 def test_tagging_something_that_was_just_removed_fails(store: ImageStore) -> None:
     image = make_image(store, "toy", [rootfs()])
     store.remove("toy")

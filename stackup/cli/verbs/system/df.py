@@ -95,7 +95,7 @@ def _things(name: str, active: str, things: Iterable[Thing]) -> str:
 
 def _containers(session: Session) -> list[Thing]:
     from stackup.engine.inventory import Inventory
-    from stackup.images.usage import allocated
+    from stackup.images.layers import allocated
 
     return [
         Thing(
@@ -110,7 +110,7 @@ def _containers(session: Session) -> list[Thing]:
 
 def _volumes(session: Session) -> list[Thing]:
     from stackup.engine.inventory import Inventory
-    from stackup.images.usage import allocated
+    from stackup.images.layers import allocated
     from stackup.volumes.store import VolumeStore
 
     inventory = Inventory(session.layout)
