@@ -75,7 +75,7 @@ class Origins:
         return State.on(image, history, base, author)
 
     def of_state(self, state: State) -> Source:
-        return Source(Stack(self.maker.overlays(state, None)), keep_owner=True)
+        return Source(Stack(self.maker.overlays(state, None)), keep_owner=True, chain=state.chain)
 
     # Named contexts
 

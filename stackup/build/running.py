@@ -83,6 +83,8 @@ class Runner:
     def _content(self, mount: MountRequest) -> str:
         """What a bound file or directory holds decides the outcome; what a cache holds does not."""
         source = self.supplies.find(mount.origin)
+        if mount.source == "/" and source.chain:
+            return source.chain  # a whole image is not read for it
         return digest(list(collect(source, mount.source, "")), self.files, owners=source.keep_owner)
 
     def _network(self, item: Instruction) -> str:

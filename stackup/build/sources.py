@@ -34,10 +34,11 @@ def plain(pattern: str) -> str:
 
 class Source:
     """``rules`` hide files of a context. ``keep_owner``: files of stages keep theirs, files of a context become
-    root's."""
+    root's. ``chain``: identity of all of it, where that is known without reading it."""
 
-    def __init__(self, stack: Stack, *, rules: IgnoreRules | None = None, keep_owner: bool) -> None:
+    def __init__(self, stack: Stack, *, rules: IgnoreRules | None = None, keep_owner: bool, chain: str = "") -> None:
         self.stack = stack
+        self.chain = chain
         self.rules = rules or IgnoreRules()
         self.keep_owner = keep_owner
 
