@@ -51,7 +51,8 @@ class Transfers:
         self._jobs = jobs
         self._shown: Progress = progress(console, title)
         self._events: queue.Queue[tuple[Job, Event]] = queue.Queue()
-        self._slots = threading.Semaphore(max(1, at_once or session.at_once or AT_ONCE))
+        number = at_once or session.at_once or AT_ONCE
+        self._slots = threading.Semaphore(number if number > 0 else max(1, len(jobs)))  # -1: no limit
         self._stopped = False
 
     def run(self) -> None:

@@ -43,7 +43,8 @@ def registry() -> Iterator[FakeRegistry]:
 
 
 @pytest.fixture
-def client(tmp_path: Path) -> Client:
+def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Client:
+    monkeypatch.setattr("os.fsync", lambda _fd: None)  # no power will fail here, and disks are slow
     return Client(tmp_path)
 
 

@@ -1,0 +1,84 @@
+"""Pulls and pushes that a command carries out itself, with workers of the test's own."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from cli_support import console, session
+
+from stackup.base.errors import Bug, ImageError, StackFileError
+from stackup.base.paths import Layout
+from stackup.cli.imagenames import split
+from stackup.cli.session import Session
+from stackup.cli.transfers import Job, Transfers
+from stackup.images import transfers
+
+WORKER = """
+import json, sys
+request = json.loads(sys.stdin.readline())
+for event in request["events"]:
+    print(json.dumps(event) if isinstance(event, dict) else event, flush=True)
+sys.exit(request.get("code", 0))
+"""
+DONE = {"event": "done", "reference": "a:1"}
+LAYER = {"id": "aaa", "state": "done", "done": 5, "size": 5}
+PROGRESS = {"event": "progress", "kind": "transfer", "layers": [LAYER], "rate": 0, "left": None, "text": "aaa: pulled"}
+
+
+@pytest.fixture
+def pulling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Session:
+    monkeypatch.setattr(transfers, "command", lambda: [sys.executable, "-c", WORKER])
+    made = session(Layout.at(tmp_path / "root"), project="", cwd=tmp_path)
+    made.console = console()
+    return made
+
+
+def job(name: str, *events: object, code: int = 0) -> Job:
+    return Job("pull", name, {"events": list(events), "code": code})
+
+
+def test_each_job_has_its_own_end(pulling: Session) -> None:
+    failure = ImageError("cannot pull b:1: no", hint="look").to_dict()
+    jobs = [
+        job("a:1", PROGRESS, DONE),
+        job("b:1", {"event": "error", "error": failure}),
+        job("c:1", code=3),
+        job("d:1", "no JSON"),
+    ]
+    Transfers(pulling, "pull", jobs).run()
+    first, second, third, fourth = jobs
+    assert (first.result, first.error) == (DONE, None)
+    assert second.error is not None and second.error.hint == "look"
+    assert str(third.error) == "cannot pull c:1: the worker ended with code 3"
+    assert isinstance(fourth.error, Bug)
+    text = pulling.console.err.text()  # type: ignore[attr-defined]
+    assert "image a:1: aaa: pulled\n" in text
+    assert "image b:1: cannot pull" in text
+
+
+def test_quietly_and_one_by_one(pulling: Session) -> None:
+    jobs = [job(name, PROGRESS, DONE) for name in ("a:1", "b:1")]
+    Transfers(pulling, "pull", jobs, quiet=True, at_once=1).run()
+    assert all(item.result == DONE for item in jobs)
+    assert pulling.console.err.text() == ""  # type: ignore[attr-defined]
+
+
+def test_nothing_to_do(pulling: Session) -> None:
+    Transfers(pulling, "pull", []).run()
+
+
+def test_names_are_services_or_references(tmp_path: Path, pulling: Session) -> None:
+    assert split(pulling, ["redis:7", "ghcr.io/a/b", "x@sha256:0"])[1:] == (
+        [],
+        ["redis:7", "ghcr.io/a/b", "x@sha256:0"],
+    )
+    assert split(pulling, ["redis"])[1:] == ([], ["redis"])
+    (tmp_path / "compose.yaml").write_text("services: {web: {image: nginx}}\n")
+    loaded, services, references = split(pulling, ["web", "redis:7"])
+    assert loaded is not None and set(loaded.stack.services) == {"web"}
+    assert (services, references) == (["web"], ["redis:7"])
+    (tmp_path / "compose.yaml").write_text("services: {web: {imag: nginx}}\n")
+    with pytest.raises(StackFileError):
+        split(pulling, ["web"])
