@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from stackup.images import diff
+from stackup.images.flatten import flat_tar
 from stackup.images.unpack import OPAQUE, unpack_layer
+from stackup.linux.overlay import Overlay
 
 ROOT = os.geteuid() == 0
 
@@ -114,6 +116,37 @@ def test_parts_are_merged(tmp_path: Path) -> None:
     found = {str(path.relative_to(merged)) for path in merged.rglob("*")}
     assert found == {"etc", "usr", "usr/bin", "usr/local", "usr/local/lib"}
     assert stat.S_IMODE((merged / "usr").stat().st_mode) == 0o711
+
+
+def test_what_a_container_wrote_is_read_and_left_alone(tmp_path: Path) -> None:
+    for name in ("root/etc", "usr/bin", "local/lib", "empty"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "usr/bin/x").write_bytes(b"x")
+    (tmp_path / "usr").chmod(0o711)
+    parts = [("/usr/local", tmp_path / "local"), ("/", tmp_path / "root"), ("/usr", tmp_path / "usr"),
+             ("/lib", tmp_path / "empty")]  # fmt: skip
+    with tarfile.open(fileobj=io.BytesIO(b"".join(diff.container_tar(parts)))) as archive:
+        assert archive.getnames() == ["etc", "usr", "usr/bin", "usr/bin/x", "usr/local", "usr/local/lib"]
+        assert archive.getmember("usr").mode == 0o711
+    assert (tmp_path / "usr/bin/x").is_file() and (tmp_path / "local/lib").is_dir()
+
+
+@pytest.mark.skipif(not ROOT, reason="whiteouts need root")
+def test_a_flat_archive_of_stacked_directories(tmp_path: Path) -> None:
+    make_tree(tmp_path / "lower", NAMES)
+    upper = tmp_path / "upper"
+    (upper / "a").mkdir(parents=True)
+    (upper / "a/new").write_bytes(b"new")
+    os.mknod(upper / "z", stat.S_IFCHR, 0)
+    (tmp_path / "usr/bin").mkdir(parents=True)
+    overlays = (Overlay("/", (str(tmp_path / "lower"),), str(upper)), Overlay("/usr", (str(tmp_path / "usr"),)))
+    data = b"".join(flat_tar(overlays))
+    assert data == b"".join(flat_tar(overlays))
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        assert archive.getnames() == [
+            "a", "a/b", "a/new", "a/" + "n" * 120, "fifo", "hard", "soft", "usr", "usr/bin", "ünï", "ünï/cödé",
+        ]  # fmt: skip
+        assert archive.getmember("hard").linkname == "a/b"
 
 
 def test_no_change_is_no_layer(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ else:
     from backports import zstd
 
 NOISE = hashlib.shake_128(b"seed").digest(100_000)
-CONTENT = NOISE * 11 + b"end"  # more than one chunk
+CONTENT = NOISE + bytes(streams.CHUNK) + b"end"  # more than one chunk
 FORMS = {
     "NONE": lambda data: data,
     "GZIP": gzip.compress,
