@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from pathlib import Path
 
 from stackup.base.errors import Position, StackFileError
@@ -37,6 +38,8 @@ def dockerfile_text(request: BuildRequest, context: remote.Remote) -> tuple[str,
     if request.inline:
         return request.inline, _INLINE
     path = context.dockerfile or dockerfile_path(request, context.path)
+    if remote.is_remote(request.context) and not _inside(path, context.path):
+        raise StackFileError(f"cannot build: {path.name} leads out of {request.context}", about=".build.dockerfile")
     try:
         text = path.read_text(encoding="utf-8", errors="surrogateescape")
     except FileNotFoundError:
@@ -48,6 +51,11 @@ def dockerfile_text(request: BuildRequest, context: remote.Remote) -> tuple[str,
     if "\0" in text:
         raise StackFileError(f"cannot build from {path}: it is not a text file", about=".build.dockerfile")
     return text, str(path)
+
+
+def _inside(path: Path, directory: Path) -> bool:
+    """Of somebody else's files only those in their own directory are read, whatever links there are."""
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(directory))
 
 
 def dockerfile_path(request: BuildRequest, context: Path) -> Path:

@@ -93,7 +93,7 @@ class Copy:
                 with pump.running():
                     unpack_layer(pump.reader.read, target, whiteouts=False)
             items = list(collect(Source.directory(target), "/", ""))
-            writer.put(items, self.destination.rstrip("/") + "/", self.override)
+            writer.put(items, self.destination.rstrip("/") + "/", self.override, replace=True)
         finally:
             delete(target)
 

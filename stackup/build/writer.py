@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stackup.base.errors import ImageError
+from stackup.base.workroom import delete
 from stackup.build.arguments import Mode
 from stackup.build.sources import Item
 from stackup.images.copyout import copy_attributes, copy_leaf
@@ -57,34 +58,37 @@ class LayerWriter:
             self._one_directory("/" + "/".join(names[:count]), owner, mode)
         return real
 
-    def _one_directory(self, path: str, owner: tuple[int, int], mode: int) -> bool:
-        """True when it is new."""
+    def _one_directory(self, path: str, owner: tuple[int, int], mode: int, *, replace: bool = False) -> bool:
+        """True when it is new. ``replace``: what else is there gives way."""
         place = self.view.find(path, follow=False)
         upper = self._upper(path)
-        if place.paths and not place.is_directory:
+        in_the_way = bool(place.paths) and not place.is_directory
+        if in_the_way and not replace:
             raise ImageError(f"cannot make directory {path} in the image: there is a file of that name")
         if upper.is_dir() and not upper.is_symlink():
             return False
+        upper.unlink(missing_ok=True)
         upper.mkdir()
-        if place.paths:
+        if place.paths and not in_the_way:
             copy_attributes(place.paths[0], upper)
             return False
         os.chown(upper, *owner)
         os.chmod(upper, mode)
         return True
 
-    def put(self, items: list[Item], destination: str, override: Override) -> None:
+    def put(self, items: list[Item], destination: str, override: Override, *, replace: bool = False) -> None:
         """Copies collected items so that "" becomes ``destination``. The destination itself never takes the source's
-        attributes, new or not; directories below do (as in BuildKit)."""
+        attributes, new or not; directories below do (as in BuildKit). ``replace``: below the destination files and
+        directories give way to one another, as when an archive is unpacked."""
         if items and not items[0].is_directory and not items[0].name:
             self._file(items[0], self._file_target(destination, override), override)
             return
         base = self._made(destination, override)
         for item in items:
             if item.is_directory:
-                self._directory_item(item, base, override)
+                self._directory_item(item, base, override, replace=replace)
             else:
-                self._file(item, posixpath.join(base, item.name), override)
+                self._file(item, posixpath.join(base, item.name), override, replace=replace)
         self._times(items, base, override)
 
     def _file_target(self, destination: str, override: Override) -> str:
@@ -97,21 +101,21 @@ class LayerWriter:
         mode = override.mode.absolute if override.mode else None
         return self.directory(path, override.owner or (0, 0), 0o755 if mode is None else mode)
 
-    def _directory_item(self, item: Item, base: str, override: Override) -> None:
+    def _directory_item(self, item: Item, base: str, override: Override, *, replace: bool) -> None:
         if not item.name:
             return
         path = posixpath.join(base, item.name)
-        made = self._one_directory(path, (0, 0), 0o755)
+        made = self._one_directory(path, (0, 0), 0o755, replace=replace)
         if made or not item.above:
             self._attributes(item, self._upper(path), override)
 
-    def _file(self, item: Item, path: str, override: Override) -> None:
+    def _file(self, item: Item, path: str, override: Override, *, replace: bool = False) -> None:
         place = self.view.find(path, follow=False)
-        if place.is_directory:
+        if place.is_directory and not replace:
             raise ImageError(f"cannot copy a file to {path}: it is a directory in the image")
         target = self._upper(path)
         if os.path.lexists(target):
-            target.unlink()
+            delete(target)
         if item.info.st_nlink > 1 and not stat.S_ISLNK(item.info.st_mode):
             first = self._links.setdefault((item.info.st_dev, item.info.st_ino), target)
             if first != target and first.exists():

@@ -112,6 +112,17 @@ def test_archives(bench: Bench, site: tuple[Path, str]) -> None:
     assert (view.owner("/zst/in/f"), view.mode("/zst/in/f"), view.owner("/owned/in/f")) == ((7, 8), 0o640, (1, 2))
 
 
+def test_an_archive_replaces_what_is_in_its_way(bench: Bench) -> None:
+    """The base has a link /lib, a file /file and a directory /full; COPY refuses what ADD of an archive replaces."""
+    archive = Archive().directory("lib").add("lib/f", b"1").directory("file").add("file/in", b"2").add("full", b"3")
+    (bench.context / "a.tar").write_bytes(archive.data())
+    view = View(bench, bench.build("FROM base\nADD a.tar /\n"))
+    assert (view.text("/lib/f"), view.text("/file/in"), view.text("/full")) == ("1", "2", "3")
+    assert view.names("/usr/lib") == []
+    (bench.context / "d/lib").mkdir(parents=True)
+    bench.refused("FROM base\nCOPY d /\n", "there is a file of that name", 2)
+
+
 def git(at: Path, *arguments: str) -> str:
     identity = ("-c", "user.name=x", "-c", "user.email=x@x", "-c", "init.defaultBranch=main")
     done = subprocess.run(["git", *identity, *arguments], cwd=at, check=True, capture_output=True, text=True)
@@ -165,6 +176,8 @@ def test_a_context_in_git_or_behind_a_url(bench: Bench, repository: tuple[str, s
     archive = Archive().add("Dockerfile", b"FROM scratch\nCOPY f /g\n").add("f", b"in an archive").data()
     (root / "context.tar").write_bytes(archive)
     assert View(bench, bench.build("", inline="", context=f"{url}/context.tar")).text("/g") == "in an archive"
+    (root / "out.tar").write_bytes(Archive().symlink("Dockerfile", "/etc/passwd").data())
+    bench.refused("", "leads out of", inline="", context=f"{url}/out.tar")
     (root / "Only").write_text("FROM scratch\nCOPY <<E /x\nalone\nE\n")
     assert View(bench, bench.build("", inline="", context=f"{url}/Only")).text("/x") == "alone\n"
     assert View(bench, bench.build("FROM scratch\nCOPY f /f\n", context=address)).text("/f") == "one"
