@@ -24,9 +24,14 @@ def write_out(session: Session, chunks: Iterable[bytes], output: str, what: str)
     if sys.stdout.isatty():
         raise UsageError(f"cannot write {what} to the terminal", hint="--output FILE, or > FILE")
     session.console.out.flush()
-    for chunk in chunks:
-        sys.stdout.buffer.write(chunk)
-    sys.stdout.buffer.flush()
+    try:
+        for chunk in chunks:
+            sys.stdout.buffer.write(chunk)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise ImageError(f"cannot write {what}: {error.strerror}") from error
 
 
 def read_in(session: Session, source: str, what: str, verb: str) -> Path | BinaryIO:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -44,7 +45,11 @@ def commit(
             )
         image = store.image(descriptor, image_id)
         document = store.config_file(store.manifest(descriptor))
-        layer = _layer(store, [(item.target, Path(item.upper)) for item in overlays if item.upper])
+        try:
+            layer = _layer(store, [(item.target, Path(item.upper)) for item in overlays if item.upper])
+        except OSError as error:
+            where = f" ({os.fsdecode(error.filename)})" if error.filename else ""
+            raise ImageError(f"cannot commit the container: {error.strerror}{where}") from error
         now = rfc3339(now_ns())
         step = oci.History(now, created_by, message)
         changed = replace(

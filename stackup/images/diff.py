@@ -117,8 +117,10 @@ def _refuse_redirect(path: bytes) -> None:
 class TreeWriter:
     """Turns files into tar headers and their content; hard links are known by what it wrote before."""
 
-    def __init__(self, root: bytes, overlay: bool, epoch: int | None) -> None:
+    def __init__(self, root: bytes, overlay: bool, epoch: int | None, *, alive: bool = False) -> None:
+        """``alive``: somebody writes meanwhile. A file that shrinks is filled up with zeros, as GNU tar does."""
         self.root = root
+        self.alive = alive
         self.overlay = overlay
         self.epoch = epoch
         self.links: dict[tuple[int, int], bytes] = {}
@@ -173,11 +175,19 @@ class TreeWriter:
 
     def file(self, path: bytes, full: bytes, info: os.stat_result, seconds: int) -> Iterator[bytes]:
         size = info.st_size
-        yield header(full, tarstream.FILE, info, size=size, seconds=seconds, xattrs=_xattrs(path))
-        with open(path, "rb", buffering=0) as file:
+        try:
+            opened = open(path, "rb", buffering=0)  # noqa: SIM115 - closed below
+        except FileNotFoundError:
+            if self.alive:
+                return
+            raise
+        with opened as file:
+            yield header(full, tarstream.FILE, info, size=size, seconds=seconds, xattrs=_xattrs(path))
             left = size
             while left:
                 data = file.read(min(left, CHUNK))
+                if not data and self.alive:
+                    data = bytes(min(left, CHUNK))
                 if not data:
                     raise OSError(errno.EIO, "the file shrank while it was read", os.fsdecode(path))
                 left -= len(data)

@@ -188,6 +188,13 @@ def _member(path: Path, name: str) -> Iterator[bytes]:
 def to_directory(store: ImageStore, references: Sequence[str], target: Path, platform: str = "") -> Selection:
     """Adds the images to the OCI layout in ``target``, which is made where it is not there: blobs first, their names
     last. Names that it has already move."""
+    try:
+        return _to_directory(store, references, target, platform)
+    except OSError as error:
+        raise ImageError(f"cannot save to {target}: {error.strerror}") from error
+
+
+def _to_directory(store: ImageStore, references: Sequence[str], target: Path, platform: str) -> Selection:
     if target.exists() and not target.is_dir():
         raise ImageError(f"cannot save to {target}: it is not a directory")
     strangers = target.is_dir() and any(not path.name.startswith(".oci-layout.") for path in target.iterdir())

@@ -139,6 +139,8 @@ class Verifier:
                         unpack_layer(pump.reader.read, fresh, some=pump.reader.some)
                     actual = pump.rest()
                 except ImageError as error:
+                    if isinstance(error.__cause__, OSError):  # a full disk, say, is not the blob's fault
+                        raise
                     self._add("blob", layer.descriptor.digest, error.message, target)
                     return
                 if actual != layer.diff_id:
