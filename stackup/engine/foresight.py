@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from stackup.base.errors import StackupError, UsageError
+from stackup.base.errors import StackFileError, StackupError
 from stackup.base.paths import Layout
 from stackup.base.values import changed
 from stackup.engine.images_desk import marks_of
@@ -18,6 +18,7 @@ from stackup.engine.loading import LoadedStack
 from stackup.engine.observe import observe
 from stackup.engine.preflight import MAKING, foresee
 from stackup.engine.records import ContainerRecord, Records
+from stackup.engine.scoping import of_project, whole_project, without_file
 from stackup.engine.status import offline_row, unreadable
 from stackup.engine.wishes import desired_of, needs_stack, with_named_services
 from stackup.images.store import ImageStore
@@ -48,13 +49,19 @@ def plan_offline(
     """
     loaded = _load(project, request) if needs_stack(verb) else None
     stack = with_named_services(loaded.stack, args.get("services") or ()) if loaded else None
+    told: tuple[str, ...] = ()
+    if verb is Verb.DOWN and not whole_project(where["files"], args):
+        try:
+            stack = of_project(load(changed(request, run=False)).stack, project)
+        except StackFileError as error:
+            told = (without_file(error, look_offline(layout, project, None)),)
     if loaded and stack and verb in MAKING:
         foresee(replace(loaded, stack=stack), ImageStore(layout).resolve)
     if args.get("rollback") and stack is not None:
         desired = _back(layout, project, stack, args)
     else:
         desired = desired_of(verb, stack, args)
-    observed = look_offline(layout, project, desired.stack)
+    observed = look_offline(layout, project, None if verb is Verb.DOWN else desired.stack)
     try:
         plan = decide(desired, observed)
     except StackupError as error:
@@ -62,7 +69,7 @@ def plan_offline(
             loaded.point(error, error.about)
         raise
     event = saved_form(desired, observed, plan, where)
-    event["notices"] = [*(loaded.warnings if loaded else ()), *event["notices"]]
+    event["notices"] = [*(loaded.warnings if loaded else told), *event["notices"]]
     return event
 
 
@@ -89,8 +96,7 @@ def _back(layout: Layout, project: str, stack: Stack, args: Args) -> Desired:
 
 def _load(project: str, request: LoadRequest) -> LoadedStack:
     loaded = load(request)
-    if loaded.stack.name != project:
-        raise UsageError(f"cannot use this stack file for project {project}: it names {loaded.stack.name}")
+    of_project(loaded.stack, project)
     return LoadedStack(loaded.stack, tuple(str(item) for item in loaded.warnings), loaded.environment, loaded)
 
 

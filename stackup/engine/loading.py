@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from stackup.base.errors import Position, StackupError
-from stackup.base.values import frozen
+from stackup.base.values import changed, frozen
 from stackup.model.stack import Stack
 from stackup.stackfile import Input, Loaded, LoadRequest, load
 from stackup.stackfile.nodes import Node, find
@@ -78,16 +78,7 @@ class Loader:
 
     async def load(self, files: Mapping[str, Any], cwd: str, env: Mapping[str, str]) -> LoadedStack:
         """Raises StackFileError. Parsing happens in a thread: the supervisor's loop goes on meanwhile."""
-        request = LoadRequest(
-            cwd=Path(cwd),
-            files=tuple(files.get("files") or ()),
-            project_directory=files.get("project_directory") or None,
-            project_name=files.get("project_name") or None,
-            env_files=tuple(files.get("env_files") or ()),
-            profiles=tuple(files.get("profiles") or ()),
-            environment=dict(env),
-            stdin=files.get("stdin"),
-        )
+        request = _request(files, cwd, env)
         loaded = self._remembered(request)
         if loaded is None:
             loaded = await asyncio.to_thread(load, request)
@@ -99,6 +90,14 @@ class Loader:
         warnings = tuple(str(item) for item in loaded.warnings)
         return LoadedStack(loaded.stack, warnings, {**own, **request.environment}, loaded)
 
+    async def look(self, files: Mapping[str, Any], cwd: str, env: Mapping[str, str]) -> Stack:
+        """What the stack file has, for somebody who starts nothing of it. Raises StackFileError."""
+        request = _request(files, cwd, env)
+        loaded = self._remembered(request)
+        if loaded is None:
+            loaded = await asyncio.to_thread(load, changed(request, run=False))
+        return loaded.stack
+
     def _remembered(self, request: LoadRequest) -> Loaded | None:
         if self._last is None or self._last[0] != _key(request):
             return None
@@ -106,6 +105,19 @@ class Loader:
         fresh = all(_unchanged(item) for item in loaded.inputs) and not any(map(os.path.lexists, loaded.absent))
         same = all(request.environment.get(name) == value for name, value in loaded.variables.items())
         return loaded if fresh and same else None
+
+
+def _request(files: Mapping[str, Any], cwd: str, env: Mapping[str, str]) -> LoadRequest:
+    return LoadRequest(
+        cwd=Path(cwd),
+        files=tuple(files.get("files") or ()),
+        project_directory=files.get("project_directory") or None,
+        project_name=files.get("project_name") or None,
+        env_files=tuple(files.get("env_files") or ()),
+        profiles=tuple(files.get("profiles") or ()),
+        environment=dict(env),
+        stdin=files.get("stdin"),
+    )
 
 
 def _key(request: LoadRequest) -> tuple[Any, ...]:

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
-from stackup.base.errors import PlanRefused, StackupError, UsageError
+from stackup.base.errors import PlanRefused, StackFileError, StackupError
 from stackup.base.values import frozen
 from stackup.engine.apply import Outcome, Report, apply
 from stackup.engine.container import Container
@@ -24,6 +24,7 @@ from stackup.engine.observe import observe
 from stackup.engine.preflight import MAKING, check, foresee
 from stackup.engine.records import ContainerRecord
 from stackup.engine.runner import Runner
+from stackup.engine.scoping import of_project, whole_project, without_file
 from stackup.engine.session import Session
 from stackup.engine.wishes import (
     check_shown,
@@ -118,8 +119,10 @@ class Operations:
         return FAILED if await self._change(desired, replace(loaded, stack=stack), session, asked.who) else 0
 
     async def change(self, asked: Asked, session: Session) -> int:
-        """down, stop, start, restart, kill, rm: from the records alone, so that they work without the stack file."""
-        desired = desired_of(Verb(asked.verb), None, asked.args)
+        """down, stop, start, restart, kill, rm: from the records, so that they work without the stack file."""
+        verb = Verb(asked.verb)
+        stack = await self._taken_down(asked, session) if verb is Verb.DOWN else None
+        desired = desired_of(verb, stack, asked.args)
         return FAILED if await self._change(desired, None, session, asked.who) else 0
 
     async def plan(self, asked: Asked, session: Session) -> int:
@@ -131,13 +134,15 @@ class Operations:
         verb = Verb(asked.args.get("verb", "up"))
         loaded = await self._load(asked, session) if needs_stack(verb) else None
         stack = with_named_services(loaded.stack, asked.args.get("services") or ()) if loaded else None
+        if verb is Verb.DOWN:
+            stack = await self._taken_down(asked, session)
         if loaded and stack and verb in MAKING:
             foresee(replace(loaded, stack=stack), self._world.image)
         await self._show(desired_of(verb, stack, asked.args), loaded, asked, session)
         return 0
 
     async def _show(self, desired: Desired, loaded: LoadedStack | None, asked: Asked, session: Session) -> None:
-        observed = await self.observe(desired.stack)
+        observed = await self._look(desired)
         plan = self._decided(desired, observed, loaded)
         session.emit({"event": "plan", **saved_form(desired, observed, plan, asked.args.get("request") or {})})
 
@@ -169,11 +174,22 @@ class Operations:
         loaded = await self._loader.load(asked.files, asked.cwd, asked.env)
         for warning in loaded.warnings:
             session.emit({"event": "notice", "text": warning})
-        if loaded.stack.name != self._world.project:
-            raise UsageError(
-                f"cannot use this stack file for project {self._world.project}: it names {loaded.stack.name}"
-            )
+        of_project(loaded.stack, self._world.project)
         return loaded
+
+    async def _taken_down(self, asked: Asked, session: Session) -> Stack | None:
+        """The stack whose services are to go; None: all of the project."""
+        if whole_project(asked.files, asked.args):
+            return None
+        try:
+            return of_project(await self._loader.look(asked.files, asked.cwd, asked.env), self._world.project)
+        except StackFileError as error:
+            session.emit({"event": "notice", "text": without_file(error, await self.observe(None))})
+            return None
+
+    async def _look(self, desired: Desired) -> Observed:
+        """``down`` asks for nothing of what its stack names."""
+        return await self.observe(None if desired.verb is Verb.DOWN else desired.stack)
 
     async def observe(self, stack: Stack | None) -> Observed:
         world = self._world
@@ -245,9 +261,9 @@ class Operations:
         self, desired: Desired, loaded: LoadedStack | None, session: Session, expected: Expected | None = None
     ) -> Report:
         """Look, decide, act. Where the outcome of a build decides what else is to be done, twice."""
-        if desired.stack is not None:
+        if desired.stack is not None and desired.verb is not Verb.DOWN:
             await self._world.starts_over()
-        observed = await self.observe(desired.stack)
+        observed = await self._look(desired)
         plan = self._decided(desired, observed, loaded)
         if expected is not None:
             expected.check(desired, observed, plan)
@@ -264,7 +280,7 @@ class Operations:
         return await self._apply(plan, desired, loaded, session)
 
     async def _decide(self, desired: Desired, loaded: LoadedStack | None) -> Plan:
-        return self._decided(desired, await self.observe(desired.stack), loaded)
+        return self._decided(desired, await self._look(desired), loaded)
 
     def _decided(self, desired: Desired, observed: Observed, loaded: LoadedStack | None) -> Plan:
         try:

@@ -31,7 +31,8 @@ class Desired:
     """Input of ``decide``. Each option is that of the docker compose command of the same name.
 
     ``stack`` may be None for the verbs that work from records alone: down, start, stop, restart, kill, pause, unpause,
-    rm. ``services`` empty means all. Durations are seconds; ``timeout`` None is each container's own grace period.
+    rm; down then means the whole project. ``services`` empty means all. Durations are seconds; ``timeout`` None is each
+    container's own grace period.
     """
 
     verb: Verb

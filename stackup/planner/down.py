@@ -1,4 +1,4 @@
-"""``down`` and ``rm``: take away what was recorded, whether or not the stack file still names it."""
+"""``down`` and ``rm``: take away what was recorded, as far as the stack file is its own; without one, all of it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from stackup.model.plan import Plan, RemoveContainer, RemoveNetwork, RemoveVolum
 from stackup.planner.desired import Desired
 from stackup.planner.draft import Draft
 from stackup.planner.order import ServiceGraph
+from stackup.planner.orphans import find_orphans
 from stackup.planner.selection import recorded_scope
+from stackup.planner.words import listed
 
 
 def plan_down(desired: Desired, observed: Observed) -> Plan:
     """Containers, then networks, with ``remove_volumes`` also volumes; never external ones, never images.
 
-    With services named, only their containers and what nobody else uses.
+    With a stack, only containers of its services, those that no profile enables included, and what nobody else uses;
+    with ``remove_orphans`` all there are (docker/compose ``pkg/compose/down.go``). With services named, only theirs.
     """
     containers, graph = recorded_scope(desired, observed)
     position = {name: index for index, name in enumerate(reversed(list(graph)))}
@@ -27,13 +30,21 @@ def plan_down(desired: Desired, observed: Observed) -> Plan:
     staying = [item for item in observed.containers if item.id not in removes]
     for network in sorted(observed.networks, key=lambda item: item.key):
         users = [removes[item.id] for item in containers if network.key in item.networks]
-        in_use = any(network.key in item.networks for item in staying)
-        if network.external or in_use or (desired.services and not users):
+        others = [item.name for item in staying if network.key in item.networks]
+        if network.external or (desired.services and not users):
             continue
-        name = network.name
-        draft.after(draft.add(RemoveNetwork(f"remove network {name}", reason, key=network.key, name=name)), users)
+        if not others:
+            name = network.name
+            draft.after(draft.add(RemoveNetwork(f"remove network {name}", reason, key=network.key, name=name)), users)
+        elif users and not desired.services:
+            draft.notice(f"network {network.name} stays: {listed(sorted(others))} {'use' if others[1:] else 'uses'} it")
     if desired.remove_volumes:
         _add_volumes(draft, desired, observed.volumes, containers, staying, removes)
+    if desired.stack and not (desired.services or desired.remove_orphans):
+        orphans = find_orphans(desired.stack, observed)
+        if orphans:
+            names = listed(sorted(item.name for item in orphans))
+            draft.notice(f"{names}: of no service in the stack file; remove with --remove-orphans")
     return draft.finish(observed.project)
 
 
@@ -108,12 +119,18 @@ def _add_volumes(
     staying: Sequence[ObservedContainer],
     removes: dict[str, str],
 ) -> None:
-    """Anonymous volumes of a container go with it; others, and those that were left over, by themselves."""
+    """Anonymous volumes of a container go with it; others, and those that were left over, by themselves. What neither
+    the stack nor a container that goes names may be another file's data, and stays."""
+    stack = desired.stack
+    mine = {item.name for item in stack.volumes.values()} if stack and not desired.remove_orphans else None
     with_container = {name for item in containers for name in item.anonymous_volumes}
     for volume in sorted(volumes, key=lambda item: item.name):
         users = [removes[item.id] for item in containers if volume.name in item.volumes.values()]
         in_use = any(volume.name in item.volumes.values() for item in staying)
         if volume.external or in_use or volume.name in with_container or (desired.services and not users):
+            continue
+        if not (mine is None or users or volume.anonymous or volume.name in mine):
+            draft.notice(f"volume {volume.name} stays: it is not in the stack file; remove with --remove-orphans")
             continue
         action = RemoveVolume(f"remove volume {volume.name}", "--volumes", key=volume.key, name=volume.name)
         draft.after(draft.add(action), users)

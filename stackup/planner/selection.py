@@ -72,13 +72,17 @@ def namespace_children(services: Mapping[str, Service], names: set[str]) -> set[
 def recorded_scope(desired: Desired, observed: Observed) -> tuple[list[ObservedContainer], ServiceGraph]:
     """For verbs that work on what exists: the containers meant, and the order of all services.
 
-    With a stack file, containers of services that it does not know are left alone, except by ``down``.
+    With a stack file, containers of services that it does not know are left alone, but by ``down`` when they are named,
+    or when all orphans are to go.
     """
     stack = desired.stack
     services: dict[str, Service] = {**stack.services, **stack.disabled} if stack else {}
     graph = graph_of(services, observed.containers)
     check_names(desired, {*services, *(item.service for item in observed.containers)})
     containers = [item for item in observed.containers if not desired.services or item.service in desired.services]
-    if stack and desired.verb is not Verb.DOWN:
+    if stack and desired.verb is Verb.DOWN:
+        if not (desired.remove_orphans or desired.services):
+            containers = [item for item in containers if item.service in services]
+    elif stack:
         containers = [item for item in containers if item.service in services and not item.oneoff]
     return sorted(containers, key=lambda item: (item.service, item.oneoff, item.number, item.id)), graph

@@ -18,6 +18,7 @@ from stackup.planner.fates import Fates
 from stackup.planner.images import Images
 from stackup.planner.layout import Layout
 from stackup.planner.order import graph_of, namespace_parents
+from stackup.planner.orphans import find_orphans, tell_others
 from stackup.planner.replicas import Fate, Replica
 from stackup.planner.selection import active_services, check_names, check_scale, namespace_children, selected
 from stackup.planner.sockets import ask_for_sockets
@@ -93,21 +94,6 @@ def _missing_owners(services: Mapping[str, Service], observed: Observed, guests:
     return owners & services.keys() & there - running
 
 
-def find_orphans(stack: Stack, observed: Observed) -> list[ObservedContainer]:
-    """Containers of services that the stack does not have. One-off containers are none, nor is what was made from
-    another file (``-f``) of the same project, as long as that file exists."""
-    return [item for item in _strangers(stack, observed) if not _of_another_file(stack, item)]
-
-
-def _strangers(stack: Stack, observed: Observed) -> list[ObservedContainer]:
-    known = {*stack.services, *stack.disabled}
-    return [item for item in observed.containers if item.service not in known and not item.oneoff]
-
-
-def _of_another_file(stack: Stack, container: ObservedContainer) -> bool:
-    return bool(container.files and stack.files) and {*stack.files}.isdisjoint(container.files)
-
-
 def _used(container: ObservedContainer, networks: dict[str, Resource], volumes: dict[str, Resource]) -> list[Resource]:
     """What of all that is made anew ``container`` uses."""
     used = [networks[key] for key in container.networks if key in networks and networks[key].remade]
@@ -135,16 +121,6 @@ def _check_remade(observed: Observed, services: set[str], going: set[str], found
             )
 
 
-def _tell_others(draft: Draft, others: list[ObservedContainer]) -> None:
-    """Whoever wants everything else gone learns what is not."""
-    for files in sorted({item.files for item in others}):
-        mine = sorted(item.name for item in others if item.files == files)
-        services = " ".join(sorted({item.service for item in others if item.files == files}))
-        whose = f"another stack file of this project ({', '.join(files)})"
-        words = f"belong to {whose} and stay" if mine[1:] else f"belongs to {whose} and stays"
-        draft.notice(f"{listed(mine)}: {words}; to remove: stackup rm -sf {services}")
-
-
 def _orphans(
     draft: Draft,
     desired: Desired,
@@ -158,7 +134,7 @@ def _orphans(
         draft.notice(f"{names}: of no service in the stack file; remove with --remove-orphans")
         return
     if desired.remove_orphans:
-        _tell_others(draft, [item for item in _strangers(stack, observed) if _of_another_file(stack, item)])
+        tell_others(draft, stack, observed)
     for container in sorted(orphans, key=lambda item: (item.service, item.number, item.id)):
         work = works.setdefault(container.service, Work(container.service, None))
         reason = f"service {container.service} is not in the stack file"

@@ -93,13 +93,25 @@ def test_two_files_of_one_directory_do_not_call_each_other_orphans(scenario: Sce
 
     scenario.stackup("-f", "a.yaml", "up", "-d").ok()
     again = scenario.stackup("-f", "b.yaml", "up", "-d", "--remove-orphans").ok()
-    assert "one" not in again.err
+    assert "shop-one" not in again.err and "stackup -p shop -f" in again.err
     assert services() == {"one", "two"}
+    first = scenario.stackup("-f", "a.yaml", "ps", "-q", "one").ok().out
+    down = scenario.stackup("-f", "b.yaml", "down", "-v").ok()
+    assert "shop_default stays: shop-one-1 uses it" in down.err and "orphans" not in down.err
+    assert services() == {"one"} and scenario.stackup("-f", "a.yaml", "ps", "-q").ok().out == first
+    scenario.stackup("-f", "b.yaml", "up", "-d").ok()
     other.unlink()
     told = scenario.stackup("-f", "a.yaml", "up", "-d").ok()
     assert "shop-two-1" in told.err and "--remove-orphans" in told.err
+    told = scenario.stackup("-f", "a.yaml", "down", "--dry-run").ok()
+    assert "shop-one-1" in told.out and "remove  container shop-two" not in told.out
+    assert "--remove-orphans" in told.out
     scenario.stackup("-f", "a.yaml", "up", "-d", "--remove-orphans").ok()
     assert services() == {"one"}
+    scenario.file("b.yaml", f"services: {{two: {SLEEPER}}}")
+    scenario.stackup("-f", "b.yaml", "up", "-d").ok()
+    scenario.stackup("-f", "b.yaml", "down", "--remove-orphans").ok()
+    assert services() == set()
 
 
 def test_flags_that_name_services_refuse_unknown_ones(scenario: Scenario) -> None:

@@ -99,23 +99,63 @@ def test_down_twice() -> None:
     )
 
 
-def test_down_of_what_the_file_no_longer_names() -> None:
+def test_down_leaves_what_the_file_no_longer_names() -> None:
+    world = World().up(layers())
     expect(
-        World().up(layers()).plan(make_stack({"db": {}}), "down", timeout=3),
+        world.plan(make_stack({"db": {}}), "down", timeout=3),
         """
-        shop: 10 actions
-           1  stop    container shop-web-1    down
-           2  stop    container shop-api-1    down  after 1
-           3  stop    container shop-cache-1  down  after 2
-           4  stop    container shop-db-1     down  after 2
-           5  remove  container shop-web-1    down  after 1
-           6  remove  container shop-api-1    down  after 2
-           7  remove  container shop-cache-1  down  after 3
-           8  remove  container shop-db-1     down  after 4
-           9  remove  network shop_default    down  after 5, 6, 7, 8
-          10  remove  network shop_front      down  after 5
+        shop: 2 actions
+           1  stop    container shop-db-1  down
+           2  remove  container shop-db-1  down  after 1
+          ! network shop_default stays: shop-api-1, shop-cache-1 and shop-web-1 use it
+          ! shop-api-1, shop-cache-1 and shop-web-1: of no service in the stack file; remove with --remove-orphans
         """,
     )
+    assert world.plan(make_stack({"db": {}}), "down", remove_orphans=True).actions == world.plan(None, "down").actions
+    assert "remove shop-web-1" in [action.id for action in world.plan(make_stack({"db": {}}), "down", "web")]
+
+
+def test_down_of_one_file_leaves_what_others_have_made() -> None:
+    world = World().up(make_stack({"web": {"volumes": [volume("pages", "/pages")]}}, files=("/shop/a.yaml",)))
+    world.change("web", files=("/shop/a.yaml",))
+    other = make_stack(
+        {"job": {"networks": {"default": None, "back": None}, "volumes": [volume("work", "/work")]}},
+        files=("/shop/b.yaml",),
+    )
+    world.run(other, "up").change("job", files=("/shop/b.yaml",))
+    expect(
+        world.plan(other, "down", remove_volumes=True),
+        """
+        shop: 4 actions
+           1  stop    container shop-job-1  down
+           2  remove  container shop-job-1  down       after 1
+           3  remove  network shop_back     down       after 2
+           4  remove  volume shop_work      --volumes  after 2
+          ! network shop_default stays: shop-web-1 uses it
+        """,
+    )
+    world.run(other, "down", remove_volumes=True)
+    assert [action.id for action in world.run(None, "rm", stop_first=True).plan(other, "down")] == [
+        "remove network shop_default"
+    ]
+    expect(
+        world.plan(other, "down", remove_volumes=True),
+        """
+        shop: 1 action
+           1  remove  network shop_default  down
+          ! volume shop_pages stays: it is not in the stack file; remove with --remove-orphans
+        """,
+    )
+    assert "remove volume shop_pages" in [
+        action.id for action in world.plan(other, "down", remove_volumes=True, remove_orphans=True)
+    ]
+
+
+def test_down_takes_services_that_no_profile_enables() -> None:
+    world = World().up(make_stack({"web": {}, "debug": {}}))
+    stack = make_stack({"web": {}})
+    stack = stack.model_copy(update={"disabled": {"debug": make_stack({"debug": {}}).services["debug"]}})
+    assert {action.id for action in world.plan(stack, "down")} == {action.id for action in world.plan(None, "down")}
 
 
 def test_down_of_stopped_containers() -> None:

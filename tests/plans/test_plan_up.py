@@ -542,8 +542,7 @@ def test_containers_of_another_file_are_no_orphans() -> None:
     plan = world.plan(make_stack({"web": {}}, files=("/shop/a.yaml",)), remove_orphans=True)
     assert not list(plan)
     assert [notice.text for notice in plan.notices] == [
-        "shop-old-1: belongs to another stack file of this project (/shop/b.yaml) and stays; "
-        "to remove: stackup rm -sf old",
+        "what another stack file of this project has made stays; to remove it: stackup -p shop -f /shop/b.yaml down",
     ]
     assert world.plan(make_stack({"web": {}}, files=("/shop/a.yaml", "/shop/b.yaml"))).notices
 

@@ -1,4 +1,5 @@
-"""``stackup down``: the project goes away; images and named volumes stay. With --all every project of this machine."""
+"""``stackup down``: what the stack file names goes away, with -p alone all of the project; images and named volumes
+stay. With --all every project of this machine."""
 
 from __future__ import annotations
 
@@ -12,12 +13,12 @@ from stackup.cli.verbs.common import change, services, timeout
 
 @dataclass(frozen=True)
 class Request:
-    """Stop and remove containers and networks."""
+    """Stop and remove containers and networks: of the stack file's services; with -p and without -f, of all."""
 
     services: tuple[str, ...] = services()
     volumes: bool = switch("-v", "--volumes", help="Remove named and anonymous volumes too; their data is lost.")
     timeout: int | None = timeout()
-    remove_orphans: bool = switch("--remove-orphans", help="Remove containers of services that the file has no more.")
+    remove_orphans: bool = switch("--remove-orphans", help="Remove all other containers of the project, too.")
     dry_run: bool = switch("--dry-run", help="Print what would be done, and do nothing.")
     all: bool = switch("--all", help="Every project of this machine (of this state directory).")
     purge: bool = switch(

@@ -253,7 +253,9 @@ def test_a_killed_command_line_leaves_the_work_to_the_supervisor(scenario: Scena
                    stop_signal: SIGKILL}
         """)
     up = scenario.start("up", "-d")
-    eventually(lambda: [row for row in scenario.ps() if row["Service"] == "first"], "first runs")
+    eventually(
+        lambda: [row for row in scenario.ps() if (row["Service"], row["State"]) == ("first", "running")], "first"
+    )
     up.send(signal.SIGKILL)
     up.ends()
     scenario.run_in("first", "touch /well")
