@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from stackup.base.values import frozen
 from stackup.build.words import expand, expand_words, split_quoted
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
@@ -71,7 +71,7 @@ _SHIFTS = {"u": 6, "g": 3, "o": 0}
 _UMASK = 0o022  # counts where a symbolic mode names nobody, as for chmod(1)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Mode:
     """``--chmod``: "755" or "u=rwX,go-w"."""
 

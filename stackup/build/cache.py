@@ -12,13 +12,13 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from stackup.base.errors import ImageError
 from stackup.base.files import locked, write_atomic
 from stackup.base.paths import Layout
+from stackup.base.values import frozen
 from stackup.base.workroom import delete
 from stackup.images import ImageStore, Layer
 
@@ -36,7 +36,7 @@ def step_key(*parts: str) -> str:
     return state.hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Done:
     """A step's outcome: its layer (None: it changed nothing) and when it was made (RFC 3339)."""
 

@@ -11,11 +11,11 @@ import csv
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from stackup.base.errors import ImageError, StackFileError
+from stackup.base.values import frozen
 from stackup.build.cache import StepCache
 from stackup.build.progress import Noted, OnProgress, Warned
 from stackup.build.request import BuildRequest
@@ -32,7 +32,7 @@ _T = TypeVar("_T")
 Records = Mapping[str, dict[str, Any]]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CachePlace:
     """``kind`` is local or registry; ``where`` a directory or a reference. ``whole``: mode=max. ``tolerant``: a
     failure to export is told only."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from stackup.base.values import frozen
 from stackup.linux.overlay import Overlay
 
 OnLine = Callable[[str, str], None]  # stream, line
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunMount:
     """``kind``, ``source`` and ``options`` as mount(8) writes them."""
 
@@ -20,7 +21,7 @@ class RunMount:
     options: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Command:
     """``user``: as in an image's configuration. ``network``: "default", "host" or "none". ``privileged``: as for a
     service. ``ulimits``: name to soft and hard limit."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from stackup.base.errors import StackFileError, StackupError
+from stackup.base.values import frozen
 from stackup.build import arguments, download, gitsource
 from stackup.build.dockerfile import Heredoc, Instruction
 from stackup.build.ignore import IgnoreError, IgnoreRules
@@ -23,7 +24,7 @@ from stackup.linux.overlay import Overlay
 _PRIVATE = arguments.Mode("600")  # of what comes from a URL
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fetchers:
     """Where sources come from: ``find`` answers what ``--from`` names, "" for the context. ``view``: the file system
     of a state, for names of users."""

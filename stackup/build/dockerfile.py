@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass, field
 
 from stackup.base.errors import Position, StackFileError
+from stackup.base.values import frozen
 from stackup.build.words import split_quoted
 
 _DIRECTIVE = re.compile(r"#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*\Z")
@@ -37,7 +38,7 @@ _MANY = ("mount", "exclude", "device")  # flags that may be given more than once
 _WITH_JSON = ("RUN", "CMD", "ENTRYPOINT", "SHELL", "COPY", "ADD", "VOLUME")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Heredoc:
     """``expand``: variables in ``content`` count, because the name was not quoted. ``chomp``: tabs were removed."""
 
@@ -47,7 +48,7 @@ class Heredoc:
     chomp: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Instruction:
     """``rest`` is the text behind keyword and flags; ``json`` its value when it is a JSON list of strings."""
 
@@ -85,7 +86,7 @@ class Instruction:
         return " ".join(self.original.split())
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Dockerfile:
     """``empty_lines``: numbers of blank lines inside of continued instructions. ``check``: the directive of that name,
     ``skip=RULE,...;error=true``. ``lines``: the text, for warnings."""

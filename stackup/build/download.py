@@ -10,13 +10,13 @@ import os
 import posixpath
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from stackup.base.errors import ImageError
 from stackup.base.files import locked, write_atomic
+from stackup.base.values import frozen
 from stackup.base.workroom import Workroom
 
 _SECONDS = 60
@@ -26,7 +26,7 @@ _LENGTHS = {"sha256": 64, "sha384": 96, "sha512": 128}
 UNNAMED = "__unnamed__"  # BuildKit's name for what has none
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Download:
     """A file that is here. ``seconds``: its time, from the server (0: it does not say)."""
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from stackup.base.values import frozen
 from stackup.build.cache import step_key
 from stackup.build.copying import Fetchers, read_copy
 from stackup.build.dockerfile import Instruction
@@ -18,7 +18,7 @@ from stackup.images import resolve_user
 FILE_KEYWORDS = ("RUN", "COPY", "ADD", "WORKDIR")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Filesystem:
     """Of one stage. ``on_start`` is called before a step that is not in the cache."""
 

@@ -13,12 +13,13 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 from stackup.base.errors import HostUnfit, ImageError
 from stackup.base.files import locked
+from stackup.base.values import frozen
 from stackup.base.workroom import Workroom
 
 _SCP = re.compile(r"(?:[a-zA-Z0-9_.-]+@)[a-zA-Z0-9_.-]+:(?!//)(?P<path>.+)")
@@ -29,7 +30,7 @@ _ALWAYS = ("-c", "protocol.file.allow=user", "-c", "advice.detachedHead=false", 
 _DROPPED = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GitReference:
     """``ref``: branch, tag or commit, empty: the default branch. ``subdir`` without slashes at its ends."""
 

@@ -7,9 +7,9 @@ out, or makes findings errors. Texts are stackup's own.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from stackup.base.errors import Position, StackFileError
+from stackup.base.values import frozen
 from stackup.build import lintrules
 from stackup.build.dockerfile import Dockerfile
 from stackup.build.ignore import IgnoreRules
@@ -19,7 +19,7 @@ from stackup.build.request import BuildRequest
 _ARGUMENT = "BUILDKIT_DOCKERFILE_CHECK"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Finding:
     rule: str
     message: str
@@ -30,7 +30,7 @@ class Finding:
         return f"{self.where}: {self.rule}: {self.message}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Settings:
     """``skip``: names of rules in lower case; "all"."""
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from stackup.base.values import frozen
 from stackup.build import download, gitsource
 from stackup.build.dockerfile import Dockerfile, Instruction, json_list
 from stackup.build.ignore import IgnoreRules
@@ -26,14 +27,14 @@ _ONCE = ("CMD", "ENTRYPOINT", "HEALTHCHECK")
 _KNOWN = ("PATH", *PROXIES, "SOURCE_DATE_EPOCH")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Found:
     rule: str
     message: str
     line: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Subject:
     """``arguments``: the user's. ``named``: further contexts. ``variables_of``: see ``lint.findings``."""
 

@@ -6,8 +6,9 @@ import posixpath
 import re
 import signal
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from stackup.base.values import frozen
 from stackup.build import arguments
 from stackup.build.dockerfile import Instruction, json_list
 from stackup.build.stages import parse_arguments
@@ -23,7 +24,7 @@ PROXIES = tuple(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Scope:
     """What surrounds a stage: the user's arguments, those before the first FROM, the escape character."""
 

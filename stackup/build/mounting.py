@@ -17,6 +17,7 @@ from stackup.base.errors import ImageError
 from stackup.base.files import locked, try_lock
 from stackup.base.names import short_hash
 from stackup.base.paths import Layout
+from stackup.base.values import frozen
 from stackup.base.workroom import Workroom, delete, new_name
 from stackup.build.agents import agent_socket
 from stackup.build.command import RunMount
@@ -43,7 +44,7 @@ class Mounted:
     environment: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Supplies:
     """What mounts are made of: ``find`` as for COPY --from; secrets and agents (sockets or key files) by id.
     ``hidden``: a directory in memory that is not there yet, named after the build's owner."""

@@ -9,8 +9,8 @@ import difflib
 import posixpath
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from stackup.base.values import frozen
 from stackup.build.dockerfile import Instruction
 
 _COMMON = ("type", "target", "dst", "destination", "ro", "readonly", "rw", "readwrite")
@@ -30,7 +30,7 @@ _MODES = {"cache": 0o755, "secret": 0o400, "ssh": 0o600}
 SECRETS = "/run/secrets"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MountRequest:
     """``target`` is absolute; empty for ssh: a place of its own is given, and for secrets that go into ``env`` only.
     ``source`` and ``origin`` (a stage, image or context; "" is the build context) for bind and cache. ``size`` in

@@ -6,10 +6,11 @@ A named context comes before a stage of its name, a stage before an image (Build
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from stackup.base.errors import StackFileError
+from stackup.base.values import frozen
 from stackup.build import inputs, layouts, remote
 from stackup.build.cache import step_key
 from stackup.build.dockerfile import Instruction
@@ -28,7 +29,7 @@ from stackup.oci import image as oci
 _IMAGE, _LAYOUT = "docker-image://", "oci-layout://"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Origins:
     """``named``: additional contexts. ``find_image`` answers an image that is here, or brings it. ``root``: where
     fetched contexts are kept; ``directory``: what relative paths begin at."""

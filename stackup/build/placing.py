@@ -6,10 +6,11 @@ import json
 import os
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from stackup.base.errors import ImageError
+from stackup.base.values import frozen
 from stackup.base.workroom import delete, new_name
 from stackup.build.arguments import Mode
 from stackup.build.filedigests import FileDigests
@@ -23,7 +24,7 @@ _BLOCK = 512
 _CHECKSUM = slice(148, 156)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Piece:
     """One source: its items, to be named below the destination or to be the destination (``base`` empty).
 
@@ -40,7 +41,7 @@ class Piece:
     identity: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Copy:
     """``destination`` absolute, with a trailing slash when it must be a directory. ``texts``: heredocs as files.
     ``link``: the layer does not depend on what lies below it."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, ClassVar
 
+from stackup.base.values import frozen
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class Event:
     kind: ClassVar[str]
 
@@ -20,7 +22,7 @@ class Event:
         return {"event": "progress", "kind": self.kind, "text": self.text, **asdict(self)}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StepStarted(Event):
     """``name`` is the instruction as written, in one line; ``line`` its place in the Dockerfile."""
 
@@ -36,7 +38,7 @@ class StepStarted(Event):
         return f"[{self.stage} {self.number}/{self.total}] {self.name}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StepCached(StepStarted):
     """Nothing was done: an equal step on an equal base was done before."""
 
@@ -47,7 +49,7 @@ class StepCached(StepStarted):
         return f"[{self.stage} {self.number}/{self.total}] CACHED {self.name}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Output(Event):
     """A line that RUN's command printed; ``stream`` is stdout or stderr. ``stage``: which one, where there are several
     at a time."""
@@ -62,7 +64,7 @@ class Output(Event):
         return f"[{self.stage}] {self.line}" if self.stage else self.line
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StepDone(Event):
     kind: ClassVar[str] = "step-done"
     stage: str
@@ -76,7 +78,7 @@ class StepDone(Event):
         return f"[{self.stage} {self.number}/{self.total}] done in {self.ms / 1000:.1f} s"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Warned(Event):
     kind: ClassVar[str] = "warning"
     message: str
@@ -86,7 +88,7 @@ class Warned(Event):
         return f"warning: {self.message}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Noted(Event):
     kind: ClassVar[str] = "note"
     message: str
@@ -96,7 +98,7 @@ class Noted(Event):
         return self.message
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Built(Event):
     kind: ClassVar[str] = "built"
     image: str

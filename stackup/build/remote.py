@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from stackup.base.errors import ImageError, StackFileError
 from stackup.base.files import locked
+from stackup.base.values import frozen
 from stackup.base.workroom import Workroom
 from stackup.build import download, gitsource
 from stackup.build.placing import is_archive
@@ -16,7 +16,7 @@ from stackup.images.streams import Compression, Pump, decompressed
 from stackup.images.unpack import unpack_layer
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Remote:
     """``hidden``: lines for .dockerignore. ``dockerfile``: where the URL was that of a Dockerfile."""
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, field, fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from stackup.base.errors import ImageError, UsageError
+from stackup.base.values import frozen
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Secret:
     """One of ``file`` and ``content``. Its content is never part of a cache key, a layer or a message."""
 
@@ -29,7 +30,7 @@ class Secret:
             raise ImageError(f"cannot read secret {self.file}: {error.strerror}") from None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BuildRequest:
     """``context``: a directory, a git repository (``gitsource``) or the URL of an archive or a Dockerfile.
 

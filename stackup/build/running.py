@@ -7,10 +7,11 @@ import posixpath
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from stackup.base.errors import ImageError, StackFileError
+from stackup.base.values import frozen
 from stackup.base.workroom import delete, new_name
 from stackup.build.cache import step_key
 from stackup.build.command import Command, RunCommand
@@ -32,7 +33,7 @@ _TAIL_LINES = 20
 _PIPES = "/dev/pipes"  # where BuildKit puts scripts
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Run:
     """One RUN with everything read. ``texts``: a script that stands in a heredoc, by its path inside."""
 
@@ -42,7 +43,7 @@ class Run:
     texts: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Runner:
     """``on_line`` gets the command's output. ``keeps``: the failed step is kept for a shell."""
 

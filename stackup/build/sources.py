@@ -11,9 +11,10 @@ import posixpath
 import re
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from stackup.base.values import frozen
 from stackup.build.filedigests import FileDigests
 from stackup.build.ignore import IgnoreRules, to_regex
 from stackup.images.lookup import Place, Stack
@@ -86,7 +87,7 @@ class Source:
                 yield posixpath.join(base, name)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Item:
     """One thing to copy. ``name`` is relative to the destination, "" for the destination itself; ``path`` on this
     machine. A directory comes before what is in it. ``above``: only there for the sake of what is below it."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from stackup.base.errors import ImageError, StackupError
+from stackup.base.values import frozen
 from stackup.build.copying import Fetchers
 from stackup.build.dockerfile import Instruction, parse_dockerfile
 from stackup.build.filesystem import FILE_KEYWORDS, Filesystem
@@ -21,7 +22,7 @@ from stackup.build.steps import Overlays, StepMaker, Stopped, said
 from stackup.build.words import WordError
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Workshop:
     """What all stages of a build share. ``runner`` gives a stage its own, with its way to find sources."""
 

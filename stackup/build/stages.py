@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 
 from stackup.base.errors import StackFileError
+from stackup.base.values import frozen
 from stackup.build.dockerfile import Dockerfile, Instruction
 from stackup.build.mounts import origins
 from stackup.build.words import WordError, expand, split_quoted
@@ -16,7 +16,7 @@ SCRATCH = "scratch"
 _STAGE_NAME = re.compile(r"[a-z][a-z0-9_.-]*\Z")  # BuildKit, instructions/parse.go: validStageName
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stage:
     """``base`` is an image reference, "scratch", or with ``base_stage`` the number of an earlier stage."""
 
@@ -34,7 +34,7 @@ class Stage:
         return self.name or f"stage-{self.number}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BuildPlan:
     """``needed``: numbers of the stages to build, in order, the target last. ``arguments``: what ARG before the first
     FROM made, which a stage can take over by naming it."""

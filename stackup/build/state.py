@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from types import MappingProxyType
 
+from stackup.base.values import frozen
 from stackup.images import Image, Layer, Tree
 from stackup.images.store import DEFAULT_PATH
 from stackup.oci.image import History, ImageConfig
@@ -14,7 +15,7 @@ from stackup.oci.image import History, ImageConfig
 DEFAULT_SHELL = ("/bin/sh", "-c")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class State:
     """``arguments``: ARGs in force, in order of declaration. ``base``: identity of what lies below ``layers`` (the
     host's packages, or nothing). ``own_command``: this stage has set CMD itself."""

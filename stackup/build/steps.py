@@ -14,6 +14,7 @@ from pathlib import Path
 
 from stackup.base.clock import now_ns, rfc3339
 from stackup.base.errors import ImageError
+from stackup.base.values import frozen
 from stackup.base.workroom import delete, new_name
 from stackup.build.cache import Done, StepCache, step_key
 from stackup.build.filedigests import FileDigests
@@ -28,7 +29,7 @@ class Stopped(Exception):
     """Another stage has failed; nobody wants this one any more."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Step:
     """``key``: its identity. ``text``: as written, for history and records. ``alone``: on nothing (COPY --link)."""
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from stackup.base.values import frozen
 from stackup.images.lookup import Stack, is_opaque
 from stackup.linux.overlay import Overlay
 
@@ -15,7 +15,7 @@ _FILES = ("/etc/resolv.conf", "/etc/hostname", "/etc/hosts")
 _DIRECTORIES = ("/proc", "/sys", "/dev")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stubs:
     """What is missing before a step: paths in the image, links resolved, deepest first. ``above``: directories that
     are there and that a stub changes, with their owner and mode."""

@@ -7,10 +7,10 @@ from __future__ import annotations
 import os
 import posixpath
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 
 from stackup.base.errors import ImageError
+from stackup.base.values import frozen
 from stackup.base.workroom import delete
 from stackup.build.arguments import Mode
 from stackup.build.sources import Item
@@ -21,7 +21,7 @@ from stackup.linux.overlay import Overlay
 _CAPABILITY = "security.capability"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Override:
     """What --chown and --chmod, or the rules for contexts, put in place of the source's own. ``seconds``: the time of
     everything that is copied (SOURCE_DATE_EPOCH)."""
