@@ -7,8 +7,10 @@ import pytest
 from stackup.base.errors import StackFileError
 from stackup.build import BuildRequest
 from stackup.engine.build_requests import build_request
+from stackup.engine.wishes import with_build_options, with_needed_builds
 from stackup.model.build import Build, FileGrant, SshKey, Ulimit
 from stackup.model.resources import Secret
+from stackup.model.service import Dependency
 from stackup.model.stack import Service, Stack
 
 
@@ -64,3 +66,24 @@ def test_limits_and_entitlements() -> None:
     request = asked(ulimits={"nofile": Ulimit(soft=1, hard=2)}, privileged=True, entitlements=("network.host",))
     assert (dict(request.ulimits), request.insecure, request.host_network) == ({"nofile": (1, 2)}, True, True)
     assert not asked().insecure and not asked().host_network and asked(network="host").host_network
+
+
+def test_the_command_line_over_the_file() -> None:
+    build = Build(context="/src", ssh=(SshKey(id="default", path="/one"), SshKey(id="deploy", path="/k")))
+    stack = Stack(name="shop", services={"web": Service(name="web", build=build)})
+    options = {"ssh": ("default", "other=/two"), "build_arg": ("A=b=c",), "no_cache": True}
+    made = with_build_options(stack, options).services["web"].build
+    assert made is not None
+    assert [(key.id, key.path) for key in made.ssh] == [("deploy", "/k"), ("default", None), ("other", "/two")]
+    assert (dict(made.args), made.no_cache, made.pull) == ({"A": "b=c"}, True, False)
+
+
+def test_what_a_service_needs_is_built_too() -> None:
+    def service(name: str, *needs: str, built: bool = True) -> Service:
+        build = Build(context="/src") if built else None
+        return Service(name=name, build=build, image=name, depends_on={need: Dependency() for need in needs})
+
+    services = [service("a", "b", "c"), service("b", "d", built=False), service("c"), service("d", "a"), service("e")]
+    stack = Stack(name="shop", services={item.name: item for item in services})
+    assert with_needed_builds(stack, ("a",)) == ("a", "c", "d")
+    assert with_needed_builds(stack, ("none", "b")) == ("none", "b", "d", "a", "c")
