@@ -10,6 +10,7 @@ from stackup.base.values import frozen
 from stackup.images.catalog import familiar
 from stackup.oci import image as oci
 from stackup.oci import reference as references
+from stackup.oci.reference import is_host
 
 if TYPE_CHECKING:
     from stackup.images.store import ImageStore
@@ -31,6 +32,8 @@ class Step:
 def found(store: ImageStore, reference: str, verb: str) -> oci.Descriptor:
     """Its place in the index. Raises ImageError where it is not here."""
     descriptor = store.find(reference)
+    if is_host(reference):
+        raise ImageError(f"cannot {verb} 'host': it is this machine, not a stored image", hint="see docs/images.md")
     if descriptor is None:
         raise ImageError(f"cannot {verb} '{reference}': no such image", hint=f"stackup pull {reference}")
     return descriptor

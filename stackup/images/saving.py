@@ -19,7 +19,7 @@ from stackup.base.values import frozen
 from stackup.images import diff, tarstream, usage
 from stackup.images.describing import found
 from stackup.images.index import ImageIndex
-from stackup.images.store import host_platform, is_host, parse_reference
+from stackup.images.store import host_platform, parse_reference
 from stackup.images.streams import CHUNK
 from stackup.oci import image as oci
 from stackup.oci import platforms
@@ -79,8 +79,6 @@ def select(store: ImageStore, references: Iterable[str], platform: str = "") -> 
     images: dict[tuple[str, str], Chosen] = {}
     blobs: set[str] = set()
     for reference in references:
-        if is_host(reference):
-            raise ImageError("cannot save 'host': it is this machine, not a stored image")
         chosen, below = _choose(store, reference, wanted)
         images[chosen.name, chosen.descriptor.digest] = chosen
         blobs |= below

@@ -40,6 +40,8 @@ def test_inspect_has_dockers_keys(store: ImageStore) -> None:
     assert found["Created"] == CREATED and found["Size"] == image.layers[0].size
     with pytest.raises(ImageError, match="cannot inspect 'nosuch': no such image"):
         describing.inspect(store, "nosuch")
+    with pytest.raises(ImageError, match="cannot inspect 'host': it is this machine"):
+        describing.inspect(store, "host")
 
 
 def test_inspect_keeps_what_it_does_not_know(store: ImageStore) -> None:
