@@ -9,6 +9,7 @@ from typing import Any
 from stackup.base.errors import ContainerFault
 from stackup.base.files import write_atomic
 from stackup.engine.container import Container
+from stackup.engine.damage import REMEDY, TEMPLATE, has_bundle
 from stackup.engine.naming import write_etc_files
 from stackup.engine.outputs import keeps_output
 from stackup.engine.records import Definition
@@ -16,9 +17,8 @@ from stackup.engine.world import World
 from stackup.images.image import prepare
 from stackup.linux.overlay import Overlay
 from stackup.oci.runtime import Spec
-from stackup.runtime.bundle import CONFIG, Launch, write_config, write_launch
+from stackup.runtime.bundle import Launch, write_config, write_launch
 
-TEMPLATE = "template.json"  # config.json as it was rendered, where every start has to complete it
 NAMESPACE_FILES = {"network": "net", "pid": "pid", "ipc": "ipc", "uts": "uts"}
 
 
@@ -34,14 +34,17 @@ def write_spec(world: World, definition: Definition, spec: Spec) -> None:
 
 def has_spec(world: World, container: Container) -> bool:
     """False when the container's creation was cut short."""
-    bundle = world.container_paths(container.id).state
-    return (bundle / CONFIG).exists() or (bundle / TEMPLATE).exists()
+    return has_bundle(world.container_paths(container.id))
 
 
 def write_incarnation(world: World, container: Container, incarnation: int) -> None:
     """Writes what is new for the start that is about to happen: launch.json, /etc/hosts and the like, namespaces."""
     definition = container.definition
     paths = world.container_paths(container.id)
+    if not has_bundle(paths):
+        raise ContainerFault(
+            f"cannot start container {container.name}: its state directory {paths.state} was deleted", hint=REMEDY
+        )
     if definition.namespaces_of:
         config = json.loads((paths.state / TEMPLATE).read_bytes())
         write_config(paths.state, _with_shared_namespaces(world, container, config))

@@ -227,6 +227,10 @@ class Container:
         """It ends again and again, or nobody starts it any more; ``text`` says so."""
         self._set("crash loop" if self.phase is Phase.RESTARTING else "gave up", error=text)
 
+    def damaged(self, text: str) -> None:
+        """Something of it was deleted that cannot be put back while it runs; ``text`` says what to do."""
+        self._set("damaged", error=text)
+
     def found_running(self, incarnation: int, pid: int, start_time: int) -> None:
         """The launcher has a process of it that the record does not know: the disk was full when it was started."""
         self._set(

@@ -29,6 +29,13 @@ class Kind(StrEnum):
     MOUNT = "mount"  # bound from the host: can be bound again
     LOST_MOUNT = "lost mount"  # a file system of its own, whose contents went with it
     LIMIT = "limit"
+    PIPE = "pipe"  # the name of one; what is written into it still arrives
+    DELETED = "deleted"  # what only a new container can have again
+
+    @property
+    def can_be_put_back(self) -> bool:
+        """Under a running container; else it is told."""
+        return self not in (Kind.PIPE, Kind.DELETED)
 
 
 @frozen

@@ -13,6 +13,7 @@ from typing import Any
 from stackup.base.errors import StackFileError, StackupError
 from stackup.base.paths import Layout
 from stackup.base.values import changed
+from stackup.engine.damage import damage
 from stackup.engine.images_desk import marks_of
 from stackup.engine.loading import LoadedStack
 from stackup.engine.observe import observe
@@ -124,6 +125,7 @@ def look_offline(layout: Layout, project: str, stack: Stack | None) -> Observed:
         external_network=external_network,
         any_volume=volumes.get,
         image_marks=lambda reference: marks_of(images.resolve(reference)),
+        damage=lambda definition: damage(layout, layout.project(project).container(definition.id), definition),
     )
 
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from stackup.base import log
 from stackup.engine.chronicle import Command
 from stackup.engine.container import Container
-from stackup.engine.suspicion import FILE, LIMIT, LIMITS, LINKS, MOUNTS, Suspicion
+from stackup.engine.damage import REMEDY
+from stackup.engine.suspicion import DELETED, FILE, LIMIT, LIMITS, LINKS, MOUNTS, Suspicion
 from stackup.engine.tasks import spawn
 from stackup.engine.world import World
 from stackup.linux.inotify import DELETE, MODIFY, MOVED_FROM
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 PEACE = 1.0  # seconds of a container's life before it is looked after: others may be waiting for the processor now
 _SETTLED = (Phase.RUNNING, Phase.PAUSED)
+_STATES, _VOLUMES, _VOLUME = "containers", "volumes", "volume "  # owners of watches that are no container's
 SETTLE = 0.1  # seconds from the first suspicion to the look: events come in swarms
 
 
@@ -47,6 +49,7 @@ class Guard:
         self._working: asyncio.Task[None] | None = None
         self._patience: Patience | None = None
         self._failed: set[str] = set()
+        self._told: set[tuple[str, str]] = set()
 
     def watch(self, container: Container, *, adopted: bool = False) -> None:
         """It runs from now on; ``adopted``: it did before, and nobody was looking."""
@@ -70,6 +73,7 @@ class Guard:
 
     def removed(self, container: Container) -> None:
         self._failed.discard(container.id)
+        self._told = {item for item in self._told if item[0] != container.id}
         if self._patience is not None:
             self._patience.forget(container.id)
 
@@ -136,11 +140,39 @@ class Guard:
             self._files.add(container.id, path, path, MODIFY)
         run = str(self._world.container_paths(container.id).run)
         self._files.add(container.id, run, run, DELETE | MOVED_FROM)
+        self._watch_directories(container)
         if adopted:
             self._suspect(LIMITS, container.id)
+            self._suspect(DELETED, container.id)
+
+    def _watch_directories(self, container: Container) -> None:
+        """Those of all containers and of all volumes, once each; and each volume's own, whoever else uses it."""
+        assert self._files is not None
+        world = self._world
+        places = {_STATES: world.paths.state / "containers", _VOLUMES: world.layout.volumes}
+        names = set(container.definition.volumes.values())
+        for owner, path in {**places, **{f"{_VOLUME}{name}": world.layout.volumes / name for name in names}}.items():
+            self._files.drop(owner)
+            self._files.add(owner, owner, str(path), DELETE | MOVED_FROM)
 
     def _file_changed(self, container_id: str, key: Hashable, name: str) -> None:
+        if container_id in (_STATES, _VOLUMES) or container_id.startswith(_VOLUME):
+            self._deleted(container_id, name)
+            return
         self._suspect(FILE if name else LIMIT, container_id, name or str(key))
+
+    def _deleted(self, owner: str, name: str) -> None:
+        """Something in a directory that containers share; stackup's own removals are none of theirs any more."""
+        for container in self._running():
+            volumes = container.definition.volumes.values()
+            if owner == _STATES:
+                affected = name in ("", container.id)
+            elif owner == _VOLUMES:
+                affected = name in volumes or not name
+            else:
+                affected = owner.removeprefix(_VOLUME) in volumes
+            if affected:
+                self._suspect(DELETED, container.id)
 
     def _suspect(self, what: str, container_id: str = "", file: str = "") -> None:
         self._suspicions.add((what, container_id, file))
@@ -154,6 +186,8 @@ class Guard:
             await asyncio.sleep(SETTLE)
             suspicions, self._suspicions = self._suspicions, set()
             drifts = await self._look(suspicions)
+            self._tell([drift for drift in drifts if not drift.kind.can_be_put_back])
+            drifts = [drift for drift in drifts if drift.kind.can_be_put_back]
             if drifts:
                 await self._repair(self._due(drifts))
 
@@ -161,6 +195,29 @@ class Guard:
         from stackup.engine.looking import Looker
 
         return await Looker(self._world, self._innards).look(suspicions, self._running())
+
+    def _tell(self, drifts: list[Drift]) -> None:
+        """What nobody can put back, once. A container whose directory is gone gets an empty one, for its output and its
+        exit status from now on."""
+        for drift in drifts:
+            container = self._world.containers.get(drift.container_id)
+            if container is None or (drift.container_id, drift.text) in self._told:
+                continue
+            self._told.add((drift.container_id, drift.text))
+            self._world.chronicle.of_container(container, "drift", drift=drift.text)
+            if drift.kind.value == "pipe":
+                self._world.tell(
+                    f"{container.name}: {drift.text}; its output still arrives, and a restart makes it anew"
+                )
+                continue
+            text = f"{drift.text}; {REMEDY}"
+            container.damaged(text)
+            self._world.tell(f"{container.name}: {text}")
+            directory = self._world.container_paths(container.id).state
+            if not directory.exists():
+                directory.mkdir(mode=0o700)
+                for writer in container.writers:
+                    writer.begin_anew()
 
     def _due(self, drifts: list[Drift]) -> list[Drift]:
         """Without those that were repaired a moment ago: they are looked at again when their pause is over."""

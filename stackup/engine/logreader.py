@@ -160,8 +160,7 @@ class StreamReader:
             return None
         if self._base >= 0 and first > self._offset:
             self.missed += first - self._offset
-        if self._base < 0 or first > self._offset:
-            self._go_to(max(first, self._offset))
+        self._go_to(max(first, self._offset))
         return self._open(self._base)
 
     def _open(self, base: int) -> BinaryIO | None:

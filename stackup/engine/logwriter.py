@@ -75,7 +75,7 @@ class LogWriter:
         self._base = 0  # of the segment that is written, and ...
         self._offset = self._index_size = 0  # ... the end of the stream
         self._cut = -1  # offset at which a line was ended for want of a newline
-        if limits.max_size:
+        if limits.max_size or not os.path.exists(log_path(self._directory, stream, 0)):
             self._base = max(bases(self._directory, stream), default=0)
         if os.path.exists(log_path(self._directory, stream, self._base)):
             self._open_files()  # a predecessor's: what it did not note is noted now
@@ -256,6 +256,11 @@ class LogWriter:
             self._cut = self._offset
             self._note(stamp(), CUT)
             self._on_data()
+
+    def begin_anew(self) -> None:
+        """Somebody has deleted the files: what comes from now on goes into new ones."""
+        if self._log >= 0:
+            self._rotate()
 
     def go_on(self) -> None:
         """The container has started again before ``finish`` was done."""

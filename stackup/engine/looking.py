@@ -8,9 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from stackup.base.errors import StackupError
 from stackup.engine.container import Container
+from stackup.engine.damage import damage
 from stackup.engine.drift import Drift, Kind
 from stackup.engine.innards import Innards, mount_points
-from stackup.engine.suspicion import FILE, LIMIT, LIMITS, LINKS, MOUNTS, Suspicion
+from stackup.engine.logreader import STREAMS
+from stackup.engine.suspicion import DELETED, FILE, LIMIT, LIMITS, LINKS, MOUNTS, Suspicion
 from stackup.engine.world import World
 from stackup.linux.cgroups import read_file
 from stackup.runtime.relimiting import change_limits
@@ -42,6 +44,8 @@ class Looker:
                 found += await asyncio.to_thread(_limits, container, innards)
             elif what == FILE:
                 found += self._file(container, innards, file)
+            elif what == DELETED:
+                found += self._deleted(container)
         return found
 
     async def _links(self, running: Sequence[Container]) -> list[Drift]:
@@ -77,12 +81,19 @@ class Looker:
         path = f"{self._world.container_paths(container.id).run}/{name}"
         if os.path.lexists(path):
             return []
+        if name in STREAMS:
+            return [Drift(Kind.PIPE, f"its pipe {path} was deleted", container.id, part=name)]
         text = f"its file {name} was removed"
         return [
             Drift(Kind.MOUNT, text, container.id, part=point, suspicion=(FILE, container.id, name))
             for point, mount in innards.mounts.items()
             if mount.source == path
         ]
+
+    def _deleted(self, container: Container) -> list[Drift]:
+        world = self._world
+        text = damage(world.layout, world.container_paths(container.id), container.definition)
+        return [Drift(Kind.DELETED, text, container.id)] if text else []
 
 
 def _limit(container: Container, innards: Innards, path: str) -> list[Drift]:

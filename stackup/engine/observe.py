@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from stackup.base.names import LABEL_PREFIX
-from stackup.engine.records import ContainerRecord
+from stackup.engine.records import ContainerRecord, Definition
 from stackup.model.observed import (
     Health,
     ImageMarks,
@@ -35,15 +35,17 @@ def observe(
     external_network: Callable[[str], str | None] = lambda _name: None,
     any_volume: Callable[[str], Volume | None] = lambda _name: None,
     image_marks: Callable[[str], ImageMarks | None] = lambda _reference: None,
+    damage: Callable[[Definition], str] = lambda _definition: "",
 ) -> Observed:
     """``volumes`` are the project's own. ``image_id`` answers the id of a reference, ``external_network`` the id of
     another owner's network by name, ``any_volume`` the volume of that name, whoever made it; they are asked only for
-    what ``stack`` mentions, ``image_marks`` only for what it sets conditions for."""
+    what ``stack`` mentions, ``image_marks`` only for what it sets conditions for. ``damage`` says what is deleted of a
+    container that must be there."""
     known = {record.definition.id: record for record in containers}
     mine = {volume.name: volume for volume in volumes}
     return Observed(
         project=project,
-        containers=tuple(_container(record, known) for record in known.values()),
+        containers=tuple(_container(record, known, damage) for record in known.values()),
         networks=(
             *(_network(key, data) for key, data in networks.items() if not data["external"]),
             *(_external_networks(stack, external_network) if stack else ()),
@@ -57,7 +59,9 @@ def observe(
     )
 
 
-def _container(record: ContainerRecord, known: Mapping[str, ContainerRecord]) -> ObservedContainer:
+def _container(
+    record: ContainerRecord, known: Mapping[str, ContainerRecord], damage: Callable[[Definition], str]
+) -> ObservedContainer:
     definition, state = record.definition, record.state
     return ObservedContainer(
         id=definition.id,
@@ -80,6 +84,7 @@ def _container(record: ContainerRecord, known: Mapping[str, ContainerRecord]) ->
         updating=state.updating,
         success_codes=definition.supervision.restart.success_codes,
         scheduled=definition.supervision.schedule is not None,
+        damage=damage(definition),
         files=_files(definition.labels.get(FILES_LABEL, "")),
         stale_namespaces=any(_is_stale(record, known.get(owner)) for owner in definition.namespaces_of.values()),
     )
@@ -116,6 +121,7 @@ def _volume(volume: Volume, *, external: bool = False) -> ObservedVolume:
         config={key: value for key, value in config.items() if value},
         external=external,
         anonymous=volume.anonymous,
+        deleted=not os.path.isdir(volume.data),
     )
 
 

@@ -15,6 +15,7 @@ from stackup.base.errors import PlanRefused, StackFileError, StackupError
 from stackup.base.values import frozen
 from stackup.engine.apply import Outcome, Report, apply
 from stackup.engine.container import Container
+from stackup.engine.damage import damage
 from stackup.engine.effects import StackEffects
 from stackup.engine.follow import Follower
 from stackup.engine.foresight import saved_form
@@ -205,6 +206,7 @@ class Operations:
             external_network=world.desk.external_id,
             any_volume=world.volumes.get,
             image_marks=lambda reference: marks_of(world.image(reference)),
+            damage=lambda definition: damage(world.layout, world.container_paths(definition.id), definition),
         )
 
     async def _turn_comes(self, session: Session) -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from stackup.engine.logreader import STREAMS
 from stackup.engine.logwriter import WITHOUT_LIMITS, LogWriter
 
 if TYPE_CHECKING:
@@ -37,8 +39,24 @@ def open_writer(world: World, container: Container, stream: str, *, source: int 
     if rule and rule.forwarded and container.id not in world.forwarders:
         _forward(world, container, rule)
     return LogWriter(
-        paths.fifo(stream), paths.state, stream, lambda: world.output(container.id), source=source, limits=limits
+        _pipe(container, f"{paths.run}/{stream}", STREAMS.index(stream) + 1),
+        paths.state,
+        stream,
+        lambda: world.output(container.id),
+        source=source,
+        limits=limits,
     )
+
+
+def _pipe(container: Container, path: str, number: int) -> str:
+    """The way to a container's output. Of one that runs, the name may have been deleted, and made again by whoever took
+    over after a crash; then its process still has the pipe itself."""
+    if container.state.pid > 0 and container.alive:
+        own = f"/proc/{container.state.pid}/fd/{number}"
+        with suppress(OSError):
+            if os.readlink(own) == f"{path} (deleted)":
+                return own
+    return path
 
 
 def _forward(world: World, container: Container, rule: LogRule) -> None:

@@ -10,3 +10,4 @@ MOUNTS = "mounts"  # of one container
 LIMIT = "limit"  # one file of a control group
 LIMITS = "limits"  # all of them, of a container that was taken over
 FILE = "file"  # a name in a container's run-time directory
+DELETED = "deleted"  # the state directory of one container, or that of one of its volumes

@@ -13,8 +13,8 @@ from typing import Any
 
 from stackup.base.errors import ContainerFault
 from stackup.base.files import write_atomic
-from stackup.engine.bundles import TEMPLATE
 from stackup.engine.container import Container
+from stackup.engine.damage import TEMPLATE
 from stackup.engine.records import Definition
 from stackup.engine.runner import Runner
 from stackup.engine.world import World

@@ -63,6 +63,7 @@ class ObservedContainer:
     updating: bool = False  # an update in place was begun, and nobody knows how far it came
     success_codes: tuple[int, ...] = (0,)
     scheduled: bool = False  # it runs at times
+    damage: str = ""  # what of it, or of its volumes, somebody has deleted on the disk
     files: tuple[str, ...] = ()  # the stack files that it was made from, those that still exist
 
     @property
@@ -91,7 +92,8 @@ class ObservedNetwork:
 @frozen
 class ObservedVolume:
     """``key`` is empty for anonymous volumes and for those that the stack file does not name (any more).
-    ``external``: exists, but is not this project's; listed because the stack file refers to its ``name``."""
+    ``external``: exists, but is not this project's; listed because the stack file refers to its ``name``.
+    ``deleted``: it is recorded, but its directory is gone."""
 
     name: str
     key: str
@@ -99,6 +101,7 @@ class ObservedVolume:
     config: Mapping[str, Any]
     external: bool = False
     anonymous: bool = False
+    deleted: bool = False
 
 
 @frozen

@@ -146,7 +146,9 @@ class Fates:
         return "; ".join(reason for reason in reasons if reason)
 
     def _shared(self, service: Service, container: ObservedContainer) -> str:
-        """Something that it uses is made anew by this plan, whatever the options say."""
+        """Something that it uses is gone, or made anew by this plan, whatever the options say."""
+        if container.damage:
+            return container.damage
         left = [key for key in container.networks if key not in service.networks]
         gone = left if self._desired.verb is Verb.UP else container.networks
         remade = [self._networks[key].name for key in gone if _is_remade(self._networks, key)]

@@ -88,7 +88,8 @@ def plan_volumes(
     draft: Draft, desired: Desired, stack: Stack, observed: Observed, services: Iterable[Service]
 ) -> dict[str, Resource]:
     """A diverged volume is made anew only when the question has been answered with yes: its data would be lost."""
-    by_name = {item.name: item for item in observed.volumes}
+    by_name = {item.name: item for item in observed.volumes if not item.deleted}
+    mounted = {name for item in observed.containers for name in item.volumes.values()}
     resources = {}
     for key, users in used_volumes(services).items():
         volume = stack.volumes.get(key)
@@ -97,16 +98,27 @@ def plan_volumes(
         if volume.external:
             resources[key] = _external("volume", key, volume, users, by_name)
         else:
-            resources[key] = _volume(draft, desired, key, volume, users, by_name.get(volume.name))
+            resources[key] = _volume(
+                draft, desired, key, volume, users, by_name.get(volume.name), volume.name in mounted
+            )
     return resources
 
 
 def _volume(
-    draft: Draft, desired: Desired, key: str, volume: Volume, users: list[str], found: ObservedVolume | None
+    draft: Draft,
+    desired: Desired,
+    key: str,
+    volume: Volume,
+    users: list[str],
+    found: ObservedVolume | None,
+    mounted: bool,
 ) -> Resource:
+    """``mounted``: a container has it, whether it is there or not."""
     name, wanted = volume.name, volume_config(volume)
     if found is None:
         reason = f"{listed(users)} {'mounts' if len(users) == 1 else 'mount'} it"
+        if mounted:
+            reason = "its directory was deleted, and what was in it"
         return Resource(key, name, name, draft.add(CreateVolume(f"create volume {name}", reason, key=key, name=name)))
     if found.external:
         draft.notice(f"volume {name} was not made by this project and is used as it is; external: true would say so")

@@ -111,10 +111,11 @@ class VolumeStore:
         options: Mapping[str, str] | None = None,
         anonymous: bool = False,
     ) -> Volume:
-        """Makes the volume, empty, unless it exists; then answers what exists, unchanged."""
+        """Makes the volume, empty, unless it exists; then answers what exists, unchanged, with a directory."""
         path = self._path(name)
         found = self.get(name)
         if found:
+            found.data.mkdir(mode=0o755, exist_ok=True)  # somebody may have deleted it
             return found
         volume = Volume(
             name, path, project, key, config_hash, dict(labels or {}), dict(options or {}), rfc3339(now_ns()), anonymous

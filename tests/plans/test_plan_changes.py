@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,6 +18,29 @@ from tests.plans.world import CHECKED, World, completed, healthy, make_stack, ne
 
 def pair(db: dict[str, Any] | None = None, web: dict[str, Any] | None = None, **top: Any) -> Stack:
     return make_stack({"db": {**CHECKED, **(db or {})}, "web": {"depends_on": healthy("db"), **(web or {})}}, **top)
+
+
+def test_what_somebody_deleted_is_made_anew() -> None:
+    stack = make_stack({"db": {"volumes": [volume("data", "/data")]}, "web": {}})
+    world = World().up(stack)
+    world.change("web", damage="its state directory was deleted")
+    world.change("db", damage="the directory of volume shop_data was deleted")
+    world.volumes["shop_data"] = replace(world.volumes["shop_data"], deleted=True)
+    expect(
+        world.plan(stack, no_recreate=True),
+        """
+        shop: 9 actions
+           1  create  volume shop_data      its directory was deleted, and what was in it
+           2  create  container shop-db-1   the directory of volume shop_data was deleted  after 1
+           3  stop    container shop-db-1   replaced                                       after 2
+           4  remove  container shop-db-1   replaced                                       after 3
+           5  start   container shop-db-1   new                                            after 4
+           6  create  container shop-web-1  its state directory was deleted
+           7  stop    container shop-web-1  replaced                                       after 6
+           8  remove  container shop-web-1  replaced                                       after 7
+           9  start   container shop-web-1  new                                            after 8
+        """,
+    )
 
 
 def test_a_variable() -> None:

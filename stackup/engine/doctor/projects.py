@@ -9,21 +9,24 @@ from stackup.base.errors import StackupError
 from stackup.base.names import project_cgroup
 from stackup.base.paths import Layout
 from stackup.base.values import frozen
+from stackup.engine.damage import damage
 from stackup.engine.doctor.finding import NOTE, PROBLEM, WARNING, Finding
 from stackup.engine.leftovers import Leftover
 from stackup.engine.records import NEWER
 
+UNSURE = ("created", "removing")  # phases in which something may be missing
 RUNS = ("starting", "running", "stopping", "paused")
 
 
 @frozen
 class Recorded:
-    """A container: ``alive`` is whether its very process is there."""
+    """A container: ``alive`` is whether its very process is there; ``damage``: what of its directories is not."""
 
     name: str
     phase: str
     this_boot: bool
     alive: bool
+    damage: str = ""
 
 
 @frozen
@@ -57,8 +60,27 @@ class Kernel:
 
 
 def examine(scenes: tuple[Scene, ...], kernel: Kernel) -> list[Finding]:
-    found = [item for scene in scenes for item in (*_records(scene), *_processes(scene), *_networks(scene, kernel))]
+    found = [item for scene in scenes for item in (*_of_project(scene), *_networks(scene, kernel))]
     return [*found, *_strangers(scenes, kernel)]
+
+
+def _of_project(scene: Scene) -> Iterator[Finding]:
+    yield from _records(scene)
+    yield from _processes(scene)
+    yield from _directories(scene)
+
+
+def _directories(scene: Scene) -> Iterator[Finding]:
+    for item in scene.containers:
+        if item.damage:
+            yield Finding(
+                "deleted",
+                PROBLEM,
+                f"container {item.name}: {item.damage}",
+                "what was in it is lost; a process that runs still has what it holds open, until it ends",
+                f"put volumes back from a backup, then stackup -p {scene.project} up -d",
+                scene.project,
+            )
 
 
 def _records(scene: Scene) -> Iterator[Finding]:
@@ -207,7 +229,9 @@ def _scene(layout: Layout, name: str) -> Scene:
         state = item.state
         here = state.boot_id == boot_id()
         alive = here and state.phase in RUNS and state.pid > 0 and start_time_of(state.pid) == state.start_time
-        containers.append(Recorded(item.definition.name, state.phase, here, alive))
+        place = paths.container(item.definition.id)
+        broken = damage(layout, place, item.definition) if state.phase not in UNSURE else ""
+        containers.append(Recorded(item.definition.name, state.phase, here, alive, broken))
     own = (data["state"] for data in project.networks.values() if not data["external"])
     networks = tuple(Place(state["name"], state["bridge"]) for state in own)
     return Scene(name, tuple(containers), networks, records=str(paths.records), launcher=launcher)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -117,6 +118,41 @@ def test_mounts_limits_and_files(shop: Scenario) -> None:
     run("nsenter", "-t", str(shop.pid("db")), "-m", "umount", "-l", "/cache")
     repaired(shop, "restart container shop-db-1: /cache was unmounted")
     eventually(lambda: "/cache" in shop.exec("db", "mount").out, "db is back")
+
+
+def test_what_cannot_be_put_back_is_told(shop: Scenario) -> None:
+    """A pipe's name, a container's state directory, a volume's directory: deleted under running containers."""
+
+    def drifts(text: str) -> bool:
+        return bool(re.search(text, shop.stackup("events", "--since", "1h", "--until", "0s").ok().out))
+
+    def says(service: str, word: str) -> None:
+        shop.run_in(service, f"echo {word} > /proc/1/fd/1")
+        eventually(lambda: word in shop.stackup("logs", service).ok().out, f"{service} says {word}")
+
+    for service in ("web", "db"):
+        watched(shop, service)
+    db, before = shop.container_id("db"), shop.pids("db")
+    says("db", "first")
+    next(shop.root.glob(f"run/projects/shop/containers/{db}*/stdout")).unlink()
+    eventually(lambda: drifts("drift=its pipe .*/stdout was deleted"), "the pipe is missed")
+    for who in ("launcher", "supervisor"):
+        shop.kill_daemon(who)
+    watched(shop, "db")
+    shutil.rmtree(next(shop.root.glob(f"lib/projects/shop/containers/{db}*")))
+    eventually(lambda: "state directory was deleted" in shop.row("db")["Notice"], "the directory is missed")
+    says("db", "second")
+    assert shop.pids("db") == before
+    shop.stackup("restart", "-t", "0", "db").refused("its state directory .* was deleted", "stackup up -d")
+    shutil.rmtree(shop.root / "lib/volumes/shop_data")
+    eventually(lambda: "volume shop_data was deleted" in shop.row("web")["Notice"], "the volume is missed")
+    assert re.search("shop-web-1.*volume shop_data was deleted", shop.stackup("doctor").out, re.S)
+    plan = shop.stackup("plan").out
+    assert "its directory was deleted, and what was in it" in plan and "its state directory was deleted" in plan
+    shop.stackup("up", "-d").ok()
+    assert shop.run_in("web", "echo new > /data/file; cat /data/file") == "new"
+    assert shop.container_id("db") != db
+    assert shop.stackup("plan").ok().out.strip() == "shop: nothing to do"
 
 
 def test_while_nobody_was_looking(shop: Scenario) -> None:

@@ -203,6 +203,12 @@ PROJECTS: dict[str, tuple[Scene, Kernel, str, str]] = {
         "container shop-web-1 died while nobody watched",
     ),
     "rebooted": (Scene("shop", (Recorded("a", "running", False, False),)), KERNEL, "note", "container a ran"),
+    "deleted": (
+        Scene("shop", (Recorded("a", "exited", True, False, "the directory of volume v was deleted"),)),
+        KERNEL,
+        "problem",
+        "container a: the directory of volume v was deleted",
+    ),
     "bridge-gone": (HEALTHY, Kernel(), "problem", "the bridge skb1 of network shop_default is gone"),
     "leftover": (
         HEALTHY,

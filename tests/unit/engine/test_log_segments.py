@@ -130,6 +130,26 @@ def test_a_successor_goes_on_with_the_newest_segment(tmp_path: Path) -> None:
     assert found == lines(60 - len(found), 60) and len(found) > 50
 
 
+def test_files_that_somebody_deletes_are_begun_anew(tmp_path: Path) -> None:
+    async def main() -> None:
+        pipe = Pipe(tmp_path, Limits())
+        reader = StreamReader(tmp_path, "web", "stdout")
+        pipe.say(b"one\n")
+        assert [line.text for line in reader.read()] == ["one"]
+        for path in tmp_path.glob("stdout*"):
+            path.unlink()
+        pipe.writer.begin_anew()
+        pipe.say(b"two\n")
+        pipe.end_process()
+        pipe.say(b"three\n")
+        pipe.writer.close()
+        os.close(pipe.holder)
+        assert [line.text for line in reader.read()] == ["two", "three"]
+
+    asyncio.run(main())
+    assert texts(tmp_path) == ["two", "three"]
+
+
 def test_an_index_whose_segment_was_never_made_is_used_when_it_is(tmp_path: Path) -> None:
     with_pipe(tmp_path, Limits(220, 5), numbered(0, 20))
     os.unlink(tmp_path / "fifo")
