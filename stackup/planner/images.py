@@ -8,6 +8,7 @@ from stackup.base.errors import PlanRefused
 from stackup.base.names import image_name
 from stackup.model.observed import ImageMarks, Observed
 from stackup.model.plan import BuildImage, PullImage
+from stackup.model.references import shared_with
 from stackup.model.stack import Service
 from stackup.oci.platforms import parse_platform, suits
 from stackup.planner.desired import Desired, Verb
@@ -39,6 +40,7 @@ class Images:
         self._services = services
         self._actions: dict[str, str] = {}  # reference -> action id
         self._builders: dict[str, str] = {}  # reference -> service that builds it
+        self._building: set[str] = set()  # references whose builds wait for what is being looked at
         for name in (*builders, *services):
             if services[name].build is not None:
                 self._builders.setdefault(image_of(observed.project, services[name]), name)
@@ -108,16 +110,25 @@ class Images:
             BuildImage(f"build {reference}", reason, service=name, image=reference, decides=decides)
         )
         self._actions[reference] = action
+        self._building.add(reference)
         build = self._services[name].build
         for context in build.additional_contexts.values() if build else ():
-            other = context.removeprefix("service:")
-            if other != context and other in self._services and other != name:
-                self._draft.after(action, self._base(other))
+            other = shared_with(context)
+            if other in self._services and other != name:
+                self._draft.after(action, self._base(name, other))
+        self._building.discard(reference)
         return action
 
-    def _base(self, name: str) -> tuple[str, ...]:
+    def _base(self, builder: str, name: str) -> tuple[str, ...]:
         """Image of another service that a build starts from."""
         service = self._services[name]
+        reference = image_of(self._observed.project, service)
+        if reference in self._building and reference != image_of(self._observed.project, self._services[builder]):
+            raise PlanRefused(
+                f"cannot build service {builder}: it starts from image {reference}, whose build waits for this one",
+                about=f"services.{builder}.build.additional_contexts",
+                hint="give services that build different things images of different names",
+            )
         missing = self.known_id(service) is None
         rebuilt = self._desired.build and not self._desired.images_settled and service.build is not None
         return (self.build(name, "another build starts from it"),) if missing or rebuilt else ()

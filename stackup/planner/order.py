@@ -10,13 +10,12 @@ from typing import Any
 
 from stackup.base.values import frozen
 from stackup.model.observed import ObservedContainer
+from stackup.model.references import NAMESPACES, linked, shared_with, volumes_of
 from stackup.model.stack import Service
 
 STARTED = "service_started"
 HEALTHY = "service_healthy"
 COMPLETED = "service_completed_successfully"
-
-_NAMESPACES = ("network_mode", "pid", "ipc", "uts", "cgroup", "userns_mode")
 
 
 @frozen
@@ -45,28 +44,26 @@ def edges_of(service: Service) -> tuple[Edge, ...]:
 
 def namespace_parents(service: Service) -> tuple[str, ...]:
     """Services whose namespaces ``service`` joins."""
-    modes = (service.network_mode, service.pid, service.ipc, service.uts, service.cgroup, service.userns_mode)
-    return tuple(mode.removeprefix("service:") for mode in modes if mode and mode.startswith("service:"))
+    return tuple(filter(None, (shared_with(getattr(service, name)) for name in NAMESPACES)))
 
 
 def volume_parents(service: Service) -> tuple[str, ...]:
     """Services whose volumes ``service`` mounts (``NAME`` or ``NAME:ro``)."""
-    return tuple(item.split(":")[0] for item in service.volumes_from if not item.startswith("container:"))
+    return tuple(filter(None, map(volumes_of, service.volumes_from)))
 
 
 def _linked(links: Iterable[str]) -> Iterator[str]:
-    return (link.split(":")[0] for link in links)
+    return map(linked, links)
 
 
 def recorded_edges(config: Mapping[str, Any]) -> tuple[Edge, ...]:
     """The same from ``ObservedContainer.config``."""
-    values = [str(config.get(key, "")) for key in _NAMESPACES]
-    shared = [value.removeprefix("service:") for value in values if value.startswith("service:")]
+    shared = [name for key in NAMESPACES if (name := shared_with(str(config.get(key, ""))))]
     edges = {}
     for name, item in (config.get("depends_on") or {}).items():
         condition, required = item.get("condition", STARTED), item.get("required", True)
         edges[name] = Edge(name, condition, required, item.get("restart", False), name in shared)
-    volumes = [item.split(":")[0] for item in config.get("volumes_from", ()) if not item.startswith("container:")]
+    volumes = filter(None, map(volumes_of, config.get("volumes_from", ())))
     for name in (*shared, *volumes, *_linked(config.get("links", ()))):
         edges.setdefault(name, Edge(name, namespace=name in shared))
     return tuple(edges.values())

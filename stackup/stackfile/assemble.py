@@ -276,7 +276,7 @@ def resolve_content(tree: Node, environment: Environment) -> None:
             value = environment.get(name) if name and "content" not in node.value else None
             if value is not None:
                 content = node.under(value)
-                content.origin = Origin(f"${{{name}}}", (name,))
+                content.origin = Origin(f"${{{name}}}", (name,), written=False)
                 node.value["content"] = content
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Mapping
 from itertools import chain, islice
 
-from stackup.stackfile.finish import is_implied
+from stackup.stackfile.finish import contexts, is_implied, references
 from stackup.stackfile.nodes import Node
 from stackup.stackfile.ports import is_address
 from stackup.stackfile.problems import Problems, Told
@@ -86,7 +86,7 @@ class Checker:
 
     def references(self, path: str, service: Node) -> None:
         for network, node in children(service.get("networks")).items():
-            if not service.text("network_mode"):
+            if network != "default" or not service.text("network_mode"):  # else it is there only where others join it
                 self.defined("networks", network, node, f"{path}.networks", at_key=bool(node.key_line))
         for index, mount in enumerate(_items(service, "volumes")):
             source = mount.get("source")
@@ -127,9 +127,8 @@ class Checker:
         known = children(service.get("depends_on"))
         for other, node in known.items():
             if other not in self.enabled and not is_implied(node):
-                at_key = type(node.value) is dict and bool(node.key_line) and node.key_line == node.line
-                self.absent_service(other, node, f"{path}.depends_on", known, at_key=at_key)
-        for where, other, node in _references(service):
+                self.absent_service(other, node, f"{path}.depends_on", known, at_key=bool(node.key_line))
+        for where, other, node in references(children(service)):
             if other not in self.enabled and other in known:
                 self.absent_service(other, node, f"{path}.{where}", known)
         self.additional_contexts(path, service)
@@ -162,13 +161,8 @@ class Checker:
         return f"there are: {', '.join(shown[:MAX_SHOWN])}{more}" if shown else ""
 
     def additional_contexts(self, path: str, service: Node) -> None:
-        build = service.get("build")
-        for key, node in children(build.get("additional_contexts") if build is not None else None).items():
-            value = str(node.value or "")
-            other = value.removeprefix("service:")
+        for key, other, node in contexts(service):
             where = f"{path}.build.additional_contexts.{key}"
-            if other == value:
-                continue
             if other not in self.enabled:
                 self.absent_service(other, node, where, {})
             elif self.enabled[other].get("build") is None:
@@ -271,20 +265,6 @@ class Checker:
                 f"a list begins with NONE, CMD or CMD-SHELL, not {words[0]!r}",
                 "write a text to have a shell run it, or put CMD first",
             )
-
-
-def _references(service: Node) -> Iterator[tuple[str, str, Node]]:
-    """Services that are named elsewhere than in depends_on: (attribute, service, where)."""
-    for index, link in enumerate(_items(service, "links")):
-        parts = str(link.value).split(":")
-        yield f"links[{index}]", parts[0] if len(parts) == 2 else str(link.value), link
-    for mode in ("network_mode", "ipc", "pid", "uts", "cgroup"):
-        node = service.get(mode)
-        if node is not None and type(node.value) is str and node.value.startswith("service:"):
-            yield mode, node.value.removeprefix("service:"), node
-    for index, source in enumerate(_items(service, "volumes_from")):
-        if not str(source.value).startswith("container:"):
-            yield f"volumes_from[{index}]", str(source.value).partition(":")[0], source
 
 
 def _mounted(service: Node) -> Iterator[tuple[str, str, Node]]:

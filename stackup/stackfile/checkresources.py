@@ -28,7 +28,7 @@ def check_resources(tree: Node, problems: Problems, told: Told) -> None:
 def _check_content(section: str, key: str, node: Node, problems: Problems, told: Told) -> None:
     kinds = ("file", "environment") if section == "secrets" else ("file", "environment", "content")
     fields = children(node)
-    given = [name for name in kinds if name in fields and not _filled_in(node, fields[name])]
+    given = [name for name in kinds if name in fields and fields[name].written]
     if len(given) > 1:
         reason = f"{' and '.join(given)} exclude each other"
         problems.add(fields[given[1]], f"cannot use {section}.{key}: {reason}", at_key=True)
@@ -38,8 +38,3 @@ def _check_content(section: str, key: str, node: Node, problems: Problems, told:
     if not given and not told.lost and f"{section}.{key}" not in told:
         wanted = " or ".join(kinds) if len(kinds) == 2 else "file, environment or content"
         problems.add(node, f"cannot use {section}.{key}: {wanted} must be given", at_key=True)
-
-
-def _filled_in(node: Node, child: Node) -> bool:
-    """True for the content that the loader took from a variable: it stands where its parent does."""
-    return (child.key_line, child.key_column) == (node.key_line, node.key_column)

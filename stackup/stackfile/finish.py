@@ -5,10 +5,11 @@ compose-go calls these steps SetDefaultValues and Normalize; the order here foll
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from stackup.model.references import linked, shared_with, volumes_of
 from stackup.model.stack import Service
 from stackup.stackfile.environment import Environment
 from stackup.stackfile.nodes import RESET, Node
@@ -143,14 +144,15 @@ class Finisher:
         build = fields.get("build")
         if build is not None and not (build.text("dockerfile") or build.text("dockerfile_inline")):
             fields["build"] = _with(build, dockerfile=build.implied("Dockerfile", "the default name of a Dockerfile"))
-        dependencies = list(_implied(fields))
+        dependencies = list(references(fields))
         if dependencies:
             node = fields.get("depends_on")
             known: Fields = dict(node.value) if node is not None else {}
-            for name, cause, restart in dependencies:
+            for where, name, cause in dependencies:
                 if name not in known:
+                    restart = {} if where.startswith("volumes_from") else {"restart": True}
                     why = f"{_REFERRED}{cause.value!r}"
-                    given = {"condition": "service_started", "required": True} | ({"restart": True} if restart else {})
+                    given = {"condition": "service_started", "required": True} | restart
                     known[name] = cause.under({key: cause.implied(value, why) for key, value in given.items()})
             fields["depends_on"] = (node or service).with_value(known)
 
@@ -231,20 +233,29 @@ def _device_count(request: Node) -> Node:
     return _with(request, count=request.implied(-1, "all devices unless said otherwise"))
 
 
-def _implied(fields: Fields) -> Iterable[tuple[str, Node, bool]]:
-    """Services that must be there first although depends_on does not say so: (name, cause, restart with it)."""
-    links = fields.get("links")
-    for link in _texts(links):
-        parts = link.value.split(":")
-        yield parts[0] if len(parts) == 2 else link.value, link, True
-    for mode in ("network_mode", "ipc", "pid", "uts", "cgroup"):
+MODES = ("network_mode", "ipc", "pid", "uts", "cgroup")  # that make a dependency of ``service:NAME``
+
+
+def references(fields: Mapping[str, Node]) -> Iterator[tuple[str, str, Node]]:
+    """Services that must be there first although depends_on does not say so: (attribute, service, where)."""
+    for index, link in _texts(fields.get("links")):
+        yield f"links[{index}]", linked(link.value), link
+    for mode in MODES:
         node = fields.get(mode)
-        if node is not None and type(node.value) is str and node.value.startswith("service:"):
-            yield node.value.removeprefix("service:"), node, True
-    sources = fields.get("volumes_from")
-    for source in _texts(sources):
-        if not source.value.startswith("container:"):
-            yield source.value.split(":")[0], source, False
+        if node is not None and type(node.value) is str and (other := shared_with(node.value)):
+            yield mode, other, node
+    for index, source in _texts(fields.get("volumes_from")):
+        if other := volumes_of(source.value):
+            yield f"volumes_from[{index}]", other, source
+
+
+def contexts(service: Node) -> Iterator[tuple[str, str, Node]]:
+    """Services whose images the build of this one starts from: (name of the context, service, where)."""
+    build = service.get("build")
+    node = build.get("additional_contexts") if build is not None else None
+    for key, context in node.value.items() if node is not None and type(node.value) is dict else ():
+        if type(context.value) is str and (other := shared_with(context.value)):
+            yield key, other, context
 
 
 def is_implied(dependency: Node) -> bool:
@@ -253,5 +264,6 @@ def is_implied(dependency: Node) -> bool:
     return condition is not None and condition.origin is not None and condition.origin.reason.startswith(_REFERRED)
 
 
-def _texts(node: Node | None) -> list[Node]:
-    return [item for item in node.value if type(item.value) is str] if node is not None else []
+def _texts(node: Node | None) -> list[tuple[int, Node]]:
+    items = node.value if node is not None and type(node.value) is list else ()
+    return [(index, item) for index, item in enumerate(items) if type(item.value) is str]

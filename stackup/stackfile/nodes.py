@@ -84,18 +84,25 @@ class Origin:
     """Why a value is what it is: the text before interpolation and the variables that went into it.
 
     ``asked`` are the look-ups that took place; a name that stands for its own value is in ``variables`` only.
-    ``reason`` stands for what nobody wrote: a default, or what another attribute implies.
+    ``written`` is False for what nobody wrote: a default, or what another attribute implies; ``reason`` may say why.
     """
 
-    __slots__ = ("asked", "reason", "template", "variables")
+    __slots__ = ("asked", "reason", "template", "variables", "written")
 
     def __init__(
-        self, template: str, variables: tuple[str, ...], reason: str = "", asked: tuple[Asked, ...] = ()
+        self,
+        template: str,
+        variables: tuple[str, ...],
+        reason: str = "",
+        asked: tuple[Asked, ...] = (),
+        *,
+        written: bool = True,
     ) -> None:
         self.template = template
         self.variables = variables
         self.asked = asked
         self.reason = reason
+        self.written = written
 
 
 class Node:
@@ -127,6 +134,11 @@ class Node:
         self.tag = tag
         self.origin = origin
         self.shadow = shadow
+
+    @property
+    def written(self) -> bool:
+        """False for a value that nobody wrote: it stands at the place of what it follows from."""
+        return self.origin is None or self.origin.written
 
     def __repr__(self) -> str:
         return f"Node({self.value!r} at {self.line}:{self.column})"
@@ -169,7 +181,7 @@ class Node:
     def implied(self, value: Any, reason: str) -> Node:
         """A value that nobody wrote, at the place of what it follows from."""
         node = self.under(value)
-        node.origin = Origin("" if value is None else str(value), (), reason)
+        node.origin = Origin("" if value is None else str(value), (), reason, written=False)
         return node
 
     def get(self, key: str) -> Node | None:

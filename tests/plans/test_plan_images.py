@@ -263,3 +263,12 @@ def test_pull_of_a_service_alone_and_with_what_it_needs() -> None:
     stack = make_stack({"web": {"image": "nginx", "depends_on": needs("db")}, "db": {"image": "postgres"}})
     assert [item.image for item in pulls(World().plan(stack, "pull", "web", no_deps=True))] == ["nginx"]
     assert [item.image for item in pulls(World().plan(stack, "pull", "web"))] == ["postgres", "nginx"]
+
+
+def test_builds_that_wait_for_each_other_because_they_share_a_name() -> None:
+    def built_from(other: str, image: str) -> dict[str, Any]:
+        return {"image": image, "build": {"context": "/src", "additional_contexts": {"base": f"service:{other}"}}}
+
+    stack = make_stack({"a": built_from("c", "x"), "b": {**BUILD, "image": "x"}, "c": built_from("b", "y")})
+    with pytest.raises(PlanRefused, match="cannot build service c: it starts from image x, whose build waits for this"):
+        World().plan(stack)
