@@ -246,10 +246,10 @@ class Client:
         if sent < len(line):
             self.socket.sendall(line[sent:])
 
-    def _wait(self) -> None:
+    def _wait(self) -> Iterator[dict[str, Any]]:
         """Until there is something to read. Raises HostUnfit when it will not come, for nobody can run who would write
-        it: seen twice, so that a moment of it is forgiven."""
-        before = None
+        it: seen twice, so that a moment of it is forgiven. What waits for a disk is told of, and waited for."""
+        before, hung, told = None, 0, False
         while not select.select([self.socket], [], [], LOOK_EVERY)[0]:
             from stackup.control import replacing  # only for answers that take their time
 
@@ -261,13 +261,20 @@ class Client:
                     hint=f"let it go on: kill -CONT {pid}",
                 )
             before = found
+            was, hung = hung, replacing.waits_for_disk(self.layout, self.project)
+            if hung and hung == was and not told:
+                told = True
+                text = (
+                    f"the supervisor of project {self.project} (process {hung}) waits for a disk that does not answer"
+                )
+                yield {"event": "notice", "text": f"{text}; it goes on when the disk does, and the containers run on"}
 
     def _events(self, progress: Progress) -> Generator[dict[str, Any], None, bool]:
         """Yields events; returns True when the request must be repeated."""
         buffer = bytearray()
         seen = False
         while True:
-            self._wait()
+            yield from self._wait()
             data, ancillary, _, _ = self.socket.recvmsg(1 << 16, socket.CMSG_SPACE(MAX_FDS * 4))
             for level, kind, payload in ancillary:
                 if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):

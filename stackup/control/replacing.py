@@ -42,11 +42,19 @@ def end(layout: Layout, project: str) -> None:
 
 def stopped(layout: Layout, project: str) -> tuple[int, str] | None:
     """Pid and kind of a process of the project's own that somebody has stopped (SIGSTOP): it answers nobody."""
-    for pid, kind, _ in _own(layout, project):
-        with suppress(OSError):
-            if Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] == "T":
-                return pid, kind
-    return None
+    return next(((pid, kind) for pid, kind, _ in _own(layout, project) if _state(pid) == "T"), None)
+
+
+def waits_for_disk(layout: Layout, project: str) -> int:
+    """Pid of the project's supervisor when it is in an uninterruptible sleep just now, else 0."""
+    return next((pid for pid, kind, _ in _own(layout, project) if kind == "supervisor" and _state(pid) == "D"), 0)
+
+
+def _state(pid: int) -> str:
+    """Third field of /proc/PID/stat."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
+    return ""
 
 
 def _own(layout: Layout, project: str) -> Iterator[tuple[int, str, dict[str, str]]]:

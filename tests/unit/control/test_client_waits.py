@@ -28,6 +28,21 @@ def test_a_supervisor_that_was_stopped_is_not_waited_for(monkeypatch: pytest.Mon
     assert "kill -CONT 7" in caught.value.hint
 
 
+def test_whoever_waits_for_a_disk_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(client_module, "LOOK_EVERY", 0.01)
+    ours, theirs = socket.socketpair()
+    seen = iter([0, 7, 0, 7, 7, 7])  # a moment of it is nothing
+    monkeypatch.setattr(replacing, "waits_for_disk", lambda *_: next(seen, 0))
+    monkeypatch.setattr(replacing, "stopped", lambda *_: None)
+    with ours, theirs:
+        events = Client(Layout.at(tmp_path), "shop", ours).request("ps", {})
+        notice = next(events)
+        assert "process 7) waits for a disk" in notice["text"]
+        assert list(seen) == [7]
+        theirs.sendall(b'{"event": "done", "exit": 0}\n')
+        assert list(events) == [{"event": "done", "exit": 0}]
+
+
 def test_who_is_stopped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:
