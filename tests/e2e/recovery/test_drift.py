@@ -138,6 +138,7 @@ def test_what_cannot_be_put_back_is_told(shop: Scenario) -> None:
     eventually(lambda: drifts("drift=its pipe .*/stdout was deleted"), "the pipe is missed")
     for who in ("launcher", "supervisor"):
         shop.kill_daemon(who)
+    says("db", "later")
     watched(shop, "db")
     shutil.rmtree(next(shop.root.glob(f"lib/projects/shop/containers/{db}*")))
     eventually(lambda: "state directory was deleted" in shop.row("db")["Notice"], "the directory is missed")
