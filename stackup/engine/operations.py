@@ -44,6 +44,7 @@ from stackup.planner import Desired, Verb, decide
 from stackup.planner.fingerprint import fingerprint, what_moved
 
 FAILED = 1
+_ONLY_IMAGES = (Verb.BUILD, Verb.PULL)  # whose plans nothing follows
 INTERRUPTED = 130  # 128 + SIGINT, as docker compose ends
 Args = Mapping[str, Any]
 
@@ -271,7 +272,7 @@ class Operations:
             expected.check(desired, observed, plan)
         session.emit({"event": "plan", **plan.to_dict()})
         refuse_open_questions(plan, desired, loaded)
-        if plan.image_stage():  # all of it before anything else: a build that fails leaves nothing half-made
+        if plan.image_stage() and desired.verb not in _ONLY_IMAGES:  # before anything else: what fails leaves nothing
             report = await self._apply(plan.image_stage(), desired, loaded, session)
             if not report.ok:
                 return report
