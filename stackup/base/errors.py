@@ -27,9 +27,13 @@ class Position:
 
 
 class StackupError(Exception):
-    """Base of all errors that a user is meant to read. ``exit_code`` is what the CLI ends with."""
+    """Base of all errors that a user is meant to read. ``exit_code`` is what the CLI ends with.
+
+    ``notices``: what was warned of in the same pass.
+    """
 
     kind: ClassVar[str] = "error"
+    notices: tuple[Any, ...] = ()
     exit_code: ClassVar[int] = 1
     registry: ClassVar[dict[str, type[StackupError]]] = {}
 
@@ -92,10 +96,21 @@ class StackupError(Exception):
 
 
 class StackFileError(StackupError):
-    """The stack file (or Dockerfile, or env file) must be edited. ``notices``: what was warned of in the same pass."""
+    """The stack file (or Dockerfile, or env file) must be edited.
+
+    ``hidden``: how many errors this one stands for. ``loaded``: the stack, where all of it could be read and only
+    running it is out of the question (``stackfile.Loaded``).
+    """
 
     kind = "stack-file"
-    notices: tuple[Any, ...] = ()
+    hidden: int = 0
+    loaded: Any = None
+
+    def to_dict(self) -> dict[str, Any]:
+        return super().to_dict() | ({"hidden": self.hidden} if self.hidden else {})
+
+    def restore(self, data: dict[str, Any]) -> None:
+        self.hidden = data.get("hidden", 0)
 
 
 class UsageError(StackupError):

@@ -55,9 +55,11 @@ def _flat(error: StackupError) -> dict[str, Any]:
 
 def text(error: StackupError, *, colour: bool = False) -> str:
     found = list(every(error))
+    hidden = sum(getattr(item, "hidden", 0) for item in found)  # some stand for many that nobody kept
+    found = [item for item in found if not getattr(item, "hidden", 0)]
     blocks = [_block(item, colour) for item in found[:MAX_SHOWN]]
-    if len(found) > MAX_SHOWN:
-        blocks.append(f"... and {len(found) - MAX_SHOWN} more\n")
+    if len(found) + hidden > len(blocks):
+        blocks.append(f"... and {len(found) + hidden - len(blocks)} more\n")
     elif len(found) > 1:
         blocks.append(f"{len(found)} errors\n")
     return "\n".join(blocks) if any("\n" in block.rstrip("\n") for block in blocks) else "".join(blocks)

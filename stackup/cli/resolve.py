@@ -59,12 +59,12 @@ def service_names(session: Session) -> set[str]:
     return {*stack.services, *stack.disabled}
 
 
-def read(session: Session, **switches: bool) -> Loaded:
+def read(session: Session, **switches: Any) -> Loaded:
     """Reads the stack file without a word; its warnings are in the answer, or in the StackFileError's ``notices``."""
     return _load(session, **switches)
 
 
-def load(session: Session, **switches: bool) -> Loaded:
+def load(session: Session, **switches: Any) -> Loaded:
     """Reads the stack file and prints what it warns of. ``switches`` are those of ``stackfile.LoadRequest``."""
     loaded = _load(session, **switches)
     for warning in loaded.warnings:
@@ -79,7 +79,7 @@ def _words(warning: Notice) -> str:
     return f"{text} ({warning.hint})" if warning.hint else text
 
 
-def load_request(session: Session, **switches: bool) -> LoadRequest:
+def load_request(session: Session, **switches: Any) -> LoadRequest:
     from stackup.stackfile import LoadRequest
 
     options = session.options
@@ -96,7 +96,7 @@ def load_request(session: Session, **switches: bool) -> LoadRequest:
     )
 
 
-def _load(session: Session, **switches: bool) -> Loaded:
+def _load(session: Session, **switches: Any) -> Loaded:
     from stackup.stackfile import load as load_stack
 
     loaded = load_stack(load_request(session, **switches))

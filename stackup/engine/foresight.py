@@ -17,7 +17,7 @@ from stackup.engine.damage import damage
 from stackup.engine.images_desk import marks_of
 from stackup.engine.loading import LoadedStack
 from stackup.engine.observe import observe
-from stackup.engine.preflight import MAKING, foresee
+from stackup.engine.preflight import MAKING, beside, foresee
 from stackup.engine.records import ContainerRecord, Records
 from stackup.engine.scoping import of_project, whole_project, without_file
 from stackup.engine.status import offline_row, unreadable
@@ -48,7 +48,11 @@ def plan_offline(
 
     Raises StackupError.
     """
-    loaded = _load(project, request) if needs_stack(verb) else None
+    images = ImageStore(layout)
+    try:
+        loaded = _load(project, request) if needs_stack(verb) else None
+    except StackFileError as error:
+        raise beside(error, images.resolve) if verb in MAKING else error from None
     stack = with_named_services(loaded.stack, args.get("services") or ()) if loaded else None
     told: tuple[str, ...] = ()
     if verb is Verb.DOWN and not whole_project(where["files"], args):
@@ -57,7 +61,7 @@ def plan_offline(
         except StackFileError as error:
             told = (without_file(error, look_offline(layout, project, None)),)
     if loaded and stack and verb in MAKING:
-        foresee(replace(loaded, stack=stack), ImageStore(layout).resolve)
+        foresee(replace(loaded, stack=stack), images.resolve)
     if args.get("rollback") and stack is not None:
         desired = _back(layout, project, stack, args)
     else:

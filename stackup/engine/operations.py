@@ -22,7 +22,7 @@ from stackup.engine.foresight import saved_form
 from stackup.engine.images_desk import marks_of, without_pulls
 from stackup.engine.loading import LoadedStack, Loader
 from stackup.engine.observe import observe
-from stackup.engine.preflight import MAKING, check, foresee
+from stackup.engine.preflight import MAKING, beside, check, foresee
 from stackup.engine.records import ContainerRecord
 from stackup.engine.runner import Runner
 from stackup.engine.scoping import of_project, whole_project, without_file
@@ -47,6 +47,7 @@ FAILED = 1
 _ONLY_IMAGES = (Verb.BUILD, Verb.PULL)  # whose plans nothing follows
 INTERRUPTED = 130  # 128 + SIGINT, as docker compose ends
 Args = Mapping[str, Any]
+_PREPARED = ("up", "create", "plan")  # verbs whose errors are those of reading and those of running
 
 
 @frozen
@@ -173,7 +174,10 @@ class Operations:
         return desired_back(loaded.stack, args, meta=world.records.meta, image_id=world.image_id, numbers=numbers)
 
     async def _load(self, asked: Asked, session: Session) -> LoadedStack:
-        loaded = await self._loader.load(asked.files, asked.cwd, asked.env)
+        try:
+            loaded = await self._loader.load(asked.files, asked.cwd, asked.env)
+        except StackFileError as error:
+            raise beside(error, self._world.image) if asked.verb in _PREPARED else error from None
         for warning in loaded.warnings:
             session.emit({"event": "notice", "text": warning})
         of_project(loaded.stack, self._world.project)

@@ -46,6 +46,24 @@ def foresee(loaded: LoadedStack, find_image: FindImage) -> None:
     _raise([*_wrong(loaded, find_image)])
 
 
+def beside(error: StackFileError, find_image: FindImage) -> StackupError:
+    """The error about a stack that can be read but not run, together with what else stands in its way."""
+    if error.loaded is None:
+        return error
+    found = _wrong(LoadedStack(error.loaded.stack, (), error.loaded.environment, error.loaded), find_image)
+    own = (error, *error.details)
+    error.details = ()
+    first, *rest = sorted((*own, *found), key=_place)
+    first.details = tuple(rest)
+    first.notices = error.notices
+    return first
+
+
+def _place(error: StackupError) -> tuple[bool, str, int, int]:
+    where = error.where
+    return (True, "", 0, 0) if where is None else (False, where.file, where.line, where.column)
+
+
 def _raise(problems: list[StackupError]) -> None:
     if problems:
         problems[0].details = (*problems[0].details, *problems[1:])

@@ -7,7 +7,7 @@ import re
 from stackup.stackfile.dotenv import warn_unset
 from stackup.stackfile.environment import Environment
 from stackup.stackfile.nodes import RESET, Node, Origin
-from stackup.stackfile.problems import Problems
+from stackup.stackfile.problems import MAX_PROBLEMS, Problems
 from stackup.stackfile.template import Asked, Outcome, TemplateError, substitute
 
 
@@ -46,19 +46,13 @@ class _Interpolator:
     def fill(self, node: Node, path: str) -> None:
         template: str = node.value
         asked: list[Asked] = []
-        try:
-            node.value = substitute(template, self.environment.get, asked.append)
-        except TemplateError as error:
+        wrong: list[TemplateError] = []
+        node.value = substitute(template, self.environment.get, asked.append, wrong)
+        if wrong:
             if self.unknown(asked):
                 self.leave(node, path)
                 return
-            line, column = place(node, template, error.offset)
-            width = _width(template, error.offset)
-            self.problems.at(
-                node.source, line, column, f"cannot use {path}: {error}", hint=error.hint, width=width, path=path
-            )
-            node.value, node.tag = "", RESET  # as if it were not there: it is wrong already
-            node.source.resets = True
+            self.refuse(node, template, path, wrong)
         node.origin = Origin(template, tuple(dict.fromkeys(item.name for item in asked)), asked=tuple(asked))
         if self.unknown(asked):
             self.leave(node, path)
@@ -66,6 +60,17 @@ class _Interpolator:
         for item in asked:
             if item.outcome is Outcome.UNSET:
                 self.warn(node, template, item.name, item.offset)
+
+    def refuse(self, node: Node, template: str, path: str, wrong: list[TemplateError]) -> None:
+        self.problems.unkept += max(0, len(wrong) - MAX_PROBLEMS)
+        for error in wrong[:MAX_PROBLEMS]:
+            line, column = place(node, template, error.offset)
+            width = _width(template, error.offset)
+            self.problems.at(
+                node.source, line, column, f"cannot use {path}: {error}", hint=error.hint, width=width, path=path
+            )
+        node.value, node.tag = "", RESET  # as if it were not there: it is wrong already
+        node.source.resets = True
 
     def unknown(self, asked: list[Asked]) -> bool:
         """Whether a variable is not known only because the file that may set it could not be read."""
@@ -93,6 +98,12 @@ def _width(template: str, offset: int) -> int:
     return len(match[0]) if match else 1
 
 
+def _beyond(text: str, template: str, offset: int) -> int:
+    """How far ``offset`` is from the dollar sign before it, where the file has the same characters between them."""
+    dollar = template.rfind("$", 0, offset + 1)
+    return offset - dollar if text.startswith(template[dollar:offset]) else 0
+
+
 def place(node: Node, template: str, offset: int) -> tuple[int, int]:
     """Line and column in the file of a character of a scalar: it may be quoted, folded or a block."""
     nth = template.count("$", 0, offset + 1)
@@ -107,7 +118,7 @@ def place(node: Node, template: str, offset: int) -> tuple[int, int]:
                 break
             nth -= 1
         if not nth:
-            return line, column + start
+            return line, column + start + _beyond(text[start:], template, offset)
         line, column = line + 1, 1
         text = node.source.line(line)
     return node.line, node.column

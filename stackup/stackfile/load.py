@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +28,11 @@ from stackup.stackfile.problems import Problems, Told
 from stackup.stackfile.reader import Reader
 from stackup.stackfile.remotes import Remotes
 from stackup.stackfile.request import Loaded, LoadRequest
-from stackup.stackfile.selection import select, without_unused
+from stackup.stackfile.selection import reached, select, without_unused
 from stackup.stackfile.sources import Sources
 from stackup.stackfile.template import TemplateError, substitute
 from stackup.stackfile.variablefiles import Files
-from stackup.stackfile.verdict import check_support
+from stackup.stackfile.verdict import check_support, outlook
 from stackup.stackfile.yamltree import read_documents
 
 
@@ -73,6 +73,7 @@ class _Load:
         self.removed: Fields = {}
         self.remotes = Remotes(request.environment)
         self.told = Told(self.problems)
+        self.readable = False
 
     def run(self) -> Loaded:
         found = self.find()
@@ -98,7 +99,16 @@ class _Load:
         enabled, disabled = select(tree, profiles)
         tree = self.complete(tree, enabled, disabled, found.directory)
         self.check_extras(tree)
-        self.problems.settle()
+        if self.request.outlook:
+            services = reached(self.request.named, enabled) if self.request.named else enabled
+            outlook(tree, services, self.problems)
+        try:
+            self.problems.settle()
+        except StackFileError as error:
+            if self.readable:
+                with suppress(StackFileError):
+                    error.loaded = self.answer(tree, enabled, disabled, found, name, profiles)
+            raise
         return self.answer(tree, enabled, disabled, found, name, profiles)
 
     def find(self) -> Found:
@@ -206,6 +216,7 @@ class _Load:
             Checker(tree, enabled, disabled, self.problems, told=self.told, unsure=self.unsure(enabled)).check()
             check_resources(tree, self.problems, self.told)
             check_cycles(enabled, self.problems)
+            self.readable = not self.problems.errors
             if self.request.run:
                 check_support(enabled, without_unused(tree, enabled), self.problems)
         services = tree.get("services")

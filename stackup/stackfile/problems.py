@@ -22,6 +22,11 @@ MAX_KNOWN = 1000  # words among which the closest one is looked for
 _SERVICE = re.compile(r"\bservices\.[^\s.:\[]+")
 
 
+def same_for_all(message: str) -> str:
+    """What is said of one place, whichever of the services that share it is named."""
+    return _SERVICE.sub("services", message)
+
+
 @frozen
 class Notice:
     """A warning: the file works, but perhaps not as its author believes."""
@@ -50,50 +55,54 @@ class Problems:
         self.places: list[str] = []  # the paths that errors are about, "" for those about none
         self.lost = False  # a whole file could not be read: nothing is known to be missing
         self.doubtful = False  # some variables could not be read: nothing is said of what is not set
-        self._seen: set[tuple[str, Position | None]] = set()
+        self._seen: set[int] = set()
+        self._warned: set[tuple[str, Position | None]] = set()
         self._once: set[str] = set()
         self._ports = MAX_PORTS
 
     def add(self, node: Node | None, message: str, *, hint: str = "", at_key: bool = False, path: str = "") -> None:
         """An error about ``node``; ``at_key`` points at its key instead of its value. ``path`` is its own, as in
         messages (``services.web.ports[0]``)."""
-        if self._full():
-            return
         if node is None:
             self.append(StackFileError(message, hint=hint), path)
             return
         at_key = (at_key or node.value is None) and bool(node.key_line)
         line, column = (node.key_line, node.key_column) if at_key else (node.line, node.column)
+        if len(self.errors) >= MAX_KEPT:
+            self._count(message, (node.source.name, line, column), path)
+            return
         self.at(node.source, line, column, message, hint=hint, width=caret_width(node, at_key), path=path)
 
     def at(
         self, source: Source, line: int, column: int, message: str, *, hint: str = "", width: int = 1, path: str = ""
     ) -> None:
         """An error at a place in a file; lines and columns count from 1."""
-        if self._full():
+        if len(self.errors) >= MAX_KEPT:
+            self._count(message, (source.name, line, column), path)
             return
         where = Position(source.name, line, column)
         self.append(
             StackFileError(message, hint=hint, where=where, snippet=source.snippet(line, column, max(1, width))), path
         )
 
-    def _full(self) -> bool:
-        if len(self.errors) < MAX_KEPT:
-            return False
-        self.unkept += 1
-        return True
-
     def append(self, error: StackFileError, path: str = "") -> None:
-        if self._full():
+        where = error.where
+        if not self._count(error.message, (where.file, where.line, where.column) if where else None, path):
             return
-        self.places.append(path)
-        said = _SERVICE.sub("services", error.message) if error.where else error.message
-        key = (said, error.where)
-        if key in self._seen:  # an anchor that is used twice is wrong once, and so is a service that others extend
-            return
-        self._seen.add(key)
         error.__traceback__ = None  # its frames hold this list: a circle that only the collector could take away
         self.errors.append(error)
+
+    def _count(self, message: str, where: tuple[str, int, int] | None, path: str) -> bool:
+        """Whether an error is new and is kept: an anchor that is used twice is wrong once, and so is a service that
+        others extend. Those beyond what is kept are counted all the same, and what follows from them is not said."""
+        self.places.append(path)
+        key = hash((same_for_all(message) if where else message, where))
+        if key in self._seen:
+            return False
+        self._seen.add(key)
+        full = len(self.errors) >= MAX_KEPT
+        self.unkept += full
+        return not full
 
     def did_you_mean(self, word: str, known: Iterable[str]) -> str:
         """A hint naming the closest known word; none where so much is wrong that nobody will read it."""
@@ -110,7 +119,9 @@ class Problems:
 
     def note(self, notice: Notice) -> None:
         """A warning that is made already; each is said once."""
-        if notice not in self.notices and not self.crowded():
+        said = same_for_all(notice.message) if notice.where else notice.message
+        if (said, notice.where) not in self._warned and not self.crowded():
+            self._warned.add((said, notice.where))
             self.notices[notice] = None
 
     def crowded(self) -> bool:
@@ -141,9 +152,11 @@ class Problems:
         if not self.errors:
             return
         errors = sorted(self.errors, key=_Rank(self.read))
-        if len(errors) > MAX_PROBLEMS:
-            left = len(errors) - MAX_PROBLEMS + self.unkept
-            errors = [*errors[:MAX_PROBLEMS], StackFileError(f"cannot show {left} more errors: there are too many")]
+        left = len(errors[MAX_PROBLEMS:]) + self.unkept
+        if left:
+            rest = StackFileError(f"cannot show {left} more errors: there are too many")
+            rest.hidden = left
+            errors = [*errors[:MAX_PROBLEMS], rest]
         first = errors[0]
         raised = StackFileError(
             first.message, hint=first.hint, where=first.where, snippet=first.snippet, details=tuple(errors[1:])

@@ -20,7 +20,8 @@ class LoadRequest:
 
     ``files`` are the ``-f`` options (``-`` is ``stdin``), ``environment`` is the caller's. The switches below
     ``stdin`` are those of ``config --no-...``: with ``interpolate`` off the answer has no ``stack``, only ``tree``.
-    ``run`` off means that the stack is only looked at: attributes that stackup does not carry out are no matter then.
+    ``run`` off means that the stack is only looked at: attributes that stackup does not carry out are no matter then,
+    or with ``outlook`` a warning each, as is what ``up`` refuses; with ``named``, of those services alone.
     """
 
     cwd: Path
@@ -38,6 +39,8 @@ class LoadRequest:
     normalize: bool = True
     all_resources: bool = False
     run: bool = True
+    outlook: bool = False
+    named: tuple[str, ...] = ()
 
 
 @frozen

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from stackup.stackfile.check import children
 from stackup.stackfile.finish import Fields
 from stackup.stackfile.nodes import Node
@@ -19,7 +21,19 @@ def select(tree: Node, profiles: tuple[str, ...]) -> tuple[Fields, Fields]:
     return enabled, disabled
 
 
-def without_unused(tree: Node, enabled: Fields) -> Node:
+def reached(names: Iterable[str], services: Fields) -> Fields:
+    """Of ``services`` those that are named, and what they depend on; in their order."""
+    found: set[str] = set()
+    waiting = [name for name in names if name in services]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += [other for other in children(services[name].get("depends_on")) if other in services]
+    return {name: service for name, service in services.items() if name in found}
+
+
+def without_unused(tree: Node, enabled: Mapping[str, Node]) -> Node:
     """Leaves out networks, volumes, secrets and configs that no enabled service uses, as Compose does."""
     used: dict[str, set[str]] = {name: set() for name in ("networks", "volumes", "secrets", "configs", "models")}
     for service in enabled.values():

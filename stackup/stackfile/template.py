@@ -25,12 +25,19 @@ _OPERATORS = (":-", ":+", ":?", "-", "+", "?")
 
 
 class TemplateError(Exception):
-    """``offset`` counts characters from the start of the text that was being interpolated."""
+    """``offset`` counts characters from the start of the text that was being interpolated.
 
-    def __init__(self, message: str, offset: int, hint: str = "") -> None:
+    ``unclosed``: a brace is missing. ``whole``: the text as a whole is too much, so nothing more is said of it.
+    """
+
+    def __init__(
+        self, message: str, offset: int, hint: str = "", *, unclosed: bool = False, whole: bool = False
+    ) -> None:
         super().__init__(message)
         self.offset = offset
         self.hint = hint
+        self.unclosed = unclosed
+        self.whole = whole
 
 
 @frozen
@@ -88,11 +95,16 @@ class Asked(NamedTuple):
 Record = Callable[[Asked], None]
 
 
-def substitute(text: str, lookup: Lookup, record: Record | None = None) -> str:
-    """``text`` with its variables filled in. ``record`` hears of every look-up, in order. Raises TemplateError."""
+def substitute(
+    text: str, lookup: Lookup, record: Record | None = None, wrong: list[TemplateError] | None = None
+) -> str:
+    """``text`` with its variables filled in. ``record`` hears of every look-up, in order.
+
+    Raises TemplateError; with ``wrong`` all of them are collected there instead, and the answer is good for nothing.
+    """
     if "$" not in text:
         return text
-    return _Template(text, lookup, record).run(0, len(text), 0)
+    return _Template(text, lookup, record, wrong=wrong).run(0, len(text), 0)
 
 
 def uses(text: str) -> list[Use]:
@@ -110,7 +122,9 @@ class _Template:
         lookup: Lookup,
         record: Record | None,
         found: list[Use] | None = None,
+        wrong: list[TemplateError] | None = None,
     ) -> None:
+        self.wrong = wrong
         self.text = text
         self.lookup = lookup
         self.record = record
@@ -131,11 +145,26 @@ class _Template:
                 parts.append(text[start:end])
                 return "".join(parts)
             parts.append(text[start:dollar])
-            value, start = self.one(dollar, end, depth)
+            try:
+                value, start = self.one(dollar, end, depth)
+                size += len(value)
+                if size > MAX_TEXT:
+                    raise TemplateError(f"the text becomes longer than {MAX_TEXT >> 20} MiB", dollar, whole=True)
+            except TemplateError as error:
+                if self.wrong is None or depth:
+                    raise
+                self.wrong.append(error)
+                if error.whole:
+                    return ""
+                value, start = "", self.after(error, dollar, end)
             parts.append(value)
-            size += len(value)
-            if size > MAX_TEXT:
-                raise TemplateError(f"the text becomes longer than {MAX_TEXT >> 20} MiB", dollar)
+
+    def after(self, error: TemplateError, dollar: int, end: int) -> int:
+        """Where reading goes on after what is wrong: behind the brace that ends it, else in the next line."""
+        if not error.unclosed:
+            return self.closing(dollar, end)[0] + 1
+        line_end = self.text.find("\n", dollar, end)
+        return end if line_end < 0 else line_end
 
     def one(self, dollar: int, end: int, depth: int) -> tuple[str, int]:
         """The value of the expression at ``dollar``, and where it ends."""
@@ -145,10 +174,15 @@ class _Template:
             return "$", dollar + 2
         self.left -= 1
         if self.left < 0:
-            raise TemplateError(f"the text holds more than {MAX_VALUES:,} variables", dollar)
+            raise TemplateError(f"the text holds more than {MAX_VALUES:,} variables", dollar, whole=True)
         if following == "{":
-            close = self.closing(dollar, end)
-            return self.braced(dollar, close, depth), close + 1
+            close, paired = self.closing(dollar, end)
+            try:
+                return self.braced(dollar, close, depth), close + 1
+            except TemplateError as error:
+                if paired or not error.unclosed:
+                    raise
+                raise _unclosed(dollar) from None  # it has no brace of its own: it took that of the inner one
         name = _NAME.match(text, dollar + 1, end)
         if name is None:  # a dollar sign that begins nothing stays: $(date), $1, "5 $"
             return "$", dollar + 1
@@ -156,17 +190,19 @@ class _Template:
             self.found.append(Use(name[0]))
         return self.value(name[0], dollar), name.end()
 
-    def closing(self, dollar: int, end: int) -> int:
-        """The brace that ends ``${`` at ``dollar``: braces in a default come in pairs; else it is the last one."""
+    def closing(self, dollar: int, end: int) -> tuple[int, bool]:
+        """The brace that ends ``${`` at ``dollar``, and whether it is one of a pair; else it is the line's last one."""
         text = self.text
         if self.pairs is None:
             self.pairs = _pairs(text)
         close = self.pairs[dollar + 1]
-        if not close or close >= end or text.find("\n", dollar, close) >= 0:
-            close = text.rfind("}", dollar, end)
-        if close < 0 or text.find("\n", dollar, close) >= 0:
-            raise TemplateError("'${' has no closing '}'", dollar, "write $$ for a plain dollar sign")
-        return close
+        if close and close < end and text.find("\n", dollar, close) < 0:
+            return close, True
+        line_end = text.find("\n", dollar, end)
+        close = text.rfind("}", dollar, end if line_end < 0 else line_end)
+        if close < 0:
+            raise _unclosed(dollar)
+        return close, False
 
     def braced(self, dollar: int, close: int, depth: int) -> str:
         text = self.text
@@ -223,6 +259,10 @@ class _Template:
         if self.record is not None:
             self.record(Asked(name, "", "", Outcome.UNSET if value is None else Outcome.VALUE, offset, value))
         return value or ""
+
+
+def _unclosed(dollar: int) -> TemplateError:
+    return TemplateError("'${' has no closing '}'", dollar, "write $$ for a plain dollar sign", unclosed=True)
 
 
 # By the kind of the operator: when the variable is not there, and when it is.

@@ -14,6 +14,7 @@ from stackup.stackfile.addresses import check_networks
 from stackup.stackfile.nodes import Node, find, plain
 from stackup.stackfile.patterns import Branch, matches
 from stackup.stackfile.problems import Notice, Problems
+from stackup.stackfile.selection import without_unused
 from stackup.stackfile.support import ENTRIES, Entry, Support
 from stackup.stackfile.values import check_values
 
@@ -52,24 +53,15 @@ def check_support(services: Mapping[str, Node], tree: Node, problems: Problems) 
     check_networks(services, networks.value if networks is not None and networks.value else {}, problems)
 
 
-def outlook(
-    tree: Node, services: Iterable[str], before: Iterable[Notice] = (), read: Iterable[str] = ()
-) -> tuple[Notice, ...]:
-    """What ``check_support`` would say of a stack that is only looked at: refusals are warnings, too.
-
-    ``before`` are the warnings of loading it; all together are answered in the order of the lines, each once, and of
-    the files as they were ``read``.
-    """
-    problems = Problems(read=tuple(read))
-    for notice in before:
+def outlook(tree: Node, services: Mapping[str, Node], problems: Problems) -> None:
+    """What ``check_support`` would say of a stack that is only looked at: refusals are warnings, too."""
+    found = Problems(problems.cwd)
+    check_support(services, without_unused(tree, services), found)
+    _sockets(services, tree, found)
+    for notice in found.notices:
         problems.note(notice)
-    known = tree.get("services")
-    items = known.value if known is not None and type(known.value) is dict else {}
-    check_support({name: items[name] for name in services if name in items}, tree, problems)
-    _sockets(services, tree, problems)
-    for error in problems.errors:
+    for error in found.errors:
         problems.note(Notice(f"up refuses this: {error.message}", error.where, error.snippet, error.hint))
-    return problems.warnings()
 
 
 def _collect(section: str, items: Mapping[str, Node], found: dict[int, Found]) -> None:

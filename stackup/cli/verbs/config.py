@@ -67,7 +67,18 @@ class Request:
 def run(session: Session, request: Request) -> int:
     loaded = _load(session, request)
     colour = session.console.colour_out and not request.output
-    text = _explained(loaded, request, colour) if request.explain else render(loaded, request, session.environment)
+    warnings = () if request.explain else loaded.warnings  # its answer says what is unset
+    as_json = request.format == "json"
+    try:
+        text = _explained(loaded, request, colour) if request.explain else render(loaded, request, session.environment)
+    except StackupError as error:
+        if as_json:  # one document
+            error.notices = (*error.notices, *warnings)
+        elif warnings:
+            report.warn(warnings, session.console)
+        raise
+    if warnings:
+        report.warn(warnings, session.console, as_json=as_json)
     if request.quiet:
         return 0
     if request.output:
@@ -79,8 +90,6 @@ def run(session: Session, request: Request) -> int:
 
 def _load(session: Session, request: Request) -> Loaded:
     """Reads the files; a service that is named is shown even where its profile is not active, as it would run."""
-    from stackup.stackfile.verdict import outlook
-
     as_written = request.no_interpolate or request.variables
     switches = {
         "interpolate": not as_written,
@@ -90,6 +99,8 @@ def _load(session: Session, request: Request) -> Loaded:
         "check_consistency": not request.no_consistency,
         "normalize": not (request.no_normalize or as_written),
         "run": False,
+        "outlook": not (as_written or request.no_consistency or request.only_part),
+        "named": request.names,
     }
     loaded = _read(session, request, switches)
     hidden = [loaded.stack.disabled[name] for name in request.names if name in loaded.stack.disabled]
@@ -97,16 +108,10 @@ def _load(session: Session, request: Request) -> Loaded:
         profiles = (*loaded.profiles, *(profile for service in hidden for profile in service.profiles))
         session.options = replace(session.options, profile=tuple(dict.fromkeys(profiles)))
         loaded = _read(session, request, switches)
-    warnings = loaded.warnings
-    if not (as_written or request.no_consistency or request.only_part):
-        files = (item.path for item in loaded.inputs)
-        warnings = outlook(loaded.tree, loaded.stack.services, warnings, files)
-    if warnings and not request.explain:  # whose answer says what is unset
-        report.warn(warnings, session.console, as_json=request.format == "json")
     return loaded
 
 
-def _read(session: Session, request: Request, switches: dict[str, bool]) -> Loaded:
+def _read(session: Session, request: Request, switches: dict[str, Any]) -> Loaded:
     try:
         return read(session, **switches)
     except StackFileError as error:

@@ -268,3 +268,28 @@ def test_explain_warns_of_nothing_else(config: Config, capsys: pytest.CaptureFix
     for argv, told in ((["--explain", "services.a.image"], 0), ([], 3)):
         assert quick.main(["config", *argv]) == 0
         assert capsys.readouterr().err.count("warning: ") == told
+
+
+def test_one_document_where_an_answer_cannot_be_given(
+    tmp_path: Path, config: Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "compose.yaml").write_text("version: '3'\nservices: {web: {image: a}}\n")
+    assert quick.main(["config", "nosuch", "--format", "json"]) == 64
+    data = json.loads(capsys.readouterr().err)
+    assert (len(data["errors"]), len(data["warnings"])) == (1, 1)
+
+
+def test_all_that_stands_in_the_way_of_up_is_told_at_once(
+    tmp_path: Path, config: Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "compose.yaml").write_text(
+        "services:\n  a:\n    image: x\n    restart: always:3\n"
+        "    logging: {driver: nosuch}\n    devices: [/dev/nosuch]\n"
+    )
+    assert quick.main(["plan"]) == 1
+    said = capsys.readouterr().err
+    assert [line.split(": ")[0] for line in said.splitlines() if line.startswith("error")] == ["error"] * 3
+    assert [said.index(word) for word in ("always:3", "nosuch", "/dev/nosuch")] == sorted(
+        said.index(word) for word in ("always:3", "nosuch", "/dev/nosuch")
+    )
+    assert "3 errors" in said

@@ -1,4 +1,4 @@
-"""Circles of every kind of edge, and the place that stands for a reference: the key of a mapping, the item of a list."""
+"""Circles of every kind of edge, and the place of a reference: the key of a mapping, the item of a list."""
 
 from __future__ import annotations
 

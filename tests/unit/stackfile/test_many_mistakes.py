@@ -9,7 +9,6 @@ from stackfile_support import errors_of, load_in, load_text, write
 
 from stackup.base.errors import StackFileError
 from stackup.cli.report import text as as_text
-from stackup.stackfile.verdict import outlook
 
 
 def told(errors: list[StackFileError]) -> list[str]:
@@ -99,8 +98,7 @@ def test_warnings_are_in_the_order_of_files_and_lines(tmp_path: Path) -> None:
         inc__yaml="services:\n  c: {image: 'x$D'}\n",
         __env="E=$F\n",
     )
-    loaded = load_in(tmp_path, "compose.yaml", "override.yaml", run=False)
-    notices = outlook(loaded.tree, loaded.stack.services, loaded.warnings, [item.path for item in loaded.inputs])
+    notices = load_in(tmp_path, "compose.yaml", "override.yaml", run=False, outlook=True).warnings
     places = [(Path(item.where.file).name, item.where.line) for item in notices if item.where]
     assert places == [
         (".env", 1),

@@ -13,7 +13,6 @@ from stackup.stackfile.nodes import Node, Source
 from stackup.stackfile.problems import Problems
 from stackup.stackfile.rules import Wrong, sysctl
 from stackup.stackfile.values import _TABLE
-from stackup.stackfile.verdict import outlook
 
 SERVICE = "services:\n  web:\n    image: i\n    "
 BAD = [
@@ -152,8 +151,7 @@ def test_networks_that_overlap(tmp_path: Path) -> None:
 def test_all_at_once_and_as_warnings_of_config(tmp_path: Path) -> None:
     text = SERVICE + "stop_signal: SIGFOO\n    pid: hsot\n    cap_add: [X]\n"
     assert [item.split()[0] for item in texts(tmp_path, text)] == ["4:18", "5:10", "6:15"]
-    loaded = load_text(tmp_path, text, run=False)
-    notices = outlook(loaded.tree, loaded.stack.services)
+    notices = load_text(tmp_path, text, run=False, outlook=True).warnings
     assert [str(item.where).rpartition("compose.yaml:")[2] for item in notices] == ["4:18", "5:10", "6:15"]
     assert all(item.message.startswith("up refuses this: cannot use") for item in notices)
     assert all(item.snippet for item in notices)
