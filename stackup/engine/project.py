@@ -116,6 +116,7 @@ class Project:
         if handler is None:
             raise UsageError(f"cannot {asked.verb}: this supervisor does not know that command")
         self._active += 1
+        self.world.any_change.notify()
         try:
             if asked.verb not in CHANGING:
                 return await handler(asked, session)
