@@ -35,6 +35,10 @@ def parse_platform(text: str) -> Platform:
     return normal(Platform(name, system, variant or (_VARIANTS.get(name, "") if name in _ARCHITECTURES else "")))
 
 
+def is_architecture(name: str) -> bool:
+    return name in _KNOWN
+
+
 def normal(platform: Platform) -> Platform:
     """One spelling for what has several: arm64/v8 is arm64, amd64/v1 is amd64, arm alone is arm/v7."""
     name = _ARCHITECTURES.get(platform.architecture.lower(), platform.architecture.lower())

@@ -23,6 +23,7 @@ from stackup.planner.replicas import Fate, Replica
 from stackup.planner.selection import active_services, check_names, check_scale, namespace_children, selected
 from stackup.planner.sockets import ask_for_sockets
 from stackup.planner.storage import Resource, plan_networks, plan_volumes
+from stackup.planner.strangers import check_strangers
 from stackup.planner.words import listed
 from stackup.planner.work import Work
 
@@ -35,6 +36,7 @@ def plan_up(desired: Desired, stack: Stack, observed: Observed) -> Plan:
     orphans = find_orphans(stack, observed)
     graph = graph_of(services, orphans)
     chosen = selected(desired, graph, services)
+    check_strangers((name for name in graph if name in chosen and name in services), services, observed)
     found = _resources(desired, stack, observed, services, [name for name in graph if name in chosen])
     going = {item.id for item in orphans} if desired.remove_orphans else set()
     _check_remade(observed, {*services}, going, found)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 from typing import Any
 
+from stackup.base.errors import ImageError
 from stackup.model.words import (
     DEVICE_RULE,
     SECURITY_OPTIONS,
@@ -22,6 +23,7 @@ from stackup.model.words import (
     signal_number,
 )
 from stackup.oci.capabilities import ALL_CAPABILITIES
+from stackup.oci.platforms import is_architecture, parse_platform
 from stackup.stackfile.problems import did_you_mean
 
 Rule = Callable[[Any], None]
@@ -98,8 +100,12 @@ def known_capability(value: Any) -> None:
 
 
 def known_security_option(value: Any) -> None:
-    if security_option(str(value)) is None:
+    option = security_option(str(value))
+    if option is None:
         raise Wrong("there is no such option", SECURITY_OPTIONS)
+    key, given = option
+    if key == "seccomp" and given.startswith("/") and not os.path.isfile(given):
+        raise Wrong(f"there is no file {given}")
 
 
 def cgroup_device_rule(value: Any) -> None:
@@ -188,9 +194,50 @@ def cpuset(value: Any) -> None:
         raise Wrong(f"this machine has no processor {highest}", f"its processors go from 0 to {there - 1}")
 
 
-def positive(value: Any) -> None:
-    if isinstance(value, int | float) and value < 0:
+def processors(value: Any) -> None:
+    """moby daemon/daemon_unix.go, verifyPlatformContainerResources."""
+    if not isinstance(value, int | float):
+        return
+    if value < 0:
         raise Wrong("it is below zero")
+    there = os.cpu_count() or 1
+    if value > there:
+        raise Wrong(f"this machine has {there} processor{'s' if there > 1 else ''} only")
+
+
+def pids(value: Any) -> None:
+    if isinstance(value, int) and value < -1:
+        raise Wrong("it is below zero", "-1 is no limit")
+
+
+def platform(value: Any) -> None:
+    try:
+        found = parse_platform(str(value))
+    except ImageError:
+        raise Wrong("it is no platform", _PLATFORM) from None
+    if "/" not in str(value) and found.architecture and not is_architecture(found.architecture):
+        raise Wrong("there is no such system or architecture", _PLATFORM)
+
+
+_PLATFORM = "OS/ARCHITECTURE[/VARIANT], such as linux/arm64"
+
+
+def container_name(value: Any) -> None:
+    """Compose looks for the pattern anywhere in the text; an engine wants all of it to be so."""
+    if not re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+", str(value)):
+        raise Wrong("a container cannot have this name", "letters, digits, '_', '.' and '-', beginning with the former")
+
+
+def one_word(value: Any) -> None:
+    if re.search(r"\s", str(value)):
+        raise Wrong("it holds a space", "write each as an item of its own")
+
+
+def exposed(value: Any) -> None:
+    ports, slash, protocol = str(value).partition("/")
+    port_range(ports)
+    if slash and protocol.lower() not in ("tcp", "udp", "sctp"):
+        raise Wrong("there is no such protocol", "tcp, udp or sctp")
 
 
 def memory(value: Any) -> None:

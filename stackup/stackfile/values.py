@@ -22,14 +22,17 @@ _TABLE: dict[str, Rule] = {
     "blkio_config.weight": rules.between(10, 1000),
     "cap_add.*": rules.known_capability,
     "cap_drop.*": rules.known_capability,
-    "cpus": rules.positive,
+    "container_name": rules.container_name,
+    "cpus": rules.processors,
     "cpuset": rules.cpuset,
-    "deploy.resources.limits.cpus": rules.positive,
+    "deploy.resources.limits.cpus": rules.processors,
     "deploy.resources.limits.memory": rules.memory,
     "device_cgroup_rules.*": rules.cgroup_device_rule,
     "devices.*.permissions": rules.device_access,
     "dns.*": rules.address,
+    "dns_opt.*": rules.one_word,
     "domainname": rules.hostname,
+    "expose.*": rules.exposed,
     "extra_hosts.*.*": rules.mapped_address,
     "hostname": rules.hostname,
     "ipc": one_of(("none", "private", "shareable", "host"), "mode", prefixes=_OTHERS),
@@ -41,6 +44,8 @@ _TABLE: dict[str, Rule] = {
     "networks.*.ipv6_address": rules.address6,
     "networks.*.mac_address": rules.mac_address,
     "pid": one_of(("host",), "mode", prefixes=_OTHERS),
+    "pids_limit": rules.pids,
+    "platform": rules.platform,
     "ports.*.mode": one_of(("ingress", "host"), "mode"),
     "ports.*.protocol": one_of(("tcp", "udp", "sctp"), "protocol"),
     "ports.*.published": rules.port_range,
@@ -157,10 +162,24 @@ def _mounts(path: str, service: Node, problems: Problems) -> None:
             problems.add(mount, f"cannot use {where}: {kind} mounts do not exist on one Linux machine")
 
 
+def _named(attribute: str) -> Callable[[str, Node, Problems], None]:
+    """Texts by name: none of the names may be empty."""
+
+    def check(path: str, service: Node, problems: Problems) -> None:
+        pairs = service.get(attribute)
+        node = pairs.get("") if pairs is not None else None
+        if node is not None:
+            problems.add(node, f"cannot use {path}.{attribute}: a name is empty", hint="write NAME=value")
+
+    return check
+
+
 # What is looked at as a whole where the attribute is written.
 _TOGETHER: dict[str, Callable[[str, Node, Problems], None]] = {
     "sysctls": _sysctls,
     "ulimits": _ulimits,
     "mem_limit": _memory,
     "volumes": _mounts,
+    "environment": _named("environment"),
+    "labels": _named("labels"),
 }

@@ -610,3 +610,15 @@ def test_owner_of_namespaces_that_was_stopped_starts_with_a_restart_of_its_guest
            3  start  container shop-app-1  asked for                    after 2
         """,
     )
+
+
+def test_containers_that_are_named_must_be_there() -> None:
+    world = World()
+    with pytest.raises(PlanRefused) as caught:
+        world.plan(make_stack({"web": {"network_mode": "container:nope", "volumes_from": ["container:gone:ro"]}}))
+    assert [error.about for error in (caught.value, *caught.value.details)] == [
+        "services.web.network_mode",
+        "services.web.volumes_from.0",
+    ]
+    assert "there is no container 'nope' in this project" in caught.value.message
+    assert world.plan(make_stack({"db": {}, "web": {"network_mode": "container:shop-db-1"}}))
