@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Mapping
 
 from stackup.base.names import normalize_project_name
@@ -65,6 +66,8 @@ def _name_in(path: str, directory: str) -> str | None:
 def _read(path: str) -> str | None:
     """Empty for a file that is not there; None for one that cannot be judged here."""
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe can be read once only, and may keep us for ever
+            return None
         with open(path, encoding="utf-8") as file:
             text = file.read(_LIMIT + 1)
     except FileNotFoundError:

@@ -27,8 +27,8 @@ def typographic(text: str) -> str:
     return f"type {_TYPED[found]} in place of {shown + ' ' if shown else ''}(U+{ord(found):04X}, {name})"
 
 
-def for_list(node: Node) -> str:
-    """Of what stands where a list belongs."""
+def for_list(node: Node, *, texts: bool = False) -> str:
+    """Of what stands where a list belongs, or one of ``texts``."""
     value = node.value
     if type(value) in (str, int) and node.line:
         text = value if type(value) is str else f'"{value}"'
@@ -38,7 +38,7 @@ def for_list(node: Node) -> str:
     name, child = next(iter(value.items()))
     if name.isdigit() and type(child.value) in (str, int):
         return f'write each as a list item: - "{name}:{child.value}"'
-    return f"write it as a list item: - {name}: ..." if len(name) < _SHORT else ""
+    return f"write it as a list item: - {name}: ..." if len(name) < _SHORT and not texts else ""
 
 
 def for_mapping(node: Node, names: Collection[str] = ()) -> str:

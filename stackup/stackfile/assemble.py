@@ -6,6 +6,7 @@ Every step keeps the places of the values, and everything that is wrong in any f
 from __future__ import annotations
 
 import os
+from itertools import pairwise
 from pathlib import Path
 
 from stackup.base.errors import Position, StackFileError
@@ -185,7 +186,9 @@ class Assembler:
         files = tuple(name for item in items if (name := self.place(item, path, directory)) is not None)
         if len(files) < len(items):
             return None
-        if self.cyclic(entry, path, files[0], unit, file) or self.missing(paths or entry, path, files):
+        if any(self.cyclic(entry, path, name, unit, file) for name in files):
+            return None
+        if self.missing(paths or entry, path, files):
             return None
         given = entry.text("project_directory")
         where = self.local(given, directory) if given else Path(files[0]).parent
@@ -225,9 +228,10 @@ class Assembler:
         chain = (*unit.chain, (within, file, entry))
         start = next((index for index, step in enumerate(chain) if step[0] == file), None)
         if start is not None:
-            steps = [(self.short(here), self.short(there), node) for here, there, node in chain[start:]]
-            names = " -> ".join([*(here for here, _, _ in steps), self.short(file)])
-            hint = self.problems.edges((f"{here} includes {there}", node, False) for here, there, node in steps)
+            shown = [*(self.short(here) for here, _, _ in chain[start:]), self.short(file)]
+            steps = zip(pairwise(shown), chain[start:], strict=True)
+            names = " -> ".join(shown)
+            hint = self.problems.edges((f"{here} includes {there}", step[2], False) for (here, there), step in steps)
             self.problems.add(entry, f"cannot use {path}: files include each other in a circle, {names}", hint=hint)
             return True
         if len(unit.chain) >= MAX_INCLUDES:

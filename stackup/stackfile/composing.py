@@ -130,7 +130,7 @@ class Composer:
 
     def mapping(self) -> dict[str, Node]:
         own: dict[str, Node] = {}
-        merged: list[tuple[Node, int]] = []
+        merged: list[tuple[Node, Any]] = []
         following, source = self.next, self.source
         while True:
             key = following()
@@ -171,21 +171,23 @@ class Composer:
         self.made += len(own)
         return self.merged(own, merged) if merged else own
 
-    def merge_key(self, mark: Any, merged: list[tuple[Node, int]]) -> None:
-        """Adds what it leads to, and its line."""
+    def merge_key(self, mark: Any, merged: list[tuple[Node, Any]]) -> None:
+        """Adds what it leads to, and where it stands."""
         if merged:
             hint = "merge several at once: <<: [*first, *second]"
-            self.bad_key(mark, f"the key '<<' is written twice here; the first one is in line {merged[0][1]}", hint)
+            self.bad_key(
+                mark, f"the key '<<' is written twice here; the first one is in line {merged[0][1].line + 1}", hint
+            )
             self.skip()
         else:
-            merged.append((self.value(self.next(), 0, 0), mark.line + 1))
+            merged.append((self.value(self.next(), 0, 0), mark))
 
-    def merged(self, own: dict[str, Node], parts: list[tuple[Node, int]]) -> dict[str, Node]:
+    def merged(self, own: dict[str, Node], parts: list[tuple[Node, Any]]) -> dict[str, Node]:
         result: dict[str, Node] = {}
-        for node, _ in parts:
+        for node, mark in parts:
             for part in node.value if type(node.value) is list else (node,):
                 if type(part.value) is not dict:
-                    self.bad(part.line, part.column, "a merge key (<<) takes a mapping or a list of mappings")
+                    self.bad_key(mark, "a merge key (<<) takes a mapping or a list of mappings", width=2)
                     continue
                 for name, child in part.value.items():
                     result.setdefault(name, child)

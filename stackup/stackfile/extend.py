@@ -139,7 +139,10 @@ class Extender:
             return None
         base = str(path.parent) if is_remote(asked) else self.unit.below(path.parent)
         services: dict[str, Node] = {}
-        for document in self.assembler.documents(file, path.parent, base):
+        documents = self.assembler.documents(file, path.parent, base)
+        if not documents:  # and it has been said why
+            return None
+        for document in documents:
             document.source.environment = self.environment
             if self.assembler.request.interpolate:
                 interpolate(document, self.environment, self.assembler.problems)

@@ -11,6 +11,7 @@ from stackup.stackfile.forms import Form, replacing
 from stackup.stackfile.nodes import RESET, Node, Origin
 from stackup.stackfile.problems import Problems
 from stackup.stackfile.reader import Reader, show
+from stackup.stackfile.scalars import NumberText, Text
 from stackup.stackfile.units import go_text
 
 Key = Callable[[Any], str | None]  # of an item's plain value; None: the item has no identity
@@ -66,7 +67,7 @@ class ListOf(Form):
         return [] if item is None else [item]
 
     def advice(self, node: Node) -> str:
-        return for_list(node)
+        return for_list(node, texts=isinstance(self.item, (Text, NumberText)))
 
     def distinct(self, items: list[Node]) -> list[Node]:
         assert self.key is not None

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from stackup.base.errors import StackFileError, UsageError
+from stackup.base.errors import Position, StackFileError, UsageError
 from stackup.base.names import is_project_name, normalize_project_name
 from stackup.model.stack import Stack
 from stackup.stackfile.assemble import Assembler, Unit
@@ -89,8 +89,11 @@ class _Load:
         tree = assembler.tree(found.files, Unit(found.directory), self.environment)
         self.links = tuple(assembler.links)
         if tree is None or not tree.value:
+            for source in assembler.read[:1] if not self.problems.errors else ():
+                name = self.problems.short(Position(source.name))
+                self.problems.at(source, 1, 1, f"cannot use {name}: it has no services", hint=_NO_SERVICES)
             self.problems.settle()
-            raise StackFileError("cannot use the stack files: they are empty")
+            raise StackFileError("cannot use the stack files: they have no services", hint=_NO_SERVICES)
         self.told = Told(self.problems)  # something could not be read; the rest is checked all the same
         finisher = Finisher(self.request, found.directory, name, self.environment, self.problems)
         tree = finisher.finish(tree, resets=assembler.resets)
@@ -283,6 +286,7 @@ class _Load:
                     target["stackup"] = plain(typed)
 
 
+_NO_SERVICES = "a stack file has services: or include:"
 _MAY_NAME = re.compile(r"""^[ \t]*(?:['"]?name['"]?[ \t]*:|[?{&*!]|<<|---[ \t]*\S)""", re.MULTILINE)
 
 

@@ -140,7 +140,8 @@ class Whole(Form):
         ):
             value = int(value)
         if type(value) is not int:
-            reader.wrong(node, path, self.expected)
+            large = type(value) is str and re.fullmatch(r"[-+]?[0-9]{20,}", value) is not None
+            reader.wrong(node, path, f"{self.expected} of at most 64 bits" if large else self.expected)
             return None
         if not -1 << 63 <= value < 1 << 64:
             reader.wrong(node, path, f"{self.expected} of at most 64 bits")

@@ -56,8 +56,13 @@ class Hosts(Form):
         if type(node.value) is dict:
             for name, child in node.value.items():
                 values = child.value if type(child.value) is list else [child]
-                if not all(type(item.value) is str for item in values):
-                    reader.wrong(child, f"{path}.{name}", "an address or a list of addresses")
+                wrong = [index for index, item in enumerate(values) if type(item.value) is not str]
+                for index in wrong:
+                    if values[index] is child:
+                        reader.wrong(child, f"{path}.{name}", "an address or a list of addresses")
+                    else:
+                        reader.wrong(values[index], f"{path}.{name}[{index}]", "an address")
+                if wrong:
                     continue
                 self.put(hosts, name, child, [item.value for item in values])
         elif type(node.value) is list:

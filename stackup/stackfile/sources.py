@@ -28,10 +28,12 @@ class Sources:
         if key in self._texts:
             return self._texts[key]
         try:
-            with open(path, "rb") as file:
+            with open(path, "rb", opener=None if _is_handed_in(key) else _without_waiting) as file:
                 status = os.fstat(file.fileno())
                 if stat.S_ISDIR(status.st_mode):
                     raise IsADirectoryError(21, "it is a directory")
+                if not (stat.S_ISREG(status.st_mode) or _is_handed_in(key) or status.st_rdev == _NULL):
+                    raise OSError(0, "it is no regular file")
                 data = file.read(MAX_BYTES + 1)
         except OSError as error:
             self.absent[key] = None
@@ -79,6 +81,20 @@ class Sources:
         if not there:
             self.absent[str(path)] = None
         return there
+
+
+_NULL = os.makedev(1, 3)  # /dev/null: an empty file
+_HANDED_IN = ("/dev/fd/", "/proc/self/fd/")
+
+
+def _is_handed_in(path: str) -> bool:
+    """What the caller's shell has opened: ``-f <(make-a-stack)``."""
+    return path == "/dev/stdin" or path.startswith(_HANDED_IN)
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """A pipe that nobody writes to would keep us for ever."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _reason(error: OSError) -> str:

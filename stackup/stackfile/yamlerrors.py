@@ -25,10 +25,17 @@ _WORDS = (
     ("did not find expected ',' or '}'", "a ',' or '}' is missing"),
     ("found undefined alias", "this alias (*name) has no anchor (&name) before it"),
     ("found character that cannot start any token", "this character cannot begin a value; write the value in quotes"),
+    ("found unknown escape character", "in double quotes a backslash begins an escape sequence, and this is none"),
+    (
+        "did not find expected hexdecimal number",
+        "in double quotes a backslash begins an escape sequence: \\x takes two hexadecimal digits, \\u four, \\U eight",
+    ),
     ("block sequence entries are not allowed in this context", "a list cannot begin here; put it on the next line"),
 )
 _HINTS = {
-    "mapping values are not allowed in this context": "write a text that holds ': ' in quotes, or mend the indentation"
+    "mapping values are not allowed in this context": "write a text that holds ': ' in quotes, or mend the indentation",
+    "found unknown escape character": "write \\\\ for a backslash, or put the text in single quotes",
+    "did not find expected hexdecimal number": "write \\\\ for a backslash, or put the text in single quotes",
 }
 _VARIABLE = re.compile(r"[^\s,\[\]{}\"':]*\$\{[^\s,\[\]{}\"']*\}?[^\s,\[\]{}\"']*")
 _CONFLICT = re.compile(r"^(<{7}|={7}|>{7})(?: .*)?\r?$", re.MULTILINE)
