@@ -18,7 +18,7 @@ from stackup.base.paths import Layout, ProjectPaths
 from stackup.base.values import changed
 from stackup.base.version import VERSION
 from stackup.control.protocol import MAX_FDS, Request
-from stackup.control.resuming import GONE_ON, Progress
+from stackup.control.resuming import GONE_ON, RESTARTING, Progress
 
 START_TIMEOUT = 30.0  # seconds until a freshly started launcher must accept connections
 LEAVE_PATIENCE = 5.0  # seconds that a command waits for a supervisor and launcher to be gone
@@ -175,9 +175,8 @@ class Client:
     ) -> Iterator[dict[str, Any]]:
         """Sends the request and yields its events; the last one is ``done``.
 
-        Raises SupervisorLost when the connection ends before it, and the request is not one to be repeated: most go on
-        with the supervisor's successor (``resuming``). A supervisor of another version restarts itself first: then the
-        request is sent again, unseen.
+        Raises SupervisorLost when the connection ends before it, and the request is not one to be repeated
+        (``resuming`` decides): most go on with the supervisor's successor.
         """
         umask = os.umask(0o022)
         os.umask(umask)
@@ -195,33 +194,40 @@ class Client:
         attempt = 0
         while True:
             began = time.monotonic()
-            try:
-                self._send_request(request.encode(), fds)
-                if attempt and self._cancelled:
-                    self.send({"cancel": self._cancelled})
-                restarting = yield from self._events(progress)
-            except (ConnectionResetError, BrokenPipeError):
-                restarting = True
-            except SupervisorLost:
-                again = progress.again()
-                if again is None or fds or self._cancelled or attempt >= RETRIES:
-                    raise
-                request = changed(request, args=again)
-                restarting = True
-                yield {"event": "notice", "text": GONE_ON}
-            if not restarting:
+            if (yield from self._attempt(request, fds, progress)):
                 self._see_off()
                 return
+            again = progress.again()
+            if again is None or (progress.begun and (fds or self._cancelled)):
+                raise SupervisorLost(
+                    f"cannot finish {verb}: the supervisor of project {self.project} went away in the middle of it",
+                    hint="the containers run on, and another supervisor takes over; before you repeat it, look: "
+                    f"`stackup -p {self.project} history` says what was begun, `stackup plan` what is left",
+                )
             attempt = 1 if time.monotonic() - began > LONG else attempt + 1
             if attempt > RETRIES:
-                break
+                raise SupervisorLost(
+                    f"cannot finish {verb}: the supervisor of project {self.project} went away",
+                    hint=f"see {self.layout.project(self.project).supervisor_log}; the containers run on",
+                )
+            request = changed(request, args=again)
+            if progress.shown:
+                yield {"event": "notice", "text": GONE_ON}
             self.socket.close()
             self._replace_deleted()
             self.socket = ensure(self.layout, self.project).socket
-        raise SupervisorLost(
-            f"cannot finish {verb}: the supervisor of project {self.project} went away",
-            hint=f"see {self.layout.project(self.project).supervisor_log}; the containers run on",
-        )
+
+    def _attempt(
+        self, request: Request, fds: Sequence[int], progress: Progress
+    ) -> Generator[dict[str, Any], None, bool]:
+        """Yields the events of one supervisor; whether it has answered to the end."""
+        try:
+            self._send_request(request.encode(), fds)
+            if self._cancelled:
+                self.socket.sendall(json.dumps({"cancel": self._cancelled}).encode() + b"\n")
+            return (yield from self._events(progress))
+        except (ConnectionResetError, BrokenPipeError):
+            return False
 
     def _replace_deleted(self) -> bool:
         """Whether the project's launcher was ended because what it would start as a supervisor was deleted."""
@@ -270,9 +276,8 @@ class Client:
                 yield {"event": "notice", "text": f"{text}; it goes on when the disk does, and the containers run on"}
 
     def _events(self, progress: Progress) -> Generator[dict[str, Any], None, bool]:
-        """Yields events; returns True when the request must be repeated."""
+        """Yields events until the last one; returns whether that has come."""
         buffer = bytearray()
-        seen = False
         while True:
             yield from self._wait()
             data, ancillary, _, _ = self.socket.recvmsg(1 << 16, socket.CMSG_SPACE(MAX_FDS * 4))
@@ -282,23 +287,14 @@ class Client:
                     fds.frombytes(payload[: len(payload) - len(payload) % fds.itemsize])
                     self.received.extend(fds)
             if not data:
-                if seen:
-                    raise SupervisorLost(
-                        f"the supervisor of project {self.project} went away before it had answered",
-                        hint="the containers run on, and another supervisor takes over: repeat the command "
-                        f"(`stackup -p {self.project} history` says what was begun, `stackup plan` what is left)",
-                    )
-                return True
+                return False
             buffer += data
             *lines, rest = buffer.split(b"\n")
             buffer = bytearray(rest)
             for line in lines:
                 event = json.loads(line)
-                if event["event"] == "restarting":
-                    return True
-                if not seen and event["event"] == "error" and self._replace_deleted():
-                    return True
-                seen = True
+                if event["event"] == RESTARTING or (event["event"] == "error" and self._failed_for_its_age(progress)):
+                    return False
                 if event["event"] == "leaving":
                     self._leaving = [fd for pid in event["pids"] if (fd := _pidfd(pid)) >= 0]
                     continue
@@ -306,4 +302,8 @@ class Client:
                 if shown is not None:
                     yield shown
                 if event["event"] == "done":
-                    return False
+                    return True
+
+    def _failed_for_its_age(self, progress: Progress) -> bool:
+        """The first that comes is an error, and the supervisor's program was deleted: a new one may do better."""
+        return not progress.shown and progress.again() is not None and self._replace_deleted()

@@ -1,8 +1,9 @@
 """A command goes on with the successor of a supervisor that went away in the middle of its answer.
 
-What makes something so is asked for again: the successor has recovered, and does what is left. What shows something
-goes on where it was, nothing twice and nothing left out. What would do something a second time (``restart``, ``exec``)
-is not repeated. Standard library only.
+A supervisor says that it begins with a request before it does anything for it (``BEGUN``). What none has begun is sent
+again, whatever it is. Of the rest, what makes something so is asked for again: the successor has recovered, and does
+what is left. What shows something goes on where it was, nothing twice and nothing left out. What would do something a
+second time (``restart``, ``exec``) is not repeated. Nobody else decides about this. Standard library only.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ Event = dict[str, Any]
 
 _AGAIN = frozenset({"ps", "plan", "wait", "up", "create", "down", "stop", "start", "rm", "logs", "events"})
 _ONCE = ("force_recreate", "always_recreate_deps", "renew_anon_volumes", "now")  # a second time is another time
+BEGUN = "begun"  # the first event of a request that is carried out; not shown
+RESTARTING = "restarting"  # the only event of one that is not: this supervisor makes way for another one
 GONE_ON = "the supervisor went away; its successor goes on with this"
 
 
@@ -23,6 +26,8 @@ class Progress:
     def __init__(self, verb: str, args: dict[str, Any]) -> None:
         self._verb = verb
         self._args = args
+        self.begun = False  # somebody may have done something of it
+        self.shown = False  # something has come of it that a user sees
         self._began_ns = time.time_ns()
         self._undone: set[str] = set()
         self._settled = False
@@ -34,6 +39,10 @@ class Progress:
 
     def take(self, event: Event) -> Event | None:
         """What is left of ``event`` for somebody who has seen what came before; None when nothing is."""
+        self.begun = True
+        if event["event"] == BEGUN:
+            return None
+        self.shown = True
         match event["event"]:
             case "plan":
                 self._undone = {action["id"] for action in event["actions"]}
@@ -53,7 +62,7 @@ class Progress:
         """The arguments with which the request goes on; None when it is not one to be repeated."""
         args = self._args
         if self._verb not in _AGAIN or any(args.get(name) for name in _ONCE):
-            return None
+            return None if self.begun else args
         if self._verb == "up" and not args.get("detach"):
             # Once everything runs, to do it again would start what has ended meanwhile: there is only output to show.
             return None if self._settled else {**args, "since_ns": self._shown_ns or self._began_ns}

@@ -27,6 +27,7 @@ from stackup.base.version import VERSION
 from stackup.control.client import supervisor_argv
 from stackup.control.protocol import PROTOCOL, Request
 from stackup.control.pulse import WatchedSelector
+from stackup.control.resuming import BEGUN, RESTARTING
 from stackup.control.server import Connection, Server
 from stackup.engine.operations import Asked
 from stackup.engine.project import NotOpened, Project
@@ -161,14 +162,15 @@ class Supervisor:
     async def _handle(self, request: Request, connection: Connection) -> int:
         if request.version != VERSION or request.protocol != PROTOCOL or not os.path.exists(__file__):
             # The program on disk is another one now, or gone: its supervisor answers, this one makes way.
-            connection.emit({"event": "restarting"})
+            connection.emit({"event": RESTARTING})
             self._ending.set()
             return 0
         if self._leaving or self._refused not in (None, self._records_mark()):
             self._ending.set()
-            connection.emit({"event": "restarting"})
+            connection.emit({"event": RESTARTING})
             return 0
         project = await asyncio.shield(self._opened)
+        connection.emit({"event": BEGUN})  # it leaves at once: from here on, killed or not, something may be done
         who = f"`{shlex.join(('stackup', *request.argv[1:]))}` (process {connection.peer})"
         asked = Asked(request.verb, request.args, request.files, request.cwd, request.env, who)
         code = await project.answer(asked, connection)

@@ -351,3 +351,17 @@ def test_commands_go_on_with_the_successor(scenario: Scenario) -> None:
     events.ends()
     happened = [json.loads(line) for line in events.text.splitlines() if line.startswith("{")]
     assert [(item["service"], item["action"]) for item in happened].count(("second", "start")) == 1
+
+
+def test_what_runs_inside_is_run_once(scenario: Scenario) -> None:
+    """The supervisor is killed in the middle of ``exec``, which has had nothing to say yet."""
+    scenario.compose("services: {web: {image: busybox, command: sleep 1000, init: true, stop_signal: SIGKILL}}")
+    scenario.stackup("up", "-d").ok()
+    script = "echo run >> /count; echo begin; while [ ! -e /go ]; do usleep 5000; done"
+    inside = scenario.start("exec", "-T", "web", "sh", "-c", script)
+    inside.shows("begin")
+    scenario.kill_daemon("supervisor")
+    assert scenario.run_in("web", "touch /go; cat /count") == "run"
+    assert inside.ends() != 0, inside.text
+    assert "cannot finish exec: the supervisor of project" in inside.text
+    assert scenario.run_in("web", "cat /count") == "run"

@@ -70,12 +70,17 @@ def test_events_go_on_after_the_last_one() -> None:
 
 @pytest.mark.parametrize("verb", ["restart", "kill", "exec", "pause", "apply", "rollback", "build"])
 def test_what_would_be_done_a_second_time_is_not_repeated(verb: str) -> None:
-    assert Progress(verb, {}).again() is None
+    progress = Progress(verb, {})
+    assert progress.again() == {}
+    assert progress.take({"event": "begun"}) is None
+    assert progress.again() is None
 
 
 def test_an_up_goes_on_unless_it_would_replace_what_it_has_made() -> None:
     assert Progress("up", {"detach": True, "build": True}).again() == {"detach": True, "build": True}
-    assert Progress("up", {"detach": True, "force_recreate": True}).again() is None
+    anew = Progress("up", {"detach": True, "force_recreate": True})
+    anew.take({"event": "begun"})
+    assert anew.again() is None
 
 
 def test_an_attached_up_goes_on_until_everything_was_done_once() -> None:
