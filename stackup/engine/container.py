@@ -278,6 +278,11 @@ class Container:
         self.definition, self.state = definition, state
         self._publish(self, "updated")
 
+    def proved(self) -> None:
+        """A rolling update has found it good."""
+        if self.state.trial_for:
+            self._set("proved", trial_for="")
+
     def health_changed(self, status: str, output: str) -> None:
         if (status, output) != (self.state.health, self.state.health_output):
             what = "health" if status != self.state.health else "probe"

@@ -63,9 +63,11 @@ class Creator:
         inherit: Container | None,
         created: Mapping[str, Container],
         step_of: tuple[str, int, bool] = ("", 0, False),
+        trial_for: str = "",
     ) -> Container:
         """``inherit``: the container whose anonymous volumes are taken over; ``created``: what this plan made already.
-        ``step_of``: the container that it prepares, in which step, and whether each replica needs it.
+        ``step_of``: the container that it prepares, in which step, and whether each replica needs it. ``trial_for``: id
+        of the container that it takes the place of, if that is watched.
 
         Raises StackupError; nothing of the container is left then.
         """
@@ -79,7 +81,9 @@ class Creator:
             definition = replace(
                 definition, inherits=inherit is not None, parent=parent, step=step, per_replica=per_replica
             )
-            container = Container(definition, State(Phase.CREATED.value), world.records, world.publish)
+            container = Container(
+                definition, State(Phase.CREATED.value, trial_for=trial_for), world.records, world.publish
+            )
             world.records.add_container(definition, container.state)
             world.containers[container.id] = container
             await asyncio.sleep(0)

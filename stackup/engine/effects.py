@@ -107,8 +107,10 @@ class StackEffects:
             case UpdateContainer():
                 await self._update(action)
             case StartContainer():
+                self._remember_trials(self._container(action))
                 await self._runner.start(self._container(action), now=action.now)
             case StopContainer():
+                self._remember_trials(self._container(action))
                 await self._runner.stop(self._container(action), action.timeout)
             case KillContainer():
                 await self._runner.kill(self._container(action), action.signal)
@@ -132,6 +134,7 @@ class StackEffects:
         a pre_start command for example. Then all is kept, to be looked at and to be started by the next ``up``, but not
         beside a container whose place it was to take."""
         made = [item for item in self._created.values() if item.id in self._world.containers]
+        made += [item for item in self._world.replicas() if self._left_beside(item)]
         ran = any(item.state.started_ns for one in made for item in (one, *self._world.steps_of(one)))
         for container in made:
             if container.state.started_ns or container.waits_for_its_time:
@@ -144,6 +147,11 @@ class StackEffects:
         for key in self._networks - used:
             await self._world.desk.remove_network(key)
             self._world.records.drop_network(key)
+
+    def _left_beside(self, container: Container) -> bool:
+        """It was made by an update that was cut short, and what it is to replace is there still."""
+        mine = self._stack is not None and container.service in self._stack.services
+        return mine and container.name not in self._created and container.state.trial_for in self._world.containers
 
     @property
     def stack(self) -> Stack:
@@ -178,6 +186,7 @@ class StackEffects:
             name=action.name,
             inherit=replaced if action.inherit else None,
             created=self._created,
+            trial_for=action.replaces if action.on_trial else "",
         )
         self._created[action.name] = container
         if replaced is not None:
@@ -187,6 +196,14 @@ class StackEffects:
         from stackup.engine.rolling import remember  # seldom needed
 
         remember(self._world, old, new)
+
+    def _remember_trials(self, container: Container) -> None:
+        """Who made the one on trial may have died before it came to that."""
+        known = self._world.containers
+        for new in self._world.replicas():
+            old = known.get(new.state.trial_for)
+            if old is not None and container in (old, new):
+                self._remember(old.definition, new.definition)
 
     async def _update(self, action: UpdateContainer) -> None:
         from stackup.engine.updating import update  # seldom needed
@@ -204,8 +221,10 @@ class StackEffects:
             self._batches = Batches(
                 self._world, self._runner, lambda text: self._emit({"event": "notice", "text": text})
             )
-        batch = [self._created[name] for name in action.names if name in self._created]
-        await self._batches.watch(action, batch)
+        ids = action.ids or ("",) * len(action.names)
+        known = self._world.containers
+        found = [known.get(i) if i else self._created.get(name) for name, i in zip(action.names, ids, strict=True)]
+        await self._batches.watch(action, [item for item in found if item is not None])
 
     async def _wait(self, action: WaitFor) -> None:
         """Fails as soon as the condition cannot come true any more."""

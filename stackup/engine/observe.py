@@ -85,6 +85,7 @@ def _container(
         success_codes=definition.supervision.restart.success_codes,
         scheduled=definition.supervision.schedule is not None,
         damage=damage(definition),
+        trial_for=state.trial_for,
         files=_files(definition.labels.get(FILES_LABEL, "")),
         stale_namespaces=any(_is_stale(record, known.get(owner)) for owner in definition.namespaces_of.values()),
     )

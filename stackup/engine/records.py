@@ -158,6 +158,7 @@ class State:
     runs: tuple[dict[str, Any], ...] = ()  # of a schedule, the last ones: at_ns (start), seconds, code (None: unknown)
     prepared: int = 0  # steps of pre_start that have been done
     post_start_due: bool = False  # the hooks of the incarnation that runs have not been run to their end
+    trial_for: str = ""  # id of the container that it is to replace, until its rolling update has found it good
 
     def to_json(self) -> str:
         data = as_mapping(self)

@@ -156,10 +156,12 @@ class ContainerAction(Action):
 @frozen(kw_only=True)
 class CreateContainer(ContainerAction):
     """``replaces`` is the id of the container that it takes the place of; with ``inherit`` it takes over that one's
-    anonymous volumes. The old one is usually still there, under the same name, and may be running."""
+    anonymous volumes. The old one is usually still there, under the same name, and may be running. ``on_trial``: a
+    ``Watch`` is to find it good."""
 
     replaces: str = ""
     inherit: bool = True
+    on_trial: bool = False
     verb: ClassVar[str] = "create"
 
 
@@ -250,8 +252,9 @@ class WaitFor(Action):
 
 @frozen(kw_only=True)
 class Watch(Action):
-    """Succeeds when the containers ``names``, which this plan has made, are running or healthy and stay so for
-    ``seconds``. ``tolerated`` of a service's containers may fail meanwhile, -1: any number.
+    """Succeeds when the containers ``names`` are running or healthy and stay so for ``seconds``: they are on trial no
+    more. ``ids`` are theirs, "" for one that this plan makes. ``tolerated`` of a service's containers may fail
+    meanwhile, -1: any number.
 
     ``withdraw``: what has failed is taken away again, for what it was to replace still runs. ``rollback``: a failure
     brings the service back to its previous configuration, by a plan of its own.
@@ -259,6 +262,7 @@ class Watch(Action):
 
     service: str
     names: tuple[str, ...]
+    ids: tuple[str, ...] = ()
     seconds: float = 0.0
     tolerated: int = 0
     rollback: bool = False

@@ -65,6 +65,7 @@ class ObservedContainer:
     scheduled: bool = False  # it runs at times
     damage: str = ""  # what of it, or of its volumes, somebody has deleted on the disk
     files: tuple[str, ...] = ()  # the stack files that it was made from, those that still exist
+    trial_for: str = ""  # id of the container whose place it takes, until a rolling update has found it good
 
     @property
     def live(self) -> bool:

@@ -88,8 +88,8 @@ class Fates:
         self, work: Work, service: Service, replica: Replica, config: dict[str, object], digest: str
     ) -> Replica:
         """A container that lives on, with what is changed in place. Another network takes a restart."""
-        container = replica.container
-        if container is None or replica.fate not in (Fate.KEEP, Fate.START, Fate.RESTART):
+        container = replica.lasting
+        if container is None:
             return replica
         reasons = []
         if container.config_hash != digest and not (work.visiting or self._desired.no_recreate):
@@ -100,7 +100,7 @@ class Fates:
         elif container.updating and container.config_hash == digest:
             reasons.append("an update of it was cut short")
         moved = self._moved(service, container)
-        if moved:
+        if moved and not (replica.successor and container.live):
             reasons.append(moved)
             if replica.fate is Fate.KEEP and container.live:
                 replica = replace(replica, fate=Fate.RESTART, reason=moved)

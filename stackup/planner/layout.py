@@ -77,7 +77,7 @@ class Layout:
     def _rolling(self, work: Work) -> Rolling | None:
         """None also where old and new containers cannot live side by side, or something lives in their namespaces."""
         service = work.service
-        count = sum(item.fate is Fate.REPLACE and item.begins for item in work.replicas)
+        count = sum((item.fate is Fate.REPLACE and item.begins) or item.on_trial for item in work.replicas)
         rolling = rolling_of(self._desired, service, count) if service is not None else None
         if rolling is None or service is None:
             return None
@@ -97,15 +97,16 @@ class Layout:
         return rolling
 
     def _replica(self, work: Work, replica: Replica, start: bool) -> None:
-        create = stop = remove = ""
+        create = stop = remove = update = begun = ""
         old = replica.container
-        if replica.fate in (Fate.CREATE, Fate.REPLACE):
+        if replica.fate in (Fate.CREATE, Fate.REPLACE) and replica.successor is None:
             create = self._create(work, replica)
         if old is not None and replica.fate in ENDING:
             stop = self._stop(work, replica, old)
             if replica.fate is not Fate.RESTART:
                 remove = self._remove(work, replica, old, stop)
-        update = self._update(work, replica, stop) if replica.update else ""
+        if replica.update:
+            update = self._update(work, replica, stop if replica.fate is Fate.RESTART else "")
         if create and remove:
             if work.remove_first:
                 self._draft.after(create, [remove])
@@ -114,14 +115,17 @@ class Layout:
                 self._draft.after(stop or remove, [create])
         if start and replica.begins:
             overlap = work.start_first and replica.fate is Fate.REPLACE
-            first = (create,) if overlap else (create, stop, remove, update)
+            first = (create, update) if overlap else (create, stop, remove, update)
             begun = self._start(work, replica, [item for item in first if item])
-            if replica.fate is Fate.REPLACE:
-                work.steps.append(Step(replica.name, create, stop, remove, begun))
+        if start and work.rolling and (replica.on_trial or (replica.fate is Fate.REPLACE and replica.begins)):
+            new = replica.lasting
+            tried = new is not None and new.phase is not Phase.CREATED
+            leaving = stop if replica.fate is Fate.REPLACE else ""
+            work.steps.append(Step(replica.name, create, leaving, remove, begun, new.id if new else "", tried))
 
     def _update(self, work: Work, replica: Replica, stop: str) -> str:
         """After the networks that it is connected to anew; while it is stopped, where it is to be."""
-        old, service = replica.container, work.service
+        old, service = replica.lasting, work.service
         assert old is not None and service is not None
         networks = [self._networks[key].create for key in service.networks if key in self._networks]
         action = UpdateContainer(
@@ -152,6 +156,7 @@ class Layout:
             name=replica.name,
             replaces=old.id if old else "",
             inherit=not self._desired.renew_anonymous_volumes,
+            on_trial=work.rolling and old is not None,
             changes=replica.changes,
         )
         work.creates.append(self._draft.add(action))
@@ -192,9 +197,9 @@ class Layout:
         return action.id
 
     def _start(self, work: Work, replica: Replica, after: list[str]) -> str:
-        fresh = replica.fate in (Fate.CREATE, Fate.REPLACE)
-        old = replica.container
-        paused = replica.fate is Fate.START and old is not None and old.phase is Phase.PAUSED
+        old = replica.lasting
+        fresh = old is None
+        paused = replica.fate is not Fate.RESTART and old is not None and old.phase is Phase.PAUSED
         kind = UnpauseContainer if paused else StartContainer
         now: dict[str, Any] = {"now": True} if self._desired.now and not paused else {}
         action = kind(
@@ -204,7 +209,7 @@ class Layout:
             service=work.name,
             number=replica.number,
             name=replica.name,
-            container_id="" if fresh or old is None else old.id,
+            container_id=old.id if old else "",
             **now,
         )
         work.starts.append(self._draft.add(action))

@@ -12,6 +12,7 @@ from stackup.model.plan import Pause, Watch
 from stackup.model.stack import Service, UpdateConfig
 from stackup.planner.desired import Desired
 from stackup.planner.draft import Draft
+from stackup.planner.replicas import CUT_SHORT
 from stackup.planner.work import Step, Work
 
 MONITOR = 5.0  # seconds
@@ -70,20 +71,24 @@ def _tolerated(wanted: UpdateConfig, failure: str, count: int) -> int:
 
 def roll(draft: Draft, work: Work, rolling: Rolling) -> None:
     """Puts the replacements of ``work`` into a row of batches."""
-    steps = [step for step in work.steps if step.start]
+    steps = sorted(work.steps, key=lambda step: not step.begun)  # where an earlier one stopped, this one goes on
     size = rolling.parallelism or len(steps)
     before: list[str] = []
     for first in range(0, len(steps), size):
         batch = steps[first : first + size]
         number, last = first // size + 1, first + size >= len(steps)
         for step in batch:
-            begin = step.start if rolling.start_first else step.stop or step.remove
-            draft.after(begin, before)
+            begin = step.start if rolling.start_first else step.stop or step.remove or step.start
+            if begin:
+                draft.after(begin, before)
         watch = draft.add(_watch(work.name, rolling, number, batch))
+        if not all(step.start for step in batch):
+            draft.after(watch, before)
         if rolling.start_first:
             for step in batch:
-                draft.after(step.stop or step.remove, [watch])
-        before = [watch, *(step.remove for step in batch)]
+                if step.stop or step.remove:
+                    draft.after(step.stop or step.remove, [watch])
+        before = [watch, *(step.remove for step in batch if step.remove)]
         if rolling.delay and not last:
             pause = Pause(
                 f"pause {work.name} {number}",
@@ -98,12 +103,13 @@ def roll(draft: Draft, work: Work, rolling: Rolling) -> None:
 def _watch(service: str, rolling: Rolling, number: int, batch: Sequence[Step]) -> Watch:
     return Watch(
         f"watch {service} {number}",
-        f"{rolling.source}.monitor",
-        tuple(step.start for step in batch),
+        f"{rolling.source}.monitor" if any(step.create for step in batch) else CUT_SHORT,
+        tuple(step.start for step in batch if step.start),
         service=service,
         names=tuple(step.name for step in batch),
+        ids=tuple(step.container_id for step in batch),
         seconds=rolling.monitor,
         tolerated=rolling.tolerated,
         rollback=rolling.rollback,
-        withdraw=rolling.start_first,
+        withdraw=rolling.start_first and all(step.remove for step in batch),
     )

@@ -14,13 +14,16 @@ from stackup.planner.replicas import Fate, Replica
 
 @frozen
 class Step:
-    """One container in place of another: ids of the actions, "" for those that are not needed."""
+    """One container in place of another: ids of the actions, "" for those that are not needed. ``container_id``: of
+    the new one, where it exists; ``begun``: it has been started before, and not been found good."""
 
     name: str
     create: str
     stop: str
     remove: str
     start: str
+    container_id: str = ""
+    begun: bool = False
 
 
 @dataclass(slots=True)
@@ -62,14 +65,13 @@ class Work:
 
     def surviving(self) -> set[str]:
         """Ids of the containers that live on."""
-        lasting = (Fate.KEEP, Fate.START, Fate.RESTART)
-        return {item.container.id for item in self.replicas if item.container and item.fate in lasting}
+        return {item.lasting.id for item in self.replicas if item.lasting}
 
     def satisfies(self, condition: str) -> bool:
         """True when, as observed and untouched by this plan, it already meets ``condition``."""
         if self.begins:
             return False
-        kept = [item.container for item in self.replicas if item.container and item.fate is Fate.KEEP]
+        kept = [item.lasting for item in self.replicas if item.lasting]
         if condition != COMPLETED and any(item.unproven for item in self.replicas):
             return False
         if condition == COMPLETED:

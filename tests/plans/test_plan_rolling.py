@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from stackup.base.errors import PlanRefused
+from stackup.model.observed import Health, Phase
 from stackup.model.stack import Stack
 from tests.plans.texts import expect
 from tests.plans.world import World, make_stack
@@ -158,6 +159,114 @@ def test_an_update_that_was_cut_short_goes_on_where_it_stood() -> None:
         world = World().up(web("1", update))
         world.perform(type(plan)(plan.project, plan.actions[:count]), stack)
         converges(world, stack)
+
+
+def bad_version_stops(world: World, stack: Stack, kept: int) -> None:
+    """What is carried out of the next plan when its first watch fails leaves ``kept`` of the old containers running."""
+    before = {item.id for item in world.containers.values() if item.live and item.config.get("user") == "1"}
+    plan = world.plan(stack)
+    first = next(action.id for action in plan if action.verb == "watch")
+    skipped = {first}
+    for action in plan:
+        if skipped & set(action.after):
+            skipped.add(action.id)
+    world.perform(type(plan)(plan.project, tuple(item for item in plan.actions if item.id not in skipped)), stack)
+    left = {item.id for item in world.containers.values() if item.live} & before
+    assert len(left) >= min(kept, len(before)), plan.text()
+
+
+@pytest.mark.parametrize(("order", "kept"), [("start-first", 4), ("stop-first", 3)])
+@pytest.mark.parametrize("failing", [False, True])
+def test_wherever_it_was_cut_short_the_rest_is_rolled(order: str, kept: int, failing: bool) -> None:
+    """After every action of the first batch; the new container runs on, or has ended meanwhile."""
+    update = {"order": order, "failure_action": "rollback", "delay": 0}
+    stack = web("2", update, 4)
+    plan = World().up(web("1", update, 4)).plan(stack)
+    ids = [action.id for action in plan]
+    creates = [action for action in plan if action.verb == "create"]
+    for count in range(ids.index("watch web 1") + 1):
+        world = World().up(web("1", update, 4))
+        begun = [action for action in plan.actions[:count] if action.verb != "create"]
+        world.perform(type(plan)(plan.project, (*creates, *begun)), stack)  # all are created before anything else
+        for item in list(world.containers.values()):
+            if failing and item.trial_for and item.live:
+                world.change(item.id, phase=Phase.EXITED, exit_code=7)
+        watches = [action for action in world.plan(stack) if action.verb == "watch"]
+        assert [len(action.names) for action in watches] == [1] * 4  # type: ignore[attr-defined]
+        assert all(action.rollback for action in watches)  # type: ignore[attr-defined]
+        bad_version_stops(world, stack, kept)
+        converges(world, stack)
+
+
+@pytest.mark.parametrize("order", ["start-first", "stop-first"])
+def test_a_good_version_goes_on_one_at_a_time(order: str) -> None:
+    """Cut short between the first batch and the second one."""
+    update = {"order": order}
+    world, stack = World().up(web("1", update)), web("2", update)
+    plan = world.plan(stack)
+    creates = [action for action in plan if action.verb == "create"]
+    until = [action.id for action in plan].index("watch web 1") + 1 + 2 * (order == "start-first")
+    rest = [action for action in plan.actions[:until] if action.verb != "create"]
+    world.perform(type(plan)(plan.project, (*creates, *rest)), stack)
+    left = world.plan(stack)
+    assert [action.names for action in left if action.verb == "watch"] == [("shop-web-2",), ("shop-web-3",)]  # type: ignore[attr-defined]
+    assert not [action for action in left if action.verb == "create"]
+    converges(world, stack)
+
+
+def test_an_update_cut_short_in_words() -> None:
+    update = {"order": "start-first", "failure_action": "rollback", "monitor": 1}
+    world, stack = World().up(web("1", update, 2)), web("2", update, 2)
+    plan = world.plan(stack)
+    cut = [action for action in plan if action.verb == "create" or action.id == "start shop-web-1"]
+    world.perform(type(plan)(plan.project, tuple(cut)), stack)
+    expect(
+        world.plan(stack),
+        """
+        shop: 7 actions
+           1  watch   container shop-web-1 for 1 s, roll back if it fails  its update was cut short
+           2  stop    container shop-web-1                                 replaced                  after 1
+           3  remove  container shop-web-1                                 replaced                  after 2
+           4  start   container shop-web-2                                 its update was cut short  after 3
+           5  watch   container shop-web-2 for 1 s, roll back if it fails  its update was cut short  after 4
+           6  stop    container shop-web-2                                 replaced                  after 5
+           7  remove  container shop-web-2                                 replaced                  after 6
+        """,
+    )
+
+
+def test_the_last_batch_is_watched_even_if_nothing_else_is_left_to_do() -> None:
+    update = {"monitor": 1}
+    world, stack = World().up(web("1", update, 1)), web("2", update, 1)
+    plan = world.plan(stack)
+    world.perform(type(plan)(plan.project, plan.actions[:-1]), stack)
+    expect(
+        world.plan(stack),
+        """
+        shop: 1 action
+           1  watch  container shop-web-1 for 1 s  its update was cut short
+        """,
+    )
+    converges(world, stack)
+
+
+def test_after_a_pause_what_failed_is_watched_before_anything_else_is_replaced() -> None:
+    update = {"failure_action": "pause"}
+    world, stack = World().up(web("1", update)), web("2", update)
+    plan = world.plan(stack)
+    world.perform(type(plan)(plan.project, plan.actions[:4]), stack)
+    world.change("shop-web-1", health=Health.UNHEALTHY)
+    bad_version_stops(world, stack, 2)
+
+
+def test_a_successor_is_given_up_when_the_file_is_changed_back() -> None:
+    update = {"order": "start-first"}
+    world, stack = World().up(web("1", update)), web("2", update)
+    plan = world.plan(stack)
+    world.perform(type(plan)(plan.project, plan.actions[:2]), stack)
+    before = {item.id for item in world.containers.values() if item.config["user"] == "1"}
+    converges(world, web("1", update))
+    assert set(world.containers) == before
 
 
 @pytest.mark.parametrize("update", [{"order": "new-first"}, {"failure_action": "give-up"}])

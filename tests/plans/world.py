@@ -216,7 +216,13 @@ class World:
                 if action.volumes:
                     for name in item.anonymous_volumes:
                         self.volumes.pop(name, None)
-            case Watch() | Pause():
+            case Watch():
+                ids = action.ids or ("",) * len(action.names)
+                for name, container_id in zip(action.names, ids, strict=True):
+                    item = self.containers[container_id or made[name]]
+                    assert item.live or item.completed, f"{item.name} is watched before it runs"
+                    self.containers[item.id] = replace(item, trial_for="")
+            case Pause():
                 pass
             case WaitFor():
                 assert any(item.service == action.service for item in self.containers.values())
@@ -255,6 +261,7 @@ class World:
             volumes=volumes,
             namespaces_of=tuple(item.id for item in parents if item),
             anonymous_volumes=tuple(anonymous),
+            trial_for=action.replaces if action.on_trial else "",
         )
         return container_id
 
