@@ -5,6 +5,7 @@ The list follows compose-go's checkConsistency and validation packages; every fi
 
 from __future__ import annotations
 
+import os
 from collections.abc import Container, Iterator, Mapping
 from itertools import chain, islice
 
@@ -103,6 +104,8 @@ class Checker:
             source = grant.get("source")
             if source is not None:
                 self.defined("secrets", source.value, source, f"{path}.build.secrets[{index}]", at_key=False)
+            elif f"{path}.build.secrets[{index}]" not in self.told:
+                self.refuse(grant, f"{path}.build.secrets[{index}]", "its source is missing")
         for model, node in children(service.get("models")).items():
             self.defined("models", model, node, f"{path}.models", at_key=bool(node.key_line))
 
@@ -274,9 +277,9 @@ def _mounted(service: Node) -> Iterator[tuple[str, str, Node]]:
     for node in _items(service, "volumes"):
         yield "volumes", node.text("target"), node
     for node in _items(service, "configs"):
-        yield "configs", node.text("target") or f"/{node.text('source')}", node
+        yield "configs", os.path.join("/", node.text("target") or node.text("source")), node
     for node in _items(service, "secrets"):
-        yield "secrets", node.text("target") or f"/run/secrets/{node.text('source')}", node
+        yield "secrets", os.path.join("/run/secrets", node.text("target") or node.text("source")), node
 
 
 def _items(node: Node | None, name: str) -> list[Node]:

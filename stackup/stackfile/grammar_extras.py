@@ -34,7 +34,7 @@ class _Span(Duration):
         return item
 
 
-class _Factor(Number):
+class Factor(Number):
     expected = "a number of at least 1"
 
     def read(self, node: Node, path: str, reader: Reader) -> Node | None:
@@ -167,7 +167,7 @@ SERVICE_EXTRAS = Record(
         "restart_when": ListOf(Text(choices=("unhealthy",)), "unhealthy", single=True),
         "backoff": Record(
             "a backoff",
-            {"delay": _Span(), "factor": _Factor(), "maximum": _Span(), "window": _Span()},
+            {"delay": _Span(), "factor": Factor(), "maximum": _Span(), "window": _Span()},
             open=False,
         ),
         "success_exit_codes": ListOf(Whole("an exit code", 0, 255), "a list of exit codes"),

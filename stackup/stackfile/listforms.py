@@ -50,6 +50,7 @@ class ListOf(Form):
         items: list[Node] = []
         for index, child in enumerate(value):
             if child.tag == RESET:
+                reader.resets_nothing(child, f"{path}[{index}]")
                 continue
             # What could not be read keeps its place, so that the others keep their numbers.
             items.extend(self.items(child, f"{path}[{index}]", reader) or [child.with_value(None)])

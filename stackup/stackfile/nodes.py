@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from stackup.base.errors import Position
 
 if TYPE_CHECKING:
+    from stackup.stackfile.environment import Environment
     from stackup.stackfile.template import Asked
 
 RESET: Final = "!reset"
@@ -53,7 +54,7 @@ class Source:
         self.name = name
         self.text = text
         self.directory = directory
-        self.environment: Any = None
+        self.environment: Environment | None = None
         self._lines: list[str] | None = None
         self.resets = False
 

@@ -64,6 +64,12 @@ class Reader:
     def refuse(self, node: Node, path: str, reason: str, hint: str = "", *, at_key: bool = False) -> None:
         self.problems.add(node, f"cannot use {path}: {reason}", hint=hint, at_key=at_key, path=path)
 
+    def resets_nothing(self, node: Node, path: str) -> None:
+        """Says that ``!reset`` stands where it cannot take anything away."""
+        if node.origin is None:  # else it marks a text whose variables are wrong
+            hint = "write !reset or !override in front of the whole list"
+            self.problems.warn(node, f"{path} is left out, and takes no item of another file away", hint=hint)
+
     def open_text(self, node: Node) -> bool:
         """True for a text whose variables were left in place, so that nothing can be said about it."""
         return self.lenient and type(node.value) is str and "$" in node.value

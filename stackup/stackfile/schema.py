@@ -14,7 +14,7 @@ from typing import Any
 from stackup.stackfile.describe import About, descriptions
 from stackup.stackfile.forms import Form, MapOf, Record
 from stackup.stackfile.grammar import STACK, ExternalForm
-from stackup.stackfile.grammar_extras import Cron
+from stackup.stackfile.grammar_extras import Cron, Factor
 from stackup.stackfile.grammar_parts import Count, FileMode
 from stackup.stackfile.grammar_service import ProviderValue
 from stackup.stackfile.listforms import ListOf, Pairs
@@ -92,7 +92,7 @@ class _Builder:
         result |= RULES.get(form.noun, {})
         if isinstance(form, OneOf):
             kinds = [{"required": [kind]} for kind in form.kinds]
-            result["oneOf"] = [*kinds, {"not": {"anyOf": kinds}}]
+            result |= {"oneOf": [*kinds, {"not": {"anyOf": kinds}}], "minProperties": 1}
         return result
 
     def attribute(self, owner: Record, name: str, form: Form) -> Schema:
@@ -184,6 +184,8 @@ def _scalar(form: Form) -> Schema:
     if isinstance(form, Whole):
         limits = {key: limit for key, limit in (("minimum", form.low), ("maximum", form.high)) if limit is not None}
         return _any({"type": "integer", **limits}, {"type": "string", "pattern": r"^[-+]?[0-9]+$|\$"})
+    if isinstance(form, Factor):
+        return _any({"type": "number", "minimum": 1}, {"type": "string", "pattern": rf"{NUMBER}|\$"})
     if isinstance(form, Number):
         return _any({"type": "number"}, {"type": "string", "pattern": rf"{NUMBER}|\$"})
     if isinstance(form, FileMode):

@@ -72,6 +72,12 @@ RULES: dict[str, Schema] = {
         "if": {"properties": {"type": {"const": "bind"}}, "required": ["type"]},
         "then": {"required": ["source"]},
     },
+    "a watch rule": {
+        "if": {"properties": {"action": {"pattern": "^sync"}}, "required": ["action"]},
+        "then": {"required": ["target"]},
+    },
+    "a secret of a service": {"required": ["source"]},
+    "a config of a service": {"required": ["source"]},
     "a volume": {
         "if": {"properties": {"external": {"const": True}}, "required": ["external"]},
         "then": {"propertyNames": {"pattern": "^(name|external|x-.*)$"}},

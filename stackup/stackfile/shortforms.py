@@ -118,6 +118,7 @@ class Names(Form):
         for index, child in enumerate(node.value):
             below = f"{path}[{index}]"
             if child.tag == RESET:
+                reader.resets_nothing(child, below)
                 continue
             if type(child.value) is not str:
                 hint = "write all of them with details, or none" if type(child.value) is dict else ""

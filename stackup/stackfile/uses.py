@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
-from typing import Any
 
 from stackup.base.errors import Position
 from stackup.base.values import frozen
+from stackup.stackfile.environment import Environment
 from stackup.stackfile.nodes import Origin
 from stackup.stackfile.template import Asked, Outcome
 from stackup.stackfile.variablefiles import lines_of
@@ -31,7 +32,7 @@ class Variable:
     effect: str = ""
 
 
-def variables_of(origin: Origin | None, environment: Any) -> tuple[Variable, ...]:
+def variables_of(origin: Origin | None, environment: Environment | None) -> tuple[Variable, ...]:
     """What was looked up for a value, in order; twice where a name had two effects. ``environment``: that of its
     ``Source``."""
     if origin is None:
@@ -67,7 +68,7 @@ def _own(item: Asked) -> list[Found]:
     return [Found(item.value or "", "env file", item.where)] if item.where is not None else []
 
 
-def _found(name: str, environment: Any) -> list[Found]:
+def _found(name: str, environment: Environment | None) -> list[Found]:
     result: list[Found] = []
     if environment is None:
         return result
@@ -82,8 +83,11 @@ def _found(name: str, environment: Any) -> list[Found]:
     return result
 
 
+State = tuple[int, int, int]  # of a file: when it changed, its size and inode; another state, another text
+
+
 @lru_cache(maxsize=64)
-def _text(file: str) -> str:
+def _text(file: str, state: State) -> str:
     try:
         with open(file, encoding="utf-8-sig", errors="replace") as stream:
             return stream.read()
@@ -92,10 +96,15 @@ def _text(file: str) -> str:
 
 
 @lru_cache(maxsize=64)
-def _lines(file: str) -> dict[str, int]:
-    return lines_of(_text(file))
+def _lines(file: str, state: State) -> dict[str, int]:
+    return lines_of(_text(file, state))
 
 
 def _line(file: str, name: str) -> tuple[int, str]:
-    number = _lines(file).get(name, 0)
-    return number, _text(file).split("\n")[number - 1] if number else ""
+    try:
+        status = os.stat(file)
+    except OSError:
+        return 0, ""
+    state = status.st_mtime_ns, status.st_size, status.st_ino
+    number = _lines(file, state).get(name, 0)
+    return number, _text(file, state).split("\n")[number - 1] if number else ""

@@ -45,7 +45,9 @@ class Ways:
             inside = self._inside(node.source, origin)
             if place in inside:
                 ways = [Step(f"through {via.how}", Position(file, *via.place)) for via in inside[place].ways]
-                return (*self._included(file), *chain, *ways), inside[place].text
+                # A file that is extended need not be included, even if somebody else does: the first step tells.
+                began = chain[0].where.file if chain and chain[0].where else file
+                return (*self._included(began), *chain, *ways), inside[place].text
         return self._included(node.source.name), ""
 
     def _inside(self, source: Source, keys: Keys) -> Routes:
