@@ -1,8 +1,8 @@
 """A ten-step Dockerfile beside buildah: the whole command, from its start to its end, nothing out of a cache. The base
 image lies in both stores beforehand; they take turns.
 
-What counts is ``buildah build --layers``: it makes a layer of each step, as stackup always does. By default it makes one
-of all, which is shown, too. It runs steps with ``--isolation chroot`` in the host's network, the least it can do;
+What counts is ``buildah build --layers``: it makes a layer of each step, as stackup does. By default it makes a single one
+of them all, which is shown, too. It runs steps with ``--isolation chroot`` in the host's network, the least it can do;
 stackup's have control groups, namespaces and a network of their own.
 """
 
