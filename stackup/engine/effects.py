@@ -190,12 +190,14 @@ class StackEffects:
         )
         self._created[action.name] = container
         if replaced is not None:
-            self._remember(replaced.definition, container.definition)
+            self._remember(replaced, container.definition)
 
-    def _remember(self, old: Definition, new: Definition) -> None:
+    def _remember(self, old: Container, new: Definition) -> None:
+        """What was never found good is nothing to go back to."""
         from stackup.engine.rolling import remember  # seldom needed
 
-        remember(self._world, old, new)
+        if not old.state.trial_for:
+            remember(self._world, old.definition, new)
 
     def _remember_trials(self, container: Container) -> None:
         """Who made the one on trial may have died before it came to that."""
@@ -203,7 +205,7 @@ class StackEffects:
         for new in self._world.replicas():
             old = known.get(new.state.trial_for)
             if old is not None and container in (old, new):
-                self._remember(old.definition, new.definition)
+                self._remember(old, new.definition)
 
     async def _update(self, action: UpdateContainer) -> None:
         from stackup.engine.updating import update  # seldom needed
@@ -211,7 +213,7 @@ class StackEffects:
         service = self.stack.services[action.service]
         container = self._container(action)
         wanted = self._creator.redefine(self.stack, service, container.definition)
-        self._remember(container.definition, wanted)
+        self._remember(container, wanted)
         await update(self._world, self._runner, container, service, wanted)
 
     async def _watch(self, action: Watch) -> None:
