@@ -41,8 +41,9 @@ def execute(options: Globals, verb: Verb, request: Any) -> int:
             return _bug(error, console, as_json)
         _forget_output(sys.stdout, sys.stderr)  # the terminal is gone; the project is not ours to stop
         return HUNG_UP
-    except KeyboardInterrupt:
-        console.err.write("\n")
+    except KeyboardInterrupt as interrupt:
+        console.err.write("\n" if console.err.isatty() or not interrupt.args else "")
+        console.err.writelines(f"{text}\n" for text in interrupt.args)
         return INTERRUPTED
     except StackupError as error:
         _show(error, console, as_json)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import queue
+import signal
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +19,12 @@ from stackup.cli.progress import Progress, progress
 from stackup.cli.session import Session
 
 AT_ONCE = 3  # images; each has several layers under way at a time
+GRACE = 2.0  # seconds for all workers together to end, before they are killed
+_KEPT = {
+    "pull": "what has arrived is kept",
+    "push": "what has been sent is kept",
+    "publish": "what has been sent is kept",
+}
 
 
 @dataclass
@@ -50,42 +58,73 @@ class Transfers:
         self._session = session
         self._jobs = jobs
         self._shown: Progress = progress(console, title)
-        self._events: queue.Queue[tuple[Job, Event]] = queue.Queue()
+        self._events: queue.SimpleQueue[tuple[Job, Event] | None] = queue.SimpleQueue()  # None: interrupted
         number = at_once or session.at_once or AT_ONCE
         self._slots = threading.Semaphore(number if number > 0 else max(1, len(jobs)))  # -1: no limit
         self._stopped = False
+        self._starting = threading.Lock()  # a worker either sees that all is over, or is among those that are ended
 
     def run(self) -> None:
-        """Returns when all have ended. KeyboardInterrupt ends the workers, and is passed on."""
+        """Returns when all have ended. KeyboardInterrupt, with a text, when the user has ended it."""
         actions = [
             {"id": job.id, "verb": job.verb, "target": job.target, "text": f"{job.verb} {job.target}"}
             for job in self._jobs
         ]
         self._shown.plan({"event": "plan", "actions": actions})
         threads = [threading.Thread(target=self._carry_out, args=(job,), daemon=True) for job in self._jobs]
+        with self._interruptible():
+            try:
+                for thread in threads:
+                    thread.start()
+                self._show(len(threads))
+            except BaseException:
+                self._stop()
+                raise
+            finally:
+                self._shown.finish()
+
+    def _show(self, waiting: int) -> None:
+        while waiting:
+            found = self._events.get()
+            if found is None:
+                kept = _KEPT.get(self._jobs[0].verb, "what has arrived is kept")
+                raise KeyboardInterrupt(f"interrupted; {kept}, run again to continue")
+            job, event = found
+            if event["event"] == "progress":
+                self._shown.detail({**event, "action": job.id})
+            else:
+                self._shown.action(event)
+                waiting -= event["state"] in ("done", "failed", "cancelled")
+
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """SIGINT is one event among the others: an exception out of nowhere may be lost, or break what is drawn."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = signal.getsignal(signal.SIGINT)
+        if before is not signal.default_int_handler:
+            yield
+            return
+        signal.signal(signal.SIGINT, lambda _signum, _frame: self._events.put(None))
         try:
-            for thread in threads:
-                thread.start()
-            waiting = len(threads)
-            while waiting:
-                job, event = self._events.get()
-                if event["event"] == "progress":
-                    self._shown.detail({**event, "action": job.id})
-                else:
-                    self._shown.action(event)
-                    waiting -= event["state"] in ("done", "failed", "cancelled")
-        except BaseException:
-            self._stop()
-            raise
+            yield
         finally:
-            self._shown.finish()
+            signal.signal(signal.SIGINT, before)
 
     def _stop(self) -> None:
-        self._stopped = True
-        for job in self._jobs:
-            if job.process is not None and job.process.poll() is None:
-                job.process.terminate()
-                job.process.wait()
+        """All at once, and within ``GRACE``."""
+        with self._starting:
+            self._stopped = True
+            running = [job.process for job in self._jobs if job.process is not None]
+        for process in running:
+            process.terminate()
+        end = time.monotonic() + GRACE
+        for process in running:
+            try:
+                process.wait(max(0.0, end - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
 
     def _carry_out(self, job: Job) -> None:
         with self._slots:
@@ -110,16 +149,21 @@ class Transfers:
     def _converse(self, job: Job) -> Event:
         from stackup.images import transfers
 
-        process = job.process = subprocess.Popen(
-            transfers.command(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=transfers.environment(self._session.layout.root),
-        )
+        with self._starting:
+            if self._stopped:
+                raise ImageError(f"cannot {job.verb} {job.reference}: interrupted")
+            process = job.process = subprocess.Popen(
+                transfers.command(),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=transfers.environment(self._session.layout.root),
+                start_new_session=True,  # the terminal's signals are this process's affair
+            )
         with process:
             assert process.stdin and process.stdout
-            process.stdin.write(json.dumps(job.request).encode() + b"\n")
-            process.stdin.close()
+            with suppress(BrokenPipeError):  # it has ended already: its code is told below
+                process.stdin.write(json.dumps(job.request).encode() + b"\n")
+                process.stdin.close()
             for line in process.stdout:
                 event: Event = json.loads(line)
                 if event["event"] == "error":

@@ -15,7 +15,8 @@ MODULE = "stackup.images.worker"
 
 
 def command(module: str = MODULE) -> list[str]:
-    return [sys.executable, "-P", "-m", module]
+    """To be run by this process itself: the worker ends with it."""
+    return [sys.executable, "-P", "-m", module, str(os.getpid())]
 
 
 def environment(root: str) -> dict[str, str]:

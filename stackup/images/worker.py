@@ -5,6 +5,9 @@ published stack) "cache", the directory to keep it in; publish "files" (``artifa
 the user's counts (``registry.caller``).
 
 Events: ``progress`` (``meter``), then ``error`` with the error as a dictionary, or ``done``.
+
+It ends at once by any signal, and with the process that started it (its only argument): what is half-made is
+continued by the next transfer, or swept.
 """
 
 from __future__ import annotations
@@ -17,7 +20,6 @@ import threading
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from stackup.base.errors import Bug, StackupError, UsageError
@@ -25,16 +27,22 @@ from stackup.base.paths import Layout
 from stackup.base.values import as_mapping
 from stackup.images.registry.access import Registries
 from stackup.images.registry.caller import Caller
+from stackup.linux.process import die_with_parent
 
 if TYPE_CHECKING:
     from stackup.images.store import ImageStore
 
-_TERMINATED = 143
+_UNHEARD = 141  # 128 + SIGPIPE
+_ORPHAN = 143  # 128 + SIGTERM
 
 
-def _terminate(_signum: int, _frame: FrameType | None) -> None:
-    """At once: what is half-made is continued by the next transfer, or swept."""
-    os._exit(_TERMINATED)
+def _die_easily(parent: int) -> None:
+    """A handler of Python's would run only when the main thread does, which waits for others most of the time."""
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, signal.SIG_DFL)
+    die_with_parent(signal.SIGKILL)
+    if parent and os.getppid() != parent:  # it was quicker
+        os._exit(_ORPHAN)
 
 
 def transfer(request: Mapping[str, Any], layout: Layout, tell: Any) -> dict[str, Any]:
@@ -89,22 +97,22 @@ def main() -> int:
     # Standard output belongs to the events; whatever else prints goes to standard error.
     out = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="replace")
     os.dup2(2, 1)
-    signal.signal(signal.SIGTERM, _terminate)
-    signal.signal(signal.SIGINT, _terminate)
+    _die_easily(int(sys.argv[1]) if len(sys.argv) > 1 else 0)
     lock = threading.Lock()
 
     def tell(event: dict[str, Any]) -> None:
-        with lock:
-            out.write(json.dumps(event) + "\n")
-            out.flush()
+        try:
+            with lock:
+                out.write(json.dumps(event) + "\n")
+                out.flush()
+        except BrokenPipeError:  # nobody waits for it any more, and this is no fault of the transfer
+            os._exit(_UNHEARD)
 
     try:
         tell(transfer(json.loads(sys.stdin.readline()), Layout.from_environment(), tell))
         return 0
     except StackupError as error:
         tell({"event": "error", "error": error.to_dict()})
-    except BrokenPipeError:
-        return 1
     except Exception as error:  # noqa: BLE001 - the other side must hear of it, whatever it is
         bug = Bug(f"cannot transfer: {type(error).__name__}: {error}", snippet=traceback.format_exc())
         tell({"event": "error", "error": bug.to_dict()})

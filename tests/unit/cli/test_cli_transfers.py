@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -21,6 +23,14 @@ request = json.loads(sys.stdin.readline())
 for event in request["events"]:
     print(json.dumps(event) if isinstance(event, dict) else event, flush=True)
 sys.exit(request.get("code", 0))
+"""
+STUBBORN = """
+import json, os, signal, sys
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+for text in (str(os.getpid()), str(os.getsid(0))):
+    print(json.dumps({"event": "progress", "kind": "note", "text": text}), flush=True)
+while True:
+    signal.pause()
 """
 DONE = {"event": "done", "reference": "a:1"}
 LAYER = {"id": "aaa", "state": "done", "done": 5, "size": 5}
@@ -82,3 +92,26 @@ def test_names_are_services_or_references(tmp_path: Path, pulling: Session) -> N
     (tmp_path / "compose.yaml").write_text("services: {web: {imag: nginx}}\n")
     with pytest.raises(StackFileError):
         split(pulling, ["web"])
+
+
+def test_interrupted_by_the_user_all_workers_end(pulling: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even those that do not want to; the terminal's own signal does not reach them."""
+    monkeypatch.setattr(transfers, "command", lambda: [sys.executable, "-c", STUBBORN])
+    monkeypatch.setattr("stackup.cli.transfers.GRACE", 0.01)
+    running = Transfers(pulling, "pull", [job("a:1"), job("b:1"), job("c:1"), job("d:1")])
+    told: list[int] = []
+
+    def interrupt(event: dict[str, str]) -> None:
+        told.append(int(event["text"]))
+        if len(told) == 6:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(running._shown, "detail", interrupt)
+    with pytest.raises(KeyboardInterrupt, match="interrupted; what has arrived is kept, run again to continue"):
+        running.run()
+    assert os.getsid(0) not in told
+    for item in running._jobs:
+        if item.process is not None:
+            assert item.process.wait(10) == -signal.SIGKILL
+    assert running._jobs[3].process is None  # had not begun, and does not begin now
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
