@@ -15,6 +15,7 @@ from stackup.model.stack import Stack
 from stackup.stackfile.assemble import Assembler, Unit
 from stackup.stackfile.check import Checker, children
 from stackup.stackfile.checkresources import check_resources
+from stackup.stackfile.concerning import concerning
 from stackup.stackfile.cycles import check_cycles
 from stackup.stackfile.discovery import Found, named, search, working_directory
 from stackup.stackfile.environment import Environment, env_file_names, home, read_env_files
@@ -105,6 +106,8 @@ class _Load:
         if self.request.outlook:
             services = reached(self.request.named, enabled) if self.request.named else enabled
             outlook(tree, services, self.problems)
+            if self.request.named:
+                self.problems.notices = dict.fromkeys(concerning(self.problems.notices, tree, services))
         try:
             self.problems.settle()
         except StackFileError as error:

@@ -153,7 +153,7 @@ class _Template:
             except TemplateError as error:
                 if self.wrong is None or depth:
                     raise
-                self.wrong.append(error)
+                self.wrong.append(error.with_traceback(None))  # its frames hold this list
                 if error.whole:
                     return ""
                 value, start = "", self.after(error, dollar, end)

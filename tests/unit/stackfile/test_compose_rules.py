@@ -272,7 +272,7 @@ def test_refused(tmp_path: Path, attributes: str, part: str) -> None:
 
 
 WHOLE_REFUSED = [
-    ("{}", "they are empty"),
+    ("{}", "it has no services"),
     ("services:", "an empty value"),
     ("services: {a: }", "an empty value"),
     ("services: {a: {}}", "neither an image nor a build"),

@@ -13,7 +13,7 @@ def test_every_mistake_of_every_file(tmp_path: Path) -> None:
     write(tmp_path, a__env="X=${\n=v\n  y z=1\n")
     found = errors_of(tmp_path, TEXT.replace("{a:", "{b: {imag: x}, a:"))
     places = [(Path(error.where.file).name, error.where.line, error.where.column) for error in found if error.where]
-    assert places == [("compose.yaml", 1, 16), ("a.env", 1, 3), ("a.env", 3, 3)]
+    assert places == [("compose.yaml", 1, 16), ("a.env", 0, 1), ("a.env", 1, 3), ("a.env", 3, 3)]
 
 
 def test_mistakes_of_dotenv_come_first(tmp_path: Path) -> None:
