@@ -11,10 +11,13 @@ from stackup.model.plan import BuildImage, PullImage
 from stackup.model.references import shared_with
 from stackup.model.stack import Service
 from stackup.oci.platforms import parse_platform, suits
+from stackup.oci.reference import parse
 from stackup.planner.desired import Desired, Verb
 from stackup.planner.draft import Draft
 from stackup.planner.freshness import oldest
 from stackup.planner.words import listed
+
+NOT_PULLED = ("never", "build")  # policies, as docker compose has them
 
 
 def image_of(project: str, service: Service) -> str:
@@ -92,14 +95,27 @@ class Images:
                 about=f"services.{name}.build",
                 hint="leave --no-build out",
             )
-        if policy == "never":
-            raise PlanRefused(
-                f"cannot create service {name}: image {reference} is not here "
-                f"{'' if fit else f'for {service.platform} '}and pull_policy is never",
-                about=f"services.{name}.pull_policy",
-                hint=f"fetch it with `stackup pull {name}`, or change pull_policy",
-            )
+        if policy in NOT_PULLED:
+            raise self._not_to_be_had(name, policy, fit=fit)
         return (self.pull(name, "not here yet" if fit else f"not here for {service.platform}"),)
+
+    def _not_to_be_had(self, name: str, policy: str, *, fit: bool) -> PlanRefused:
+        """The hint names the image: `pull` of a service leaves it out for the same policy."""
+        service = self._services[name]
+        reference = image_of(self._observed.project, service)
+        platform = "" if fit else f"--platform {service.platform} "
+        hint = f"fetch it with `stackup pull {platform}{parse(reference).familiar}`, or change pull_policy"
+        why = f"pull_policy is {policy}"
+        if policy == "build" and service.build is None:
+            why += ", without a `build:` section"
+        elif policy == "build":
+            hint = "leave --no-build out"
+        return PlanRefused(
+            f"cannot create service {name}: image {reference} is not here "
+            f"{'' if fit else f'for {service.platform} '}and {why}",
+            about=f"services.{name}.pull_policy",
+            hint=hint,
+        )
 
     def build(self, name: str, reason: str) -> str:
         reference = image_of(self._observed.project, self._services[name])

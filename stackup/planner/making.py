@@ -11,7 +11,7 @@ from stackup.model.stack import Stack
 from stackup.oci.reference import is_host
 from stackup.planner.desired import Desired
 from stackup.planner.draft import Draft
-from stackup.planner.images import Images
+from stackup.planner.images import NOT_PULLED, Images
 from stackup.planner.order import graph_of
 from stackup.planner.selection import active_services, check_names, selected
 
@@ -49,7 +49,10 @@ def plan_pull(desired: Desired, stack: Stack, observed: Observed) -> Plan:
             continue
         policy = desired.pull or service.pull_policy or ""
         buildable = service.build is not None
-        if policy in ("never", "build") or (buildable and desired.ignore_buildable):
+        if policy in NOT_PULLED:
+            draft.notice(f"{name}: image {service.image} is not pulled, because pull_policy is {policy}")
+            continue
+        if buildable and desired.ignore_buildable:
             continue
         if policy == "missing" and not images.absent(name):
             continue

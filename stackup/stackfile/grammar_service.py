@@ -175,7 +175,9 @@ _DEVICE = Short(
     "a device such as /dev/ttyUSB0, or a mapping with source, target and permissions",
 )
 _MODEL = Record("a model of a service", {"endpoint_var": TEXT, "model_var": TEXT}, null=True)
-PULL_POLICY = "always, never, missing, build, daily, weekly or every_<duration>"
+PULL_POLICY = (
+    "always, never, missing, if_not_present, build, refresh, daily, weekly or every_<duration>, as in every_12h"
+)
 
 
 class _Logging(Record):

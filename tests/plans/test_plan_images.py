@@ -192,6 +192,12 @@ def test_pull_policy_build() -> None:
     [
         ({"image": "nginx", "pull_policy": "never"}, {}, "image nginx is not here and pull_policy is never"),
         ({"image": "nginx"}, {"pull": "never"}, "image nginx is not here and pull_policy is never"),
+        ({"image": "nginx", "pull_policy": "build"}, {}, "image nginx is not here and pull_policy is build, without a"),
+        (
+            {"image": "nginx", **BUILD, "pull_policy": "build"},
+            {"no_build": True},
+            "image nginx is not here and pull_policy is build$",
+        ),
         (BUILD, {"no_build": True}, "image shop-web is not built yet and --no-build was given"),
     ],
 )
@@ -245,6 +251,7 @@ def test_pull() -> None:
         shop: 2 actions
            1  pull  image app    asked for
            2  pull  image nginx  asked for
+          ! kept: image kept is not pulled, because pull_policy is never
         """,
     )
     app, web = world.plan(stack, "pull", no_deps=True)
@@ -253,6 +260,18 @@ def test_pull() -> None:
     assert [item.image for item in pulls(world.plan(stack, "pull", ignore_buildable=True))] == ["nginx"]
     assert [item.image for item in pulls(world.plan(stack, "pull", pull="missing"))] == ["app", "kept"]
     assert [item.image for item in pulls(world.plan(stack, "pull", pull="always"))] == ["app", "nginx", "kept", "old"]
+
+
+def test_the_hint_for_an_image_that_no_service_pulls_is_one_that_works() -> None:
+    stack = make_stack({"web": {"image": "nginx", "pull_policy": "never", "platform": "linux/arm64"}})
+    with pytest.raises(PlanRefused) as refused:
+        World().plan(stack)
+    assert "`stackup pull nginx:latest`" in refused.value.hint
+    world = World().pull(stack)
+    world.marks["nginx"] = ImageMarks(1.0, "linux/amd64")
+    with pytest.raises(PlanRefused) as refused:
+        world.plan(stack)
+    assert "`stackup pull --platform linux/arm64 nginx:latest`" in refused.value.hint
 
 
 def pulls(plan: Plan) -> list[PullImage]:

@@ -79,7 +79,10 @@ def _planned(session: Session, request: Request, stack: Stack, services: list[st
         ignore_buildable=request.ignore_buildable,
         pull=request.policy,
     )
-    return [action for action in decide(desired, observed) if isinstance(action, PullImage)]
+    plan = decide(desired, observed)
+    for notice in () if request.quiet else plan.notices:
+        session.console.say(notice.text)
+    return [action for action in plan if isinstance(action, PullImage)]
 
 
 def _outcome(
