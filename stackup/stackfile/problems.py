@@ -13,6 +13,7 @@ from stackup.stackfile.limits import MAX_PORTS, TOO_MANY_PORTS
 from stackup.stackfile.nodes import Node, Source
 
 MAX_PROBLEMS = 100  # beyond this nobody reads; the last one says how many more there are
+MAX_SEEN = 50_000  # beyond this they are counted even if they repeat themselves
 MAX_KEPT = 2000  # beyond this they are only counted: a broken file of some MiB must not take long to refuse
 
 MAX_EDGES = 20  # of a circle that are shown with their lines
@@ -24,7 +25,7 @@ _SERVICE = re.compile(r"\bservices\.[^\s.:\[]+")
 
 def same_for_all(message: str) -> str:
     """What is said of one place, whichever of the services that share it is named."""
-    return _SERVICE.sub("services", message)
+    return _SERVICE.sub("services", message) if "services." in message else message
 
 
 @frozen
@@ -95,12 +96,14 @@ class Problems:
     def _count(self, message: str, where: tuple[str, int, int] | None, path: str) -> bool:
         """Whether an error is new and is kept: an anchor that is used twice is wrong once, and so is a service that
         others extend. Those beyond what is kept are counted all the same, and what follows from them is not said."""
-        self.places.append(path)
-        key = hash((same_for_all(message) if where else message, where))
-        if key in self._seen:
-            return False
-        self._seen.add(key)
         full = len(self.errors) >= MAX_KEPT
+        if path or not full:
+            self.places.append(path)
+        if len(self._seen) < MAX_SEEN:
+            key = hash((same_for_all(message) if where else message, where))
+            if key in self._seen:
+                return False
+            self._seen.add(key)
         self.unkept += full
         return not full
 
