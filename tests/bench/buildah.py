@@ -1,9 +1,9 @@
 """A ten-step Dockerfile beside buildah: the whole command, from its start to its end, nothing out of a cache. The base
 image lies in both stores beforehand; they take turns.
 
-What counts is ``buildah build --layers``: it makes a layer of each step, as stackup does. By default it makes a single one
-of them all, which is shown, too. It runs steps with ``--isolation chroot`` in the host's network, the least it can do;
-stackup's have control groups, namespaces and a network of their own.
+What counts is ``buildah build --layers``: it makes a layer of each step, as stackup does. By default it makes a single
+one, which is shown, too. It runs steps with ``--isolation chroot`` in the host's network, the least it can do; those of
+stackup have control groups, namespaces and a network of their own.
 """
 
 from __future__ import annotations
