@@ -10,7 +10,7 @@ from stackup.engine.loading import LoadedStack
 from stackup.model.build import SshKey
 from stackup.model.plan import Plan
 from stackup.model.stack import Stack
-from stackup.planner import Desired, Verb
+from stackup.planner import Answers, Desired, Verb
 
 Args = Mapping[str, Any]
 
@@ -82,20 +82,14 @@ def refuse_open_questions(plan: Plan, desired: Desired, loaded: LoadedStack | No
     """A destructive step needs a yes; without one the whole plan is refused before anything happens."""
     refused = []
     for item in plan.questions:
-        if not desired.answers.get(item.id, item.default):
+        answer = desired.answers.of(item.id)
+        if not (item.default if answer is None else answer):
             hint = item.hint or "answer with --yes, or change the stack file back"
             error = PlanRefused(f"cannot carry out the plan: {item.text.removesuffix(' Go on?')}", hint=hint)
             refused.append(loaded.point(error, item.about) if loaded and item.about else error)
     if refused:
         refused[0].details = tuple(refused[1:])
         raise refused[0]
-
-
-class _Yes(dict[str, bool]):
-    """The answers of somebody who said --yes to everything."""
-
-    def get(self, key: str, default: Any = None) -> Any:
-        return True
 
 
 def desired_of(verb: Verb, stack: Stack | None, args: Args) -> Desired:
@@ -125,5 +119,5 @@ def desired_of(verb: Verb, stack: Stack | None, args: Args) -> Desired:
         now=bool(args.get("now")),
         at_once=max(0, int(args.get("parallel") or 0)),
         signal=args.get("signal") or "SIGKILL",
-        answers=_Yes() if args.get("yes") else {},
+        answers=Answers(dict(args.get("answers") or {}), True if args.get("yes") else None, bool(args.get("asks"))),
     )

@@ -78,6 +78,7 @@ class Question:
     """Something destructive or risky that the user must allow. ``default`` is what happens without an answer.
 
     ``hint`` says how to answer for good, ``about`` is the path of the value in the stack file that brings it up.
+    ``spared``: after a no everything else is carried out; else nothing is.
     """
 
     id: str
@@ -85,9 +86,10 @@ class Question:
     default: bool = False
     hint: str = ""
     about: str = ""
+    spared: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        more = {"hint": self.hint, "about": self.about}
+        more = {"hint": self.hint, "about": self.about, "spared": self.spared}
         return {"id": self.id, "text": self.text, "default": self.default, **{key: v for key, v in more.items() if v}}
 
 
@@ -119,7 +121,7 @@ class Plan:
 
     def text(self) -> str:
         """One line an action: number, what is done, why, and the numbers of those it waits for. The test oracle."""
-        lines = [f"{self.project}: {_count(self.actions)}", *_table(self.actions)]
+        lines = [f"{self.project}: {_count(self.actions, self.questions)}", *_table(self.actions)]
         lines += [f"  ! {notice.text}" for notice in self.notices]
         lines += [f"  ? {question.text} (default: {_yes_no(question.default)})" for question in self.questions]
         return "\n".join(lines) + "\n"
@@ -149,10 +151,12 @@ class Plan:
             raise ValueError(f"not a plan: {error}") from error
 
 
-def _count(actions: tuple[Action, ...]) -> str:
-    if not actions:
-        return "nothing to do"
-    return "1 action" if len(actions) == 1 else f"{len(actions)} actions"
+def _count(actions: tuple[Action, ...], questions: tuple[Question, ...]) -> str:
+    counted = [f"{len(actions)} action{'s' if len(actions) > 1 else ''}"] if actions else []
+    if questions:
+        counted.append("1 question waits" if len(questions) == 1 else f"{len(questions)} questions wait")
+        counted[-1] += " for an answer"
+    return ", ".join(counted) or "nothing to do"
 
 
 def _yes_no(value: bool) -> str:

@@ -5,7 +5,7 @@ Rules for what is recreated follow docker compose (pkg/compose/reconcile.go, has
 """
 
 from stackup.planner.decide import decide
-from stackup.planner.desired import Desired, Verb
+from stackup.planner.desired import Answers, Desired, Verb
 from stackup.planner.hashing import config_hash, network_config, service_config, volume_config
 
-__all__ = ["Desired", "Verb", "config_hash", "decide", "network_config", "service_config", "volume_config"]
+__all__ = ["Answers", "Desired", "Verb", "config_hash", "decide", "network_config", "service_config", "volume_config"]

@@ -27,6 +27,19 @@ class Verb(StrEnum):
 
 
 @frozen
+class Answers:
+    """To the questions of a plan. ``given`` by id; ``otherwise`` is that to all others, None: nobody has said anything.
+    ``asks``: somebody is there to be asked, so that nothing is decided without him."""
+
+    given: Mapping[str, bool] = field(default_factory=lambda: MappingProxyType({}))
+    otherwise: bool | None = None
+    asks: bool = True
+
+    def of(self, question: str) -> bool | None:
+        return self.given.get(question, self.otherwise)
+
+
+@frozen
 class Desired:
     """Input of ``decide``. Each option is that of the docker compose command of the same name.
 
@@ -60,7 +73,7 @@ class Desired:
     rollback: bool = False  # the stack holds the previous configuration of services
     signal: str = "SIGKILL"
     at_once: int = 0  # actions that may be under way at a time; 0: any number
-    answers: Mapping[str, bool] = field(default_factory=lambda: MappingProxyType({}))  # id of a Question -> answer
+    answers: Answers = field(default_factory=Answers)
 
     def after_images(self) -> Desired:
         """The same wish once ``Plan.image_stage()`` has been carried out."""

@@ -20,7 +20,7 @@ def ask_for_sockets(draft: Draft, desired: Desired, stack: Stack) -> None:
         service = stack.services.get(name)
         for index, mount in enumerate(service.volumes if service is not None else ()):
             question = f"give {mount.source} to {name}"
-            if mount.type != "bind" or mount.source not in ENGINE_SOCKETS or desired.answers.get(question, False):
+            if mount.type != "bind" or mount.source not in ENGINE_SOCKETS or desired.answers.of(question):
                 continue
             text = (
                 f"service {name} mounts {mount.source}, but no engine of stackup is behind it: what it does there "

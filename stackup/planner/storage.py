@@ -10,10 +10,12 @@ from stackup.model.observed import Observed, ObservedNetwork, ObservedVolume
 from stackup.model.plan import CreateNetwork, CreateVolume, Question, RemoveNetwork, RemoveVolume
 from stackup.model.stack import Network, Service, Stack, Volume
 from stackup.planner.desired import Desired
-from stackup.planner.difference import differences, in_full, summary
+from stackup.planner.difference import Change, differences, in_full, summary
 from stackup.planner.draft import Draft
 from stackup.planner.hashing import config_hash, network_config, volume_config
 from stackup.planner.words import listed
+
+_REMAKE = "answer with --yes to make it anew, without its data, or change the stack file back"
 
 
 @frozen
@@ -128,12 +130,13 @@ def _volume(
     question = f"remake volume {name}"
     found_changes = differences(found.config, wanted)
     changes = summary(found_changes) or "its configuration"
-    if not desired.answers.get(question, False):
-        if question not in desired.answers:
-            text = f"volume {name} no longer matches the stack file ({changes}). Make it anew? Its data would be lost"
-            draft.questions.append(Question(question, text))
-        else:
-            draft.notice(f"volume {name} is kept although it no longer matches the stack file ({changes})")
+    answer = desired.answers.of(question)
+    if answer is None and (desired.answers.asks or not _only_labels(found_changes)):
+        text = f"volume {name} no longer matches the stack file ({changes}). Make it anew? Its data would be lost"
+        draft.questions.append(Question(question, text, hint=_REMAKE, about=f"volumes.{key}", spared=True))
+    elif not answer:
+        draft.notice(f"volume {name} is kept although it no longer matches the stack file ({changes})")
+    if not answer:
         return Resource(key, name, name)
     reason = f"config changed: {changes}; its data is given up"
     whole = in_full(found_changes)
@@ -141,6 +144,11 @@ def _volume(
     create = draft.add(CreateVolume(f"create volume {name}", "made anew", key=key, name=name))
     draft.after(create, [remove])
     return Resource(key, name, name, create, remove)
+
+
+def _only_labels(changes: Iterable[Change]) -> bool:
+    """What is in it, and where, is the same: it can be used as it is."""
+    return all(change.path.split(".")[0] == "labels" for change in changes)
 
 
 def _external(

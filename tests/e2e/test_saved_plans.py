@@ -145,8 +145,17 @@ def test_a_question_is_in_the_plan_and_needs_a_yes(scenario: Scenario) -> None:
     out = scenario.stackup("plan", "--format", "json").out
     question = json.loads(out)["questions"][0]
     assert question["id"] == "remake volume shop_data" and question["default"] is False
-    scenario.stackup("up", "-d").refused("Its data would be lost")
+    assert "volume shop_data is kept" in scenario.stackup("up", "-d").ok().err  # nobody is there to be asked
+    live = scenario.start("up", "-d", "--scale", "web=2", terminal=True)
+    live.shows(r"\[y/N\]")
+    live.type("n\n")
+    live.shows("volume shop_data is kept")
+    assert live.ends() == 0 and len(scenario.ps()) == 3
+    scenario.stackup("up", "-d").ok()
     assert scenario.run_in("web", "cat /data/file") == "precious"
+    scenario.replace("{labels: {tier: db}}", "{driver_opts: {type: tmpfs, device: tmpfs}}")
+    scenario.stackup("up", "-d").refused("Its data would be lost")
+    scenario.replace("{driver_opts: {type: tmpfs, device: tmpfs}}", "{labels: {tier: db}}")
     scenario.stackup("plan", "--yes", "--out", "plan.json").says_changes()
     scenario.stackup("apply", "plan.json").ok()
     assert scenario.run_in("web", "ls /data") == ""

@@ -12,12 +12,30 @@ from stackup.base.errors import PlanRefused
 from stackup.model.observed import Phase
 from stackup.model.plan import Plan
 from stackup.model.stack import Stack
+from stackup.planner import Answers
 from tests.plans.texts import expect
 from tests.plans.world import CHECKED, World, completed, healthy, make_stack, needs, volume
 
 
 def pair(db: dict[str, Any] | None = None, web: dict[str, Any] | None = None, **top: Any) -> Stack:
     return make_stack({"db": {**CHECKED, **(db or {})}, "web": {"depends_on": healthy("db"), **(web or {})}}, **top)
+
+
+def test_a_post_start_that_failed_is_run_again_with_its_container() -> None:
+    stack = make_stack({"db": {}, "web": {}})
+    world = World().up(stack)
+    failed = "its post_start command `migrate` exited with code 5"
+    world.change("db", unprepared=failed)
+    expect(
+        world.plan(stack),
+        f"""
+        shop: 2 actions
+           1  stop   container shop-db-1  {failed}
+           2  start  container shop-db-1  {failed}  after 1
+        """,
+    )
+    world.change("db", phase=Phase.RESTARTING)
+    assert not list(world.plan(stack))
 
 
 def test_what_somebody_deleted_is_made_anew() -> None:
@@ -439,7 +457,7 @@ def test_changed_volume_asks() -> None:
     expect(
         world.plan(database(driver_opts={"type": "tmpfs"})),
         """
-        shop: nothing to do
+        shop: 1 question waits for an answer
           ? volume shop_data no longer matches the stack file (driver_opts.type: added "tmpfs"). Make it anew? Its data would be lost (default: no)
         """,
     )
@@ -449,7 +467,7 @@ def test_changed_volume_after_yes() -> None:
     world = World().up(database())
     stack = database(driver_opts={"type": "tmpfs"})
     expect(
-        world.plan(stack, answers={"remake volume shop_data": True}),
+        world.plan(stack, answers=Answers({"remake volume shop_data": True})),
         """
         shop: 6 actions
            1  stop    container shop-db-1  replaced
@@ -465,12 +483,19 @@ def test_changed_volume_after_yes() -> None:
 def test_changed_volume_after_no() -> None:
     world = World().up(database())
     expect(
-        world.plan(database(labels={"tier": "db"}), answers={"remake volume shop_data": False}),
+        world.plan(database(labels={"tier": "db"}), answers=Answers({"remake volume shop_data": False})),
         """
         shop: nothing to do
           ! volume shop_data is kept although it no longer matches the stack file (labels.tier: added "db")
         """,
     )
+
+
+@pytest.mark.parametrize(("options", "asked"), [({"labels": {"a": "b"}}, 0), ({"driver_opts": {"type": "tmpfs"}}, 1)])
+def test_changed_volume_where_nobody_can_be_asked(options: dict[str, Any], asked: int) -> None:
+    """What is only called another way is used as it is; another place is another volume."""
+    plan = World().up(database()).plan(database(**options), answers=Answers(asks=False))
+    assert (len(plan.questions), len(plan.notices), len(plan.actions)) == (asked, 1 - asked, 0)
 
 
 def test_renamed_volume_is_a_new_one_beside_the_old() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from stackup.model.observed import Health, Phase
 from stackup.model.plan import CreateContainer, Plan, StartContainer
 from stackup.model.stack import Stack
+from stackup.planner import Answers
 from tests.plans.world import World, make_stack, volume
 
 NAMES = ("a", "b", "c", "d", "e")
@@ -111,7 +112,7 @@ def stacks(draw: st.DrawFn) -> Stack:
 PAIRS = st.one_of(edits(), edits(), edits(), st.tuples(stacks(), stacks()))
 
 
-YES = {"remake volume shop_v1": True, "remake volume shop_v2": True}
+YES = Answers({"remake volume shop_v1": True, "remake volume shop_v2": True})
 OPTIONS = st.fixed_dictionaries(
     {},
     optional={

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from stackup.model.stack import Stack
+from stackup.planner import Answers
 from tests.plans.texts import expect
 from tests.plans.world import World, make_stack
 
@@ -27,7 +28,7 @@ def test_it_is_asked_for_before_the_container_is_made() -> None:
 
 def test_not_when_it_is_allowed_or_answered_or_there_already() -> None:
     assert not World().plan(stack(stackup={"allow": ["docker.sock"]})).questions
-    answered = World().plan(stack(), answers={"give /var/run/docker.sock to agent": True})
+    answered = World().plan(stack(), answers=Answers({"give /var/run/docker.sock to agent": True}))
     assert answered and not answered.questions
     world = World().up(stack(stackup={"allow": ["docker.sock"]}))
     expect(world.plan(stack()), "shop: nothing to do")

@@ -22,7 +22,7 @@ CHANGES = 2  # exit code when there is something to do, so that scripts can ask
 
 @dataclass(frozen=True)
 class Request:
-    """Show what `up` would do, and why. Ends with 2 when there is something to do, with 0 when there is not."""
+    """Show what `up` would do, and why. Ends with 2 when there is something to do or to answer, else with 0."""
 
     services: tuple[str, ...] = services("Services, with what they depend on (default: all).")
     format: str = value("--format", help="Output format.", default="text", choices=("text", "json"))
@@ -48,7 +48,7 @@ def run(session: Session, request: Request) -> int:
     if request.out:
         _save(plan, request.out)
     _print(session, plan, as_json=request.format == "json")
-    return CHANGES if plan["actions"] else 0
+    return CHANGES if plan["actions"] or plan["questions"] else 0
 
 
 def _save(plan: Event, path: str) -> None:
@@ -62,9 +62,10 @@ def _save(plan: Event, path: str) -> None:
 
 
 def show(session: Session, verb: str, args: dict[str, Any]) -> int:
-    """``--dry-run`` of a verb."""
-    _print(session, fetch(session, verb, args), as_json=False)
-    return 0
+    """``--dry-run`` of a verb. Ends with 2 where it would have to ask first."""
+    plan = fetch(session, verb, args)
+    _print(session, plan, as_json=False)
+    return CHANGES if plan["questions"] else 0
 
 
 def fetch(session: Session, verb: str, args: dict[str, Any]) -> Event:
@@ -73,6 +74,7 @@ def fetch(session: Session, verb: str, args: dict[str, Any]) -> Event:
     Where no supervisor runs none is started: the plan is made here, and nothing is touched.
     """
     session.looks_only = True
+    args = {**args, "asks": True}  # whoever reads the plan is asked by it
     where = {"verb": verb, "args": args, "files": session.files(), "cwd": session.cwd}
     client = session.connect()
     if client is None:

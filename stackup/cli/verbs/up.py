@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -85,20 +86,27 @@ def run(session: Session, request: Request) -> int:
 
 
 def carry_out_agreed(session: Session, verb: str, args: dict[str, Any]) -> Outcome:
-    """In the background. What needs a yes is asked for, and done when it is given."""
+    """In the background. Questions are asked where somebody sits."""
     return _agreeing(
         session, args, lambda given: Follower(session, None, verb, held_back=(PlanRefused,)).run(verb, given)
     )
 
 
 def _agreeing(session: Session, args: dict[str, Any], carry_out: Callable[[dict[str, Any]], Outcome]) -> Outcome:
-    outcome = carry_out(args)
-    if any(isinstance(error, PlanRefused) for error in outcome.errors):
-        if not _agreed(session, outcome):
-            outcome.show_errors(session.console)
-            return outcome
-        outcome = carry_out({**args, "yes": True})
+    asks = sys.stdin.isatty() and session.console.err.isatty()
+    outcome = carry_out({**args, "asks": asks})
+    if not _refused(outcome):
+        return outcome
+    answers = _asked(session, outcome) if asks else {}
+    if answers:
+        outcome = carry_out({**args, "asks": asks, "answers": answers})
+    if _refused(outcome):
+        outcome.show_errors(session.console)
     return outcome
+
+
+def _refused(outcome: Outcome) -> bool:
+    return any(isinstance(error, PlanRefused) for error in outcome.errors)
 
 
 def _check(request: Request) -> None:
@@ -111,16 +119,13 @@ def _check(request: Request) -> None:
         raise UsageError("cannot use --wait-timeout without --wait")
 
 
-def _agreed(session: Session, outcome: Outcome) -> bool:
-    """Asks the person at the terminal; without one, the refusal stands."""
-    import sys
-
-    questions = (outcome.plan or {}).get("questions", ())
-    if not questions or not sys.stdin.isatty() or not session.console.err.isatty():
-        return False
-    for question in questions:
+def _asked(session: Session, outcome: Outcome) -> dict[str, bool]:
+    """What the person at the terminal says, by question; nothing after a no without which nothing can be done."""
+    answers: dict[str, bool] = {}
+    for question in (outcome.plan or {}).get("questions", ()):
         session.console.err.write(f"{question['text']} [y/N] ")
         session.console.err.flush()
-        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-            return False
-    return True
+        answers[question["id"]] = sys.stdin.readline().strip().lower() in ("y", "yes")
+        if not (answers[question["id"]] or question.get("spared")):
+            return {}
+    return answers

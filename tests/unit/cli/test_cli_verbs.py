@@ -324,6 +324,16 @@ def test_a_refused_plan_without_a_terminal_stays_refused(layout: Layout) -> None
     assert len(fake.requests) == 1
 
 
+def test_an_open_question_is_something_to_do(layout: Layout) -> None:
+    event = plan()
+    event["questions"] = [{"id": "q", "text": "Recreate volume shop_data?", "default": False}]
+    for verb, more in (("plan", {}), ("up", {"dry_run": True}), ("scale", {"dry_run": True, "numbers": ("web=2",)})):
+        of = session(layout)
+        with supervisor(layout, says(event)):
+            assert run(of, verb, **more) == 2
+        assert "1 question waits for an answer" in out(of) and "Recreate volume shop_data?" in out(of)
+
+
 def test_plan_ends_with_2_when_there_is_something_to_do(layout: Layout) -> None:
     event = {
         "event": "plan",
