@@ -170,6 +170,8 @@ def read(session: Session, *, steps: bool = False) -> list[Row]:
             client = session.ensure()
             session.console.warn(f"project {session.project}: its supervisor and launcher had died; new ones took over")
             data = ask(session, client, "ps", args)
+        if not data:
+            _tell_unrecorded(session)
     else:
         data = []
     rows = [Row.from_dict(item) for item in data]
@@ -180,6 +182,14 @@ def cells(row: Row, *, whole: bool = False) -> tuple[str, ...]:
     command = row.command if whole else shorten(row.command, COMMAND_WIDTH)
     return (
         row.name,
+def _tell_unrecorded(session: Session) -> None:
+    from stackup.engine.status import unrecorded, unrecorded_text
+
+    groups = unrecorded(session.layout, session.project, ())
+    if groups:
+        session.console.warn(f"{unrecorded_text(groups)}; see stackup doctor")
+
+
         row.image,
         f'"{command}"',
         row.service,

@@ -18,9 +18,9 @@ from stackup.engine.images_desk import marks_of
 from stackup.engine.loading import LoadedStack
 from stackup.engine.observe import observe
 from stackup.engine.preflight import MAKING, beside, foresee
-from stackup.engine.records import ContainerRecord, Records
+from stackup.engine.records import ContainerRecord
 from stackup.engine.scoping import of_project, whole_project, without_file
-from stackup.engine.status import offline_row, unreadable
+from stackup.engine.status import offline_row, open_records, unreadable, unrecorded, unrecorded_text
 from stackup.engine.wishes import desired_of, needs_stack, with_named_services
 from stackup.images.store import ImageStore
 from stackup.model.observed import Observed
@@ -74,7 +74,10 @@ def plan_offline(
             loaded.point(error, error.about)
         raise
     event = saved_form(desired, observed, plan, where)
-    event["notices"] = [*(loaded.warnings if loaded else told), *event["notices"]]
+    strangers = unrecorded(layout, project, (item.id for item in observed.containers))
+    if strangers:
+        told = (*told, f"{unrecorded_text(strangers)}; what is carried out ends them first")
+    event["notices"] = [*(loaded.warnings if loaded else ()), *told, *event["notices"]]
     return event
 
 
@@ -89,9 +92,8 @@ def _back(layout: Layout, project: str, stack: Stack, args: Args) -> Desired:
 
     found, _ = _recorded(layout, project)
     numbers = [(item.definition.service, item.definition.number) for item in found if not item.definition.parent]
-    try:
-        records = Records(layout.project(project).records, readonly=True)
-    except sqlite3.OperationalError:  # there are none
+    records = open_records(layout, project)
+    if records is None:
         return desired_back(stack, args, meta=lambda _key: None, image_id=image_id, numbers=numbers)
     try:
         return desired_back(stack, args, meta=records.meta, image_id=image_id, numbers=numbers)
@@ -135,9 +137,8 @@ def look_offline(layout: Layout, project: str, stack: Stack | None) -> Observed:
 
 def _recorded(layout: Layout, project: str) -> tuple[Iterable[ContainerRecord], dict[str, dict[str, Any]]]:
     paths = layout.project(project)
-    try:
-        records = Records(paths.records, readonly=True)
-    except sqlite3.OperationalError:  # there are none
+    records = open_records(layout, project)
+    if records is None:
         return (), {}
     try:
         settle: Callable[[ContainerRecord], ContainerRecord] = lambda item: _as_it_is(  # noqa: E731

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 import time
 from collections.abc import Hashable, Iterable
 from typing import TYPE_CHECKING
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
 
 PEACE = 1.0  # seconds of a container's life before it is looked after: others may be waiting for the processor now
 _SETTLED = (Phase.RUNNING, Phase.PAUSED)
-_STATES, _VOLUMES, _VOLUME = "containers", "volumes", "volume "  # owners of watches that are no container's
+# Owners of watches that are no container's:
+_STATES, _VOLUMES, _VOLUME, _RECORDS, _PROJECTS = "containers", "volumes", "volume ", "records", "projects"
+_SHARED = (_STATES, _VOLUMES, _RECORDS, _PROJECTS)
 SETTLE = 0.1  # seconds from the first suspicion to the look: events come in swarms
 
 
@@ -146,33 +149,63 @@ class Guard:
             self._suspect(DELETED, container.id)
 
     def _watch_directories(self, container: Container) -> None:
-        """Those of all containers and of all volumes, once each; and each volume's own, whoever else uses it."""
+        """Those of all containers and of all volumes; and each volume's own, whoever else uses it."""
         assert self._files is not None
-        world = self._world
-        places = {_STATES: world.paths.state / "containers", _VOLUMES: world.layout.volumes}
-        names = set(container.definition.volumes.values())
-        for owner, path in {**places, **{f"{_VOLUME}{name}": world.layout.volumes / name for name in names}}.items():
-            self._files.drop(owner)
+        for name in set(container.definition.volumes.values()):
+            self._files.add(f"{_VOLUME}{name}", name, str(self._world.layout.volumes / name), DELETE | MOVED_FROM)
+        self._watch_shared()
+        self._check_records()
+
+    def _watch_shared(self) -> None:
+        assert self._files is not None
+        state, volumes = self._world.paths.state, self._world.layout.volumes
+        places = {_STATES: state / "containers", _VOLUMES: volumes, _RECORDS: state, _PROJECTS: state.parent}
+        for owner, path in places.items():
             self._files.add(owner, owner, str(path), DELETE | MOVED_FROM)
 
     def _file_changed(self, container_id: str, key: Hashable, name: str) -> None:
-        if container_id in (_STATES, _VOLUMES) or container_id.startswith(_VOLUME):
+        if container_id in _SHARED or container_id.startswith(_VOLUME):
             self._deleted(container_id, name)
             return
         self._suspect(FILE if name else LIMIT, container_id, name or str(key))
 
     def _deleted(self, owner: str, name: str) -> None:
         """Something in a directory that containers share; stackup's own removals are none of theirs any more."""
+        if owner == _PROJECTS and name not in ("", self._world.project):
+            return
+        if owner in (_RECORDS, _PROJECTS):
+            self._check_records()
+            owner, name = (_STATES, "") if owner == _PROJECTS else (owner, name)
         for container in self._running():
             volumes = container.definition.volumes.values()
             if owner == _STATES:
                 affected = name in ("", container.id)
             elif owner == _VOLUMES:
                 affected = name in volumes or not name
+            elif owner == _RECORDS:
+                affected = name in ("", "containers")
             else:
                 affected = owner.removeprefix(_VOLUME) in volumes
             if affected:
                 self._suspect(DELETED, container.id)
+
+    def _check_records(self) -> None:
+        from stackup.engine.rewriting import is_gone, write_anew
+
+        world = self._world
+        if world.leaving or not is_gone(world.records):
+            return
+        try:
+            write_anew(world.records)
+            end = "they were written anew"
+            self._watch_shared()
+        except (OSError, sqlite3.Error) as error:
+            end = f"they could not be written anew ({error}): do not end the project's supervisor before that is mended"
+        text = f"the records {world.records.path} were deleted; {end}"
+        world.chronicle.thing("project", "drift", world.project, drift=text)
+        log.note(text)
+        world.untold.append(text)
+        world.tell(text)
 
     def _suspect(self, what: str, container_id: str = "", file: str = "") -> None:
         self._suspicions.add((what, container_id, file))
@@ -215,7 +248,7 @@ class Guard:
             self._world.tell(f"{container.name}: {text}")
             directory = self._world.container_paths(container.id).state
             if not directory.exists():
-                directory.mkdir(mode=0o700)
+                directory.mkdir(mode=0o700, parents=True)
                 for writer in container.writers:
                     writer.begin_anew()
 

@@ -14,8 +14,8 @@ from typing import Any
 from stackup.base.names import LABEL_PREFIX
 from stackup.base.paths import Layout
 from stackup.base.values import frozen
-from stackup.engine.records import ContainerRecord, Records
-from stackup.engine.status import unreadable
+from stackup.engine.records import ContainerRecord
+from stackup.engine.status import open_records, unreadable
 
 
 @frozen
@@ -53,12 +53,9 @@ def project_names(layout: Layout) -> list[str]:
 
 def read_project(layout: Layout, name: str) -> Project:
     """Empty where nothing was recorded. Raises HostUnfit for records that cannot be read."""
-    try:
-        records = Records(layout.project(name).records, readonly=True)
-    except sqlite3.OperationalError:
+    records = open_records(layout, name)
+    if records is None:
         return Project(name)
-    except sqlite3.DatabaseError as error:
-        raise unreadable(layout, name, error) from error
     try:
         return Project(name, tuple(records.containers()), records.networks())
     except (sqlite3.DatabaseError, ValueError, KeyError, TypeError) as error:

@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from stackup.base.errors import ContainerFault, StackupError
 from stackup.engine.container import Container
+from stackup.engine.damage import REMEDY
 from stackup.engine.world import World
 from stackup.images.lookup import User, resolve_user
 from stackup.linux import capabilities
@@ -75,9 +76,15 @@ def check_runs(container: Container) -> None:
 
 
 def current_spec(world: World, container: Container) -> Spec:
-    """What the container was started from; read once an incarnation, since probes ask often."""
+    """What the container was started from; read once an incarnation, since probes ask often. Raises ContainerFault."""
     if container.spec is None or container.spec[0] != container.state.incarnation:
-        spec, _ = read_bundle(world.container_paths(container.id).state)
+        try:
+            spec, _ = read_bundle(world.container_paths(container.id).state)
+        except FileNotFoundError as error:
+            raise ContainerFault(
+                f"cannot execute in container {container.name}: its state directory was deleted ({error.filename})",
+                hint=REMEDY,
+            ) from error
         container.spec = (container.state.incarnation, spec)
     return container.spec[1]
 

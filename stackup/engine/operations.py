@@ -236,6 +236,9 @@ class Operations:
         """After ``_turn_comes``."""
         self._busy_with = who
         self._world.audience.append(session.emit)
+        untold, self._world.untold = self._world.untold, []
+        for text in untold:
+            session.emit({"event": "notice", "text": text})
         try:
             yield
         finally:

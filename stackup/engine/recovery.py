@@ -6,9 +6,11 @@ Truth was written before every effect, so each phase says what may have happened
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import signal
-from collections.abc import Coroutine, Iterator
+import time
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,15 +21,19 @@ from stackup.base.errors import StackupError
 from stackup.base.names import project_cgroup
 from stackup.engine.bundles import has_spec
 from stackup.engine.container import Container
+from stackup.engine.deafness import is_deaf
 from stackup.engine.endings import Endings
 from stackup.engine.prestart import end_steps
 from stackup.engine.runner import Runner
+from stackup.engine.status import unrecorded_text
 from stackup.engine.tasks import spawn
 from stackup.engine.world import World
 from stackup.model.observed import Phase
-from stackup.runtime.cgroups import OWN_GROUP, children, kill_all, remove_cgroups
+from stackup.runtime.cgroups import OWN_GROUP, children, kill_all, processes, remove_cgroups
 from stackup.runtime.client import LauncherLost, Orphan, Running
 
+DEFAULT_GRACE = 10.0  # seconds that Docker gives between SIGTERM and SIGKILL
+LOOK_EVERY = 0.05
 RAN = frozenset({Phase.STARTING, Phase.RUNNING, Phase.PAUSED, Phase.STOPPING})  # phases with a process, or nearly
 
 
@@ -119,11 +125,18 @@ async def _settle_lost(world: World, runner: Runner, container: Container) -> No
 
 async def _remove_unrecorded(world: World, running: list[str]) -> None:
     """What no record names, found by the names of things: the records were lost, or a removal was cut short."""
-    for container_id in running:
-        await world.launcher.signal(container_id, signal.SIGKILL)
     group = project_cgroup(world.project, world.layout.root)
     known = {container_id[:12] for container_id in world.containers} | {OWN_GROUP}
     strangers = [f"{group}/{name}" for name in children(group) if name not in known]
+    living = [stranger for stranger in strangers if processes(stranger)]
+    if living:
+        await asyncio.to_thread(_end, living)
+        text = f"{unrecorded_text(living)}; ended"
+        log.note(text)
+        world.untold.append(text)
+        world.chronicle.thing("project", "drift", world.project, drift=text)
+    for container_id in running:
+        await world.launcher.signal(container_id, signal.SIGKILL)
     for stranger in strangers:
         await asyncio.to_thread(kill_all, stranger)
     if strangers:
@@ -135,6 +148,23 @@ async def _remove_unrecorded(world: World, running: list[str]) -> None:
         await asyncio.to_thread(shutil.rmtree, entry, ignore_errors=True)
     if (found or strangers) and not world.containers and not world.records.networks():
         await world.desk.purge()
+
+
+def _end(groups: Sequence[str]) -> None:
+    """Asks for their end, and waits for it; what cannot hear that is killed."""
+    deadline = time.monotonic() + DEFAULT_GRACE
+    for group in groups:
+        for pid in processes(group):
+            with suppress(ProcessLookupError):
+                fd = os.pidfd_open(pid)
+                try:
+                    if pid in processes(group):  # it is still the process that was looked at
+                        deaf = is_deaf(pid, signal.SIGTERM)
+                        signal.pidfd_send_signal(fd, signal.SIGKILL if deaf else signal.SIGTERM)
+                finally:
+                    os.close(fd)
+    while any(map(processes, groups)) and time.monotonic() < deadline:
+        time.sleep(LOOK_EVERY)
 
 
 def _directories(world: World) -> Iterator[Path]:

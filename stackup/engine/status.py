@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
+import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from stackup.base.clock import boot_id
+from stackup.base.clock import boot_id, now_ns
 from stackup.base.errors import HostUnfit
+from stackup.base.names import project_cgroup
 from stackup.base.paths import Layout
-from stackup.engine.records import ContainerRecord, PortRecord, Records
+from stackup.engine.records import ContainerRecord, PortRecord, Records, State
 
 RAN = ("starting", "running", "paused", "stopping", "restarting")
 
@@ -57,12 +61,9 @@ def _port(port: PortRecord) -> dict[str, Any]:
 
 def read_ps(layout: Layout, project: str, *, steps: bool = False) -> list[dict[str, Any]]:
     """All rows of a project whose supervisor does not run; with ``steps`` also those of what prepares containers."""
-    try:
-        records = Records(layout.project(project).records, readonly=True)
-    except sqlite3.OperationalError:
+    records = open_records(layout, project)
+    if records is None:
         return []
-    except sqlite3.DatabaseError as error:
-        raise unreadable(layout, project, error) from error
     paths = layout.project(project)
     try:
         found = [item for item in records.containers() if steps or not item.definition.parent]
@@ -79,6 +80,33 @@ def unreadable(layout: Layout, project: str, error: Exception) -> HostUnfit:
 
 def offline_row(record: ContainerRecord, exit_file: Path) -> dict[str, Any]:
     """Nobody keeps the record true just now, so a process counts only when it is there, and is the recorded one.
+def open_records(layout: Layout, project: str) -> Records | None:
+    """For reading; None where there are none. Raises HostUnfit for those that cannot be read."""
+    path = layout.project(project).records
+    if not os.path.lexists(path):
+        return None
+    try:
+        return Records(path, readonly=True)
+    except sqlite3.DatabaseError as error:
+        if not os.path.lexists(path) or "no such table" in str(error):  # just deleted, or just made
+            return None
+        raise unreadable(layout, project, error) from error
+
+
+def unrecorded(layout: Layout, project: str, known: Iterable[str]) -> list[str]:
+    """Control groups of containers that live, and that no record names. ``known``: ids of those that have one."""
+    from stackup.runtime.cgroups import OWN_GROUP, children, processes
+
+    group = project_cgroup(project, layout.root)
+    names = {item[:12] for item in known} | {OWN_GROUP}
+    return [f"{group}/{name}" for name in children(group) if name not in names and processes(f"{group}/{name}")]
+
+
+def unrecorded_text(groups: Sequence[str]) -> str:
+    found = f"{len(groups)} containers run" if groups[1:] else "a container runs"
+    return f"{found} that no record names, for the project's records were deleted (control groups {', '.join(groups)})"
+
+
 
     ``unwatched``: it should run, and somebody should look after it.
     """
@@ -90,7 +118,13 @@ def offline_row(record: ContainerRecord, exit_file: Path) -> dict[str, Any]:
     code, oom_killed = _written_exit(exit_file, state.incarnation) if here else (None, False)
     notice = "" if here else "the machine was restarted"
     data.update(
-        phase="exited", exit_code=code, exit_unknown=code is None, oom_killed=oom_killed, health="none", notice=notice
+        phase="exited",
+        finished_ns=_end(state, here=here),
+        exit_code=code,
+        exit_unknown=code is None,
+        oom_killed=oom_killed,
+        health="none",
+        notice=notice,
     )
     return data
 
@@ -101,6 +135,13 @@ def start_time_of(pid: int) -> int:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
             fields = file.read().rpartition(")")[2].split()
     except OSError:
+def _end(state: State, *, here: bool) -> int:
+    """ns since the epoch; of what a reboot has ended, when the machine was started again."""
+    if here or state.finished_ns > state.started_ns:
+        return state.finished_ns
+    return max(state.started_ns, now_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME))
+
+
         return -1
     return -1 if fields[0] in "ZX" else int(fields[19])
 

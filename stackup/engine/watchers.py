@@ -68,7 +68,8 @@ class FileWatch:
         self._numbers: dict[str, list[int]] = {}
 
     def add(self, owner: str, key: Hashable, path: str, mask: int) -> bool:
-        """False when the machine allows no more watches, or the file has gone."""
+        """False when the machine allows no more watches, or the file has gone. What is watched already may be added
+        once more, since another file may be there now: nothing that was about to be told is lost."""
         try:
             if self._queue < 0:
                 self._queue = inotify.open_queue()
@@ -77,7 +78,9 @@ class FileWatch:
         except OSError:
             return False
         self._keys[number] = (owner, key)
-        self._numbers.setdefault(owner, []).append(number)
+        numbers = self._numbers.setdefault(owner, [])
+        if number not in numbers:  # the same file has the same number
+            numbers.append(number)
         return True
 
     def drop(self, owner: str) -> None:

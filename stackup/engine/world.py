@@ -51,6 +51,7 @@ class World:
     forwarders: dict[str, Forwarder] = field(default_factory=dict)  # by container, where output is sent on
     chronicle: Chronicle = field(init=False)
     changes: defaultdict[str, Changes] = field(default_factory=lambda: defaultdict(Changes))
+    untold: list[str] = field(default_factory=list)  # for whoever asks for a change first
     audience: list[Callable[[dict[str, Any]], None]] = field(default_factory=list)
     any_change: Changes = field(default_factory=Changes)
     execs: Execs = field(default_factory=Execs)

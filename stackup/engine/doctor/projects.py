@@ -13,6 +13,7 @@ from stackup.engine.damage import damage
 from stackup.engine.doctor.finding import NOTE, PROBLEM, WARNING, Finding
 from stackup.engine.leftovers import Leftover
 from stackup.engine.records import NEWER
+from stackup.engine.status import unrecorded_text
 
 UNSURE = ("created", "removing")  # phases in which something may be missing
 RUNS = ("starting", "running", "stopping", "paused")
@@ -47,6 +48,7 @@ class Scene:
     unreadable: str = ""
     records: str = ""
     launcher: bool = False
+    unrecorded: tuple[str, ...] = ()  # control groups with processes that no record names
 
 
 @frozen
@@ -68,6 +70,15 @@ def _of_project(scene: Scene) -> Iterator[Finding]:
     yield from _records(scene)
     yield from _processes(scene)
     yield from _directories(scene)
+    if scene.unrecorded:
+        yield Finding(
+            "unrecorded",
+            PROBLEM,
+            unrecorded_text(scene.unrecorded),
+            "ps does not show them, and nobody looks after them",
+            f"stackup -p {scene.project} down ends them, up -d ends them and starts new ones; volumes stay",
+            scene.project,
+        )
 
 
 def _directories(scene: Scene) -> Iterator[Finding]:
@@ -216,7 +227,7 @@ def look(layout: Layout) -> tuple[tuple[Scene, ...], Kernel]:
 
 def _scene(layout: Layout, name: str) -> Scene:
     from stackup.engine.inventory import read_project
-    from stackup.engine.status import start_time_of
+    from stackup.engine.status import start_time_of, unrecorded
 
     paths = layout.project(name)
     launcher = _is_watched(project_cgroup(name, layout.root))
@@ -234,7 +245,8 @@ def _scene(layout: Layout, name: str) -> Scene:
         containers.append(Recorded(item.definition.name, state.phase, here, alive, broken))
     own = (data["state"] for data in project.networks.values() if not data["external"])
     networks = tuple(Place(state["name"], state["bridge"]) for state in own)
-    return Scene(name, tuple(containers), networks, records=str(paths.records), launcher=launcher)
+    strangers = unrecorded(layout, name, (item.definition.id for item in project.containers))
+    return Scene(name, tuple(containers), networks, "", str(paths.records), launcher, tuple(strangers))
 
 
 def _is_watched(group: str) -> bool:

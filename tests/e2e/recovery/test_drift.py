@@ -156,6 +156,50 @@ def test_what_cannot_be_put_back_is_told(shop: Scenario) -> None:
     assert shop.stackup("plan").ok().out.strip() == "shop: nothing to do"
 
 
+def test_records_that_somebody_deletes_are_written_anew(shop: Scenario) -> None:
+    watched(shop, "web")
+    before, state = shop.pid("web"), shop.root / "lib/projects/shop"
+    (state / "records.db").unlink()
+    eventually((state / "records.db").exists, "records are there again")
+    assert "records.db were deleted; they were written anew" in shop.stackup("up", "-d", "--no-recreate").ok().err
+    shop.kill_daemon("supervisor")
+    assert shop.pid("web") == before
+    watched(shop, "web")
+    state.rename(shop.root / "elsewhere")
+    eventually(lambda: "state directory was deleted" in shop.row("web")["Notice"], "the directory is missed")
+    shop.stackup("exec", "-T", "web", "true").refused("state directory was deleted", "stackup up -d")
+    assert shop.stackup("logs").code == 0
+    assert "state directory was deleted" in shop.stackup("doctor").out
+    shop.stackup("up", "-d").ok()
+    assert shop.pid("web") != before
+
+
+def test_containers_without_records_are_asked_to_end(scenario: Scenario) -> None:
+    scenario.compose("""
+        services:
+          web:
+            image: busybox
+            command: [sh, -c, "trap 'echo ended > /data/end; exit' TERM; sleep 1000 & wait"]
+            volumes: ["data:/data"]
+        volumes: {data: {}}
+        """)
+    scenario.stackup("up", "-d").ok()
+    both = [scenario.daemon(kind) for kind in ("supervisor", "launcher")]
+    for number in (signal.SIGSTOP, signal.SIGKILL):
+        for pid in both:
+            os.kill(pid, number)
+    for pid in both:
+        gone(pid)
+    for path in (scenario.root / "lib/projects/shop").glob("records.db*"):
+        path.unlink()
+    told = "a container runs that no record names"
+    assert told in scenario.stackup("ps").ok().err
+    assert told in scenario.stackup("plan").out
+    assert told in scenario.stackup("doctor").out
+    assert told in scenario.stackup("up", "-d").ok().err
+    assert scenario.run_in("web", "cat /data/end") == "ended"
+
+
 def test_while_nobody_was_looking(shop: Scenario) -> None:
     watched(shop, "web")
     pid, supervisor = shop.pid("web"), shop.daemon("supervisor")

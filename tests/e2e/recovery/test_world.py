@@ -251,6 +251,7 @@ def test_damaged_records_are_told_with_a_way_on(scenario: Scenario, nothing_left
         file.unlink()
     path.write_bytes(b"this is no database" * 1000)
     scenario.stackup("ps").refused("records.db")
+    scenario.stackup("plan").refused("records.db")
     told = scenario.stackup("down").refused("records cannot be read", f"mv {path} {path}.damaged")
     assert "down" in told.err
     path.rename(f"{path}.damaged")

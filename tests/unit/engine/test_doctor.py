@@ -117,6 +117,7 @@ HOSTS: dict[str, tuple[Callable[[Fake], None], str]] = {
     "state-file-system": (mounted("nfs4"), "problem"),
     "state-in-memory": (mounted("tmpfs"), "warning"),
     "disk-full": (put(free=Space(50 << 20, GIB, 9, 10)), "problem"),
+    "state-read-only": (put(free=Space(9 * GIB, 10 * GIB, 9, 10, read_only=True)), "problem"),
     "inodes": (put(free=Space(9 * GIB, 10 * GIB, 1, 1000)), "warning"),
     "open-files": (put(files_open=4096), "warning"),
     "pid-max": (set_file("/proc/sys/kernel/pid_max", "4096\n"), "warning"),
@@ -203,6 +204,12 @@ PROJECTS: dict[str, tuple[Scene, Kernel, str, str]] = {
         "container shop-web-1 died while nobody watched",
     ),
     "rebooted": (Scene("shop", (Recorded("a", "running", False, False),)), KERNEL, "note", "container a ran"),
+    "unrecorded": (
+        Scene("shop", unrecorded=("stackup/shop/aa", "stackup/shop/bb")),
+        KERNEL,
+        "problem",
+        "2 containers run that no record names, for the project's records were deleted (control groups stackup/shop/aa",
+    ),
     "deleted": (
         Scene("shop", (Recorded("a", "exited", True, False, "the directory of volume v was deleted"),)),
         KERNEL,
