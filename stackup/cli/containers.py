@@ -166,22 +166,18 @@ def read(session: Session, *, steps: bool = False) -> list[Row]:
         from stackup.engine.status import read_ps
 
         data = read_ps(session.layout, session.project, steps=steps)
+        if not data:
+            _tell_unrecorded(session)
         if any(item["unwatched"] for item in data) and not session.looks_only:
             client = session.ensure()
             session.console.warn(f"project {session.project}: its supervisor and launcher had died; new ones took over")
             data = ask(session, client, "ps", args)
-        if not data:
-            _tell_unrecorded(session)
     else:
         data = []
     rows = [Row.from_dict(item) for item in data]
     return sorted(rows, key=lambda row: (row.service, row.number))
 
 
-def cells(row: Row, *, whole: bool = False) -> tuple[str, ...]:
-    command = row.command if whole else shorten(row.command, COMMAND_WIDTH)
-    return (
-        row.name,
 def _tell_unrecorded(session: Session) -> None:
     from stackup.engine.status import unrecorded, unrecorded_text
 
@@ -190,6 +186,10 @@ def _tell_unrecorded(session: Session) -> None:
         session.console.warn(f"{unrecorded_text(groups)}; see stackup doctor")
 
 
+def cells(row: Row, *, whole: bool = False) -> tuple[str, ...]:
+    command = row.command if whole else shorten(row.command, COMMAND_WIDTH)
+    return (
+        row.name,
         row.image,
         f'"{command}"',
         row.service,

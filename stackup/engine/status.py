@@ -74,12 +74,6 @@ def read_ps(layout: Layout, project: str, *, steps: bool = False) -> list[dict[s
         records.close()
 
 
-def unreadable(layout: Layout, project: str, error: Exception) -> HostUnfit:
-    return HostUnfit(f"cannot list project {project}: cannot read {layout.project(project).records}: {error!r}")
-
-
-def offline_row(record: ContainerRecord, exit_file: Path) -> dict[str, Any]:
-    """Nobody keeps the record true just now, so a process counts only when it is there, and is the recorded one.
 def open_records(layout: Layout, project: str) -> Records | None:
     """For reading; None where there are none. Raises HostUnfit for those that cannot be read."""
     path = layout.project(project).records
@@ -107,6 +101,12 @@ def unrecorded_text(groups: Sequence[str]) -> str:
     return f"{found} that no record names, for the project's records were deleted (control groups {', '.join(groups)})"
 
 
+def unreadable(layout: Layout, project: str, error: Exception) -> HostUnfit:
+    return HostUnfit(f"cannot list project {project}: cannot read {layout.project(project).records}: {error!r}")
+
+
+def offline_row(record: ContainerRecord, exit_file: Path) -> dict[str, Any]:
+    """Nobody keeps the record true just now, so a process counts only when it is there, and is the recorded one.
 
     ``unwatched``: it should run, and somebody should look after it.
     """
@@ -129,12 +129,6 @@ def unrecorded_text(groups: Sequence[str]) -> str:
     return data
 
 
-def start_time_of(pid: int) -> int:
-    """Field 22 of /proc/PID/stat; -1 when there is no such process, or it has ended and waits to be reaped."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            fields = file.read().rpartition(")")[2].split()
-    except OSError:
 def _end(state: State, *, here: bool) -> int:
     """ns since the epoch; of what a reboot has ended, when the machine was started again."""
     if here or state.finished_ns > state.started_ns:
@@ -142,6 +136,12 @@ def _end(state: State, *, here: bool) -> int:
     return max(state.started_ns, now_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME))
 
 
+def start_time_of(pid: int) -> int:
+    """Field 22 of /proc/PID/stat; -1 when there is no such process, or it has ended and waits to be reaped."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            fields = file.read().rpartition(")")[2].split()
+    except OSError:
         return -1
     return -1 if fields[0] in "ZX" else int(fields[19])
 
