@@ -1,10 +1,11 @@
-"""The one container that ``export`` and ``commit`` mean: by service of the project, or by name or id of any."""
+"""The one container that ``export``, ``commit`` and ``inspect`` mean: by service of the project, or by name or id."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from stackup.base.errors import NotFound, StackupError, UsageError
+from stackup.base.names import LABEL_PREFIX
 
 if TYPE_CHECKING:
     from stackup.cli.session import Session
@@ -35,6 +36,10 @@ def container(session: Session, verb: str, name: str, index: int = 0) -> Contain
         raise UsageError(f"cannot {verb} {name}: several containers have an id that begins so")
     known = ", ".join(sorted(record.definition.name for record in records)[:8]) or "none"
     raise NotFound(f"cannot {verb} {name}: there is no such service or container", hint=f"containers: {known}")
+
+
+def project_of(record: ContainerRecord) -> str:
+    return str(record.definition.labels[f"{LABEL_PREFIX}.project"])
 
 
 def overlays_of(definition: Definition) -> tuple[Overlay, ...]:

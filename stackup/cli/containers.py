@@ -87,6 +87,8 @@ class Row(NamedTuple):
     labels: dict[str, str]
     notice: str
     next_run_ns: int = 0  # of a schedule that waits; 0: none
+    health_code: int | None = None  # of the last probe; negative: it did not come to an end of its own
+    health_output: str = ""
     runs: tuple[dict[str, Any], ...] = ()  # of a schedule, the last ones: at_ns, seconds, code (None: unknown)
 
     @classmethod
@@ -112,6 +114,8 @@ class Row(NamedTuple):
             networks=tuple(data.get("networks", ())),
             labels=data.get("labels", {}),
             notice=data.get("notice", ""),
+            health_code=data.get("health_code"),
+            health_output=data.get("health_output", ""),
             next_run_ns=data.get("next_run_ns", 0),
             runs=tuple(data.get("runs", ())),
         )
@@ -209,6 +213,7 @@ def as_docker_json(row: Row, project: str) -> str:
             "ExitCode": row.exit_code or 0,
             "ExitUnknown": row.exit_unknown,
             "Health": "" if row.health == "none" else row.health,
+            **_probe(row),
             "ID": row.id[:12],
             "Image": row.image,
             "Labels": ",".join(f"{key}={value}" for key, value in sorted(labels.items())),
@@ -235,6 +240,13 @@ def as_docker_json(row: Row, project: str) -> str:
             "Status": row.status(),
         }
     )
+
+
+def _probe(row: Row) -> dict[str, Any]:
+    """A key of ours, of what is not healthy: what its last probe said."""
+    if row.health not in ("starting", "unhealthy") or (row.health_code is None and not row.health_output):
+        return {}
+    return {"HealthProbe": {"ExitCode": row.health_code, "Output": row.health_output}}
 
 
 def _schedule(row: Row) -> dict[str, Any]:

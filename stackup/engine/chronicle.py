@@ -124,8 +124,6 @@ class Chronicle:
                 self._tell(container, "restart")
         elif what == "starting":
             self._places(container, "connect")
-        elif what == "stopping":
-            self._tell(container, "kill", signal=container.definition.supervision.stop_signal)
         elif what in ("paused", "unpaused"):
             self._tell(container, what.removesuffix("d"))
         elif what in ("exited", "start failed"):
@@ -137,7 +135,9 @@ class Chronicle:
                 self._tell(container, "stop")
             self._places(container, "disconnect")
         elif what == "health" and state.health in ("healthy", "unhealthy"):
-            self._tell(container, f"health_status: {state.health}")
+            code = {} if state.health_code is None else {"exitCode": str(state.health_code)}
+            said = {"output": state.health_output.rstrip("\n")} if state.health_output.strip() else {}
+            self._tell(container, f"health_status: {state.health}", **code, **said)
         elif what == "removed":
             self._tell(container, "destroy")
 

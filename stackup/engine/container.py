@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ from stackup.model.observed import Phase
 
 if TYPE_CHECKING:
     from stackup.oci.runtime import Spec
+
+PROBES = 5  # that are kept, as Docker does
 
 ALIVE = frozenset({Phase.RUNNING, Phase.PAUSED, Phase.STOPPING})
 
@@ -42,6 +45,8 @@ class Container:
         self.aftermath: asyncio.Task[None] | None = None  # after an exit: restarts where that is due
         self.spec: tuple[int, Spec] | None = None  # incarnation and what it was started from, once somebody asked
         self.probe: tuple[Spec, tuple[str, ...], bytes] | None = None  # a command, and the request that runs it
+        self.probes: deque[dict[str, Any]] = deque(maxlen=PROBES)  # of this incarnation: begin_ns, end_ns, code, output
+        self.failing = 0  # probes in a row that have failed, as the rules count them
         self.well_for = 0.0  # seconds between the first and the last probe of this incarnation that succeeded
         self.began_ns = 0  # what was printed since is this incarnation's; 0: a predecessor of ours started it
         self.stop_tried = -1  # incarnation that was last asked to stop
@@ -137,6 +142,8 @@ class Container:
             restart_at_ns=0,
             health="starting" if self.definition.supervision.health else "none",
             health_output="",
+            health_code=None,
+            unprepared="",
             error="",
             attempts=self.state.attempts if self.phase is Phase.RESTARTING else 0,
             restart_delay=self.state.restart_delay if self.phase is Phase.RESTARTING else 0.0,
@@ -146,6 +153,8 @@ class Container:
     def started(self, pid: int, start_time: int, pidfd: int) -> None:
         self.pidfd = pidfd
         self.well_for = 0.0
+        self.failing = 0
+        self.probes.clear()
         self._set("started", phase=Phase.RUNNING.value, pid=pid, start_time=start_time, started_ns=now_ns())
 
     def start_failed(self, error: str, exit_code: int) -> None:
@@ -179,7 +188,7 @@ class Container:
     def stop_wanted(self) -> None:
         """The user stopped a container that was waiting for its restart, or is not running."""
         phase = Phase.EXITED if self.phase is Phase.RESTARTING else self.phase
-        self._set("stopped", phase=phase.value, stopped_by_user=True, restart_at_ns=0)
+        self._set("stopped", phase=phase.value, stopped_by_user=True, restart_at_ns=0, error="")
 
     def ended(
         self,
@@ -220,6 +229,7 @@ class Container:
             due_ns=decision.due_ns or self.state.due_ns,
             host_ports=(),
             health="none",
+            unprepared="",
             error=error,
         )
 
@@ -265,6 +275,11 @@ class Container:
         if self.state.incarnation == incarnation and self.state.post_start_due:
             self._set("prepared", post_start_due=False)
 
+    def post_start_failed(self, incarnation: int, text: str) -> None:
+        """It runs, and is not what it should be: the next ``up`` starts it anew."""
+        if self.state.incarnation == incarnation and self.state.post_start_due:
+            self._set("not prepared", post_start_due=False, unprepared=text)
+
     def updating(self) -> None:
         """Something of it is about to be changed in place."""
         self._set("updating", must_be_recorded=True, updating=True)
@@ -283,10 +298,16 @@ class Container:
         if self.state.trial_for:
             self._set("proved", trial_for="")
 
-    def health_changed(self, status: str, output: str) -> None:
-        if (status, output) != (self.state.health, self.state.health_output):
-            what = "health" if status != self.state.health else "probe"
-            self._set(what, health=status, health_output=output)
+    def probed(self, *, begin_ns: int, code: int, output: str, failing: int) -> None:
+        """Kept for whoever asks, not recorded."""
+        self.probes.append({"begin_ns": begin_ns, "end_ns": now_ns(), "code": code, "output": output})
+        self.failing = failing
+
+    def health_changed(self, status: str, output: str, code: int | None = None) -> None:
+        state = self.state
+        if (status, output, code) != (state.health, state.health_output, state.health_code):
+            what = "health" if status != state.health else "probe"
+            self._set(what, health=status, health_output=output, health_code=code)
 
     def removing(self) -> None:
         self._set("removing", phase=Phase.REMOVING.value)

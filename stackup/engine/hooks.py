@@ -146,7 +146,7 @@ async def after_start(world: World, container: Container) -> None:
     except LauncherLost:
         raise
     except ContainerFault as error:
-        container.post_start_done(incarnation)
+        container.post_start_failed(incarnation, error.message)
         error.message = f"cannot start container {container.name}: {error.message}"
         raise
     except asyncio.CancelledError:

@@ -31,10 +31,14 @@ class Inquiries:
         self._runner = runner
 
     async def ps(self, asked: Asked, session: Session) -> int:
-        """With ``steps`` also what prepares containers: whoever asks for that wants nothing told beside it."""
+        """With ``steps`` also what prepares containers: whoever asks for that wants nothing told beside it. With
+        ``probes`` also the last ones of each, which are known only here."""
         steps = bool(asked.args.get("steps"))
-        items = self._world.containers.values() if steps else self._world.replicas()
+        items = list(self._world.containers.values()) if steps else self._world.replicas()
         rows = [row(ContainerRecord(item.definition, item.state), self._blocked(item)) for item in items]
+        if asked.args.get("probes"):
+            for data, item in zip(rows, items, strict=True):
+                data |= {"probes": list(item.probes), "failing": item.failing}
         notice = "" if steps else self._world.host_notice()
         if notice:
             session.emit({"event": "notice", "text": notice})

@@ -20,8 +20,12 @@ def last_lines(world: World, containers: Iterable[Container], count: int, *, sin
 
 
 async def last_words(world: World, containers: Sequence[Container]) -> str:
-    """For the report of those that failed. A probe that succeeded is no cause of anything."""
-    lines = await asyncio.to_thread(last_lines, world, containers, QUOTED)
+    """For the report of those that failed. A probe that succeeded is no cause of anything, and nor is what was printed
+    before the last start, unless that was one of a row of restarts."""
+    began = {item.short_name: 0 if item.state.attempts else item.began_ns for item in containers}
+    since_ns = min(began.values(), default=0)
+    found = await asyncio.to_thread(last_lines, world, containers, QUOTED, since_ns=since_ns)
+    lines = [line for line in found if line.time_ns >= began[line.name]]
     text = []
     for item in containers:
         said = item.state.health_output.strip() if item.state.health in ("starting", "unhealthy") else ""

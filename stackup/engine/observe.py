@@ -82,6 +82,7 @@ def _container(
         namespaces_of=tuple(sorted(set(definition.namespaces_of.values()))),
         anonymous_volumes=definition.anonymous_volumes,
         updating=state.updating,
+        unprepared=state.unprepared,
         success_codes=definition.supervision.restart.success_codes,
         scheduled=definition.supervision.schedule is not None,
         damage=damage(definition),

@@ -10,6 +10,7 @@ from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING
 
+from stackup.base.clock import now_ns
 from stackup.base.errors import StackupError
 from stackup.engine.container import Container
 from stackup.engine.health import OUTPUT_LIMIT, after_probe, first_state, is_early, resumed_state
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 STEPS = 20  # into which the interval between two probes is divided ...
 LONGEST_STEP = 0.5  # ... seconds each at most, and a probe may come one of them later
 QUICK = 0.5  # seconds after which a probe is no longer a quick one
+NO_CODE = -1  # of a probe that did not come to an end of its own, as in Docker
 EARLY_SILENCE = 1.0  # seconds in which a service that is not ready yet is nothing to write down
 
 
@@ -49,7 +51,13 @@ async def watch_health(world: World, runner: Runner, container: Container) -> No
     while True:
         await _until_due(state.next_probe - container.age, check.interval if state.next_early is None else 0.0)
         early = is_early(state, container.age)
-        ok, output = await (outside.look(check.timeout) if outside else probe(world, container, check))
+        begin_ns = now_ns()
+        if outside:
+            ok, output = await outside.look(check.timeout)
+            code = os.EX_OK if ok else NO_CODE
+        else:
+            code, output = await probe(world, container, check)
+            ok = code == os.EX_OK
         if not container.alive:
             return
         if ok:
@@ -57,7 +65,8 @@ async def watch_health(world: World, runner: Runner, container: Container) -> No
             container.well_for = container.age - well_since
         state = after_probe(check, state, ok=ok, age=container.age, early=early)
         if ok or not early or container.age > EARLY_SILENCE:
-            container.health_changed(state.status, output)
+            container.probed(begin_ns=begin_ns, code=code, output=output, failing=state.failures)
+            container.health_changed(state.status, output, code)
         if ok and outside and outside.lasting:
             return
         if state.status == "unhealthy" and container.definition.supervision.restart_unhealthy:
@@ -82,18 +91,18 @@ async def _until_due(seconds: float, interval: float) -> None:
         timer.cancel()
 
 
-async def probe(world: World, container: Container, check: HealthCheck) -> tuple[bool, str]:
-    """One probe: whether it succeeded, and the first 4096 bytes of its output."""
+async def probe(world: World, container: Container, check: HealthCheck) -> tuple[int, str]:
+    """One probe: its exit code, and the first 4096 bytes of its output."""
     try:
         status, output = await _Probe(world, container, check).run()
     except LauncherLost:
         await asyncio.Event().wait()  # says nothing about the container; this supervisor is about to end
         raise
     except TimeoutError:
-        return False, f"health check exceeded its timeout ({check.timeout:g}s)"
+        return NO_CODE, f"health check exceeded its timeout ({check.timeout:g}s)"
     except (StackupError, OSError) as error:
-        return False, str(error)
-    return status == os.EX_OK, output
+        return NO_CODE, str(error)
+    return status, output
 
 
 class _Probe:

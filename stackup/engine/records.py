@@ -149,7 +149,8 @@ class State:
     restart_at_ns: int = 0
     stopped_by_user: bool = False
     health: str = "none"
-    health_output: str = ""
+    health_output: str = ""  # of the last probe that found something else than the one before it
+    health_code: int | None = None  # its exit code; negative: it did not come to an end of its own
     host_ports: tuple[PortRecord, ...] = ()
     attachments: tuple[dict[str, Any], ...] = ()  # network.types.Attachment as dictionaries
     error: str = ""
@@ -158,6 +159,7 @@ class State:
     runs: tuple[dict[str, Any], ...] = ()  # of a schedule, the last ones: at_ns (start), seconds, code (None: unknown)
     prepared: int = 0  # steps of pre_start that have been done
     post_start_due: bool = False  # the hooks of the incarnation that runs have not been run to their end
+    unprepared: str = ""  # which hook of the incarnation that runs has failed, and how
     trial_for: str = ""  # id of the container that it is to replace, until its rolling update has found it good
 
     def to_json(self) -> str:

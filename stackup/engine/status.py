@@ -15,6 +15,7 @@ from stackup.base.errors import HostUnfit
 from stackup.base.names import project_cgroup
 from stackup.base.paths import Layout
 from stackup.engine.records import ContainerRecord, PortRecord, Records, State
+from stackup.engine.supervision import UNHEALTHY, probe_text
 
 RAN = ("starting", "running", "paused", "stopping", "restarting")
 
@@ -38,6 +39,7 @@ def row(record: ContainerRecord, notice: str = "") -> dict[str, Any]:
         "phase": state.phase,
         "health": state.health,
         "health_output": state.health_output,
+        "health_code": state.health_code,
         "exit_code": state.exit_code,
         "exit_unknown": state.exit_unknown,
         "oom_killed": state.oom_killed,
@@ -46,8 +48,12 @@ def row(record: ContainerRecord, notice: str = "") -> dict[str, Any]:
         "runs": list(state.runs),
         "pid": state.pid,
         "ports": [_port(port) for port in state.host_ports or definition.ports],
-        "notice": notice or state.error,
+        "notice": notice or state.error or state.unprepared or _sickness(state),
     }
+
+
+def _sickness(state: State) -> str:
+    return probe_text(state.health_code, state.health_output) if state.health == UNHEALTHY else ""
 
 
 def _port(port: PortRecord) -> dict[str, Any]:

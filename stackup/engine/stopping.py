@@ -81,7 +81,7 @@ class Stopper:
         if await self._gone(container, DEAF_PATIENCE):
             return grace
         if not is_deaf(container.state.pid, number):
-            await self._signal(container, number)  # the first one came too early and was dropped
+            await self._world.launcher.signal(container.id, number)  # the first one came too early and was dropped
             return grace
         why = f"its PID 1 has no handler for {signal.Signals(number).name}"
         if asked:
@@ -184,6 +184,7 @@ class Stopper:
             )
 
     async def _signal(self, container: Container, number: int) -> None:
+        self._world.chronicle.of_container(container, "kill", signal=_signal_name(number))
         await self._world.launcher.signal(container.id, number)
 
     async def _gone(self, container: Container, timeout: float | None) -> bool:
@@ -224,6 +225,13 @@ async def _readable(pidfd: int) -> None:
     finally:
         loop.remove_reader(own)
         os.close(own)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time one between the first and the last
+        return str(number)
 
 
 def signal_number(name: str) -> int:

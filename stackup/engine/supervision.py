@@ -214,6 +214,14 @@ def sick_text(probe: str) -> str:
     return f"was unhealthy (its last probe said: {_shortened(lines[-1])})" if lines else "was unhealthy"
 
 
+def probe_text(code: int | None, output: str) -> str:
+    """Why it is unhealthy, in one line. ``code`` negative: the probe did not come to an end of its own."""
+    lines = output.strip().splitlines()
+    code_text = f" (exit code {code})" if code is not None and code > 0 else ""
+    said = f"said: {_shortened(lines[-1])}" if lines else "said nothing"
+    return f"unhealthy: its last probe{code_text} {said}"
+
+
 def restart_at_once(state: RestartState) -> RestartDecision:
     """Ended because stackup itself wanted it to start anew, whatever the policy says."""
     return RestartDecision(True, 0.0, state, "to be started anew")

@@ -61,6 +61,7 @@ class ObservedContainer:
     anonymous_volumes: tuple[str, ...] = ()  # names; also in ``volumes``
     oneoff: bool = False
     updating: bool = False  # an update in place was begun, and nobody knows how far it came
+    unprepared: str = ""  # which of its post_start commands has failed, and how
     success_codes: tuple[int, ...] = (0,)
     scheduled: bool = False  # it runs at times
     damage: str = ""  # what of it, or of its volumes, somebody has deleted on the disk

@@ -153,6 +153,8 @@ def _survivor(container: ObservedContainer, one_shot: bool) -> Replica:
     running = _runs(container)
     if (running or container.phase is Phase.PAUSED) and container.stale_namespaces:
         fate, reason = Fate.RESTART, "the container whose namespaces it shares has started again"
+    elif container.phase is Phase.RUNNING and container.unprepared:
+        fate, reason = Fate.RESTART, container.unprepared
     elif running or (one_shot and container.completed):
         fate, reason = Fate.KEEP, ""
     else:

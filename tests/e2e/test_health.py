@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
@@ -41,3 +42,16 @@ def test_no_failure_counts_in_the_start_period(scenario: Scenario) -> None:
     done = scenario.stackup("up", "-d").refused("unhealthy", "not yet")
     assert time.monotonic() - begin > 3, str(done)
     scenario.has_health("web", "unhealthy")
+    # What the last probe said can be read wherever its verdict is.
+    row = scenario.row("web")
+    assert row["HealthProbe"] == {"ExitCode": 1, "Output": "not yet\n"}
+    assert row["Notice"] == "unhealthy: its last probe (exit code 1) said: not yet"
+    assert f"web-1: {row['Notice']}" in scenario.stackup("ps").ok().err
+    past = scenario.stackup("events", "--json", "--since", "1m", "--until", "0s").ok().out
+    (event,) = (item for line in past.splitlines() if "health_status" in (item := json.loads(line))["action"])
+    assert (event["attributes"]["exitCode"], event["attributes"]["output"]) == ("1", "not yet")
+    for name in ("web", row["Name"], row["ID"]):
+        (found,) = json.loads(scenario.stackup("inspect", name).ok().out)
+        health = found["State"]["Health"]
+        assert (health["Status"], {item["Output"] for item in health["Log"]}) == ("unhealthy", {"not yet\n"})
+        assert 1 <= len(health["Log"]) <= 5 and health["FailingStreak"] >= 1

@@ -65,6 +65,13 @@ def test_a_failing_post_start_fails_the_start_and_says_why(scenario: Scenario) -
     scenario.stackup("up", "-d").refused("cannot start container shop-web-1", "post_start", "code 3", "no such table")
     assert scenario.state("web") == "running"
     assert [row["Service"] for row in scenario.ps()] == ["web"]
+    # It is remembered, shown, and no reason to go on the next time.
+    failed = "its post_start command `sh -c 'echo no such table; exit 3'` exited with code 3"
+    assert scenario.row("web")["Notice"] == failed
+    scenario.kill_daemon("supervisor")
+    assert failed in scenario.stackup("plan").out
+    scenario.stackup("up", "-d").refused("cannot start container shop-web-1", "post_start", "code 3", "no such table")
+    assert [row["Service"] for row in scenario.ps()] == ["web"]
 
 
 def test_a_failing_pre_stop_is_told_and_stops_nothing(scenario: Scenario) -> None:

@@ -1,29 +1,50 @@
-"""``stackup inspect``: everything about images, as JSON."""
+"""``stackup inspect``: everything about images and containers, as JSON."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
+from stackup.base.errors import NotFound
 from stackup.cli.imagelists import store_of
-from stackup.cli.options import argument
+from stackup.cli.options import argument, value
 from stackup.cli.session import Session
 from stackup.cli.things import each, print_list
+
+KINDS = ("image", "container")
 
 
 @dataclass(frozen=True)
 class Request:
-    """Show images in detail, as a JSON list with docker's keys."""
+    """Show images and containers in detail, as a JSON list with docker's keys."""
 
-    images: tuple[str, ...] = argument("Names or ids.", metavar="IMAGE", many=True, required=True)
+    names: tuple[str, ...] = argument(
+        "Names or ids of images or containers, or services.", metavar="NAME", many=True, required=True
+    )
+    type: str = value("--type", help="Only that; else an image before a container.", default="", choices=KINDS)
 
 
 def run(session: Session, request: Request) -> int:
-    from stackup.images.describing import inspect
-
-    store, found = store_of(session), list[dict[str, Any]]()
+    found = list[dict[str, Any]]()
     try:
-        each(request.images, lambda name: found.append(inspect(store, name)))
+        each(request.names, lambda name: found.append(_one(session, name, request.type)))
     finally:
         print_list(session, found)
     return 0
+
+
+def _one(session: Session, name: str, kind: str) -> dict[str, Any]:
+    from stackup.images.describing import inspect
+
+    store = store_of(session)
+    if kind == "image" or (not kind and store.find(name) is not None):
+        return inspect(store, name)
+    from stackup.cli.containerfinding import container  # reads the records of all projects
+    from stackup.cli.describing import describe
+
+    try:
+        return describe(session, container(session, "inspect", name))
+    except NotFound:
+        if kind:
+            raise
+        return inspect(store, name)  # which says that there is no such image

@@ -175,6 +175,15 @@ def storage(machine: Machine, root: str) -> Iterator[Finding]:
             "set STACKUP_ROOT to a directory on a disk",
         )
     space = machine.space(root)
+    if space.read_only:
+        yield Finding(
+            "state-read-only",
+            PROBLEM,
+            f"{root} lies on a file system that is read-only",
+            "nothing can be recorded there, so no container can be started, changed or stopped for good",
+            "look for what made it so (`dmesg | grep -i remount`), then: "
+            f"mount -o remount,rw the file system of {root}, or set STACKUP_ROOT",
+        )
     if space.free < GIB:
         yield Finding(
             "disk-full",

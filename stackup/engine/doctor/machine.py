@@ -20,6 +20,7 @@ class Space:
     size: int
     inodes_free: int
     inodes: int
+    read_only: bool = False
 
 
 class Machine(Protocol):
@@ -55,7 +56,13 @@ class ThisMachine:
         while not os.path.isdir(path):
             path = os.path.dirname(path)
         found = os.statvfs(path)
-        return Space(found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize, found.f_favail, found.f_files)
+        return Space(
+            found.f_bavail * found.f_frsize,
+            found.f_blocks * found.f_frsize,
+            found.f_favail,
+            found.f_files,
+            bool(found.f_flag & os.ST_RDONLY),
+        )
 
     def release(self) -> str:
         return os.uname().release

@@ -42,6 +42,7 @@ class Life:
         self.layout = Layout.at(directory)
         self.chronicle = Chronicle(self.layout, "shop", self.published.append)
         self.state = SimpleNamespace(exit_code=None, oom_killed=False, stopped_by_user=False, error="", incarnation=1)
+        self.state.health_code, self.state.health_output = None, ""
         labels = {"team": "blue", "com.docker.compose.service": "web"}
         supervision = SimpleNamespace(stop_signal="SIGTERM")
         about = {"id": "0123", "name": "shop-web-1", "service": "web", "image": "busybox", "labels": labels}
@@ -61,15 +62,16 @@ def test_a_life_in_docker_s_words(tmp_path: Path) -> None:
     for what in ("created", "starting", "started"):
         life.goes(what)
     life.goes("health", health="starting")
-    life.goes("health", health="unhealthy")
+    life.goes("health", health="unhealthy", health_code=1, health_output="no answer\n")
     life.goes("exited", exit_code=137, oom_killed=True)
     life.goes("started", incarnation=2, oom_killed=False)
-    life.goes("stopping")
     life.goes("exited", exit_code=0, stopped_by_user=True)
     life.goes("removed")
     assert life.actions == [
-        "create", "start", "health_status: unhealthy", "oom", "die", "start", "kill", "die", "stop", "destroy",
+        "create", "start", "health_status: unhealthy", "oom", "die", "start", "die", "stop", "destroy",
     ]  # fmt: skip
+    sick = life.published[2]["attributes"]
+    assert (sick["exitCode"], sick["output"]) == ("1", "no answer")
     die = life.published[4]
     assert die["attributes"] == {"team": "blue", "image": "busybox", "name": "shop-web-1", "exitCode": "137"}
     assert (die["type"], die["id"], die["service"]) == ("container", "0123", "web")

@@ -14,9 +14,12 @@ from typing import Any
 import pytest
 
 from stackup.base.errors import ContainerFault
+from stackup.engine import lastwords
 from stackup.engine import removing as removing_module
 from stackup.engine import runner as runner_module
+from stackup.engine import stopping as stopping_module
 from stackup.engine.container import Container
+from stackup.engine.logreader import LogLine
 from stackup.engine.records import Definition, Records, State
 from stackup.engine.runner import Runner
 from stackup.engine.supervision import RestartPolicy, Supervision
@@ -279,3 +282,50 @@ def test_a_clock_that_is_set_never_makes_a_restart_late(
         await asyncio.sleep(0)
 
     play(tmp_path, act, monkeypatch, restart=RestartPolicy("always", delay=delay, max_delay=delay))
+
+
+def test_a_signal_is_told_when_it_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not before ``pre_stop``."""
+
+    async def act(stage: Stage) -> None:
+        stage.launcher.go.set()
+        await stage.runner.start(stage.container)
+        told: list[str] = []
+        monkeypatch.setattr(stage.world.chronicle, "_tell", lambda _, action, **more: told.append(action))
+
+        async def before_stop(*_: object) -> None:
+            told.append("pre_stop")
+
+        monkeypatch.setattr(stopping_module, "before_stop", before_stop)
+        stopping = task(stage.runner.stop(stage.container, -1))
+        while not stage.launcher.signals:
+            await asyncio.sleep(0)
+        stage.exits(0)
+        await stopping
+        assert told == ["pre_stop", "kill", "die", "stop"]
+
+    play(tmp_path, act, monkeypatch)
+
+
+def test_what_was_stopped_is_in_no_crash_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def act(stage: Stage) -> None:
+        stage.launcher.go.set()
+        await stage.runner.start(stage.container)
+        stage.exits(1)
+        while stage.container.phase is not Phase.RESTARTING:
+            await asyncio.sleep(0)
+        stage.container.crashes("crash loop: it exited with code 1")
+        await stage.runner.stop(stage.container)
+        assert (stage.recorded().phase, stage.recorded().error) == ("exited", "")
+
+    play(tmp_path, act, monkeypatch, restart=ALWAYS)
+
+
+def test_last_words_are_those_of_the_last_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def act(stage: Stage) -> None:
+        old, new = (LogLine(at_ns, "web-1", "stdout", text) for at_ns, text in ((1, "old"), (9, "new")))
+        monkeypatch.setattr(lastwords, "last_lines", lambda *_, since_ns: [old, new])
+        stage.container.began_ns = 5
+        assert await lastwords.last_words(stage.world, [stage.container]) == "its last output:\nweb-1 | new"
+
+    play(tmp_path, act, monkeypatch)

@@ -1,5 +1,20 @@
-"""``stackup image inspect``: the same as ``stackup inspect``."""
+"""``stackup image inspect``: ``stackup inspect`` of images alone."""
 
-from stackup.cli.verbs.inspect import Request, run
+from __future__ import annotations
 
-__all__ = ["Request", "run"]
+from dataclasses import dataclass
+
+from stackup.cli.options import argument
+from stackup.cli.session import Session
+from stackup.cli.verbs import inspect
+
+
+@dataclass(frozen=True)
+class Request:
+    """Show images in detail, as a JSON list with docker's keys."""
+
+    images: tuple[str, ...] = argument("Names or ids.", metavar="IMAGE", many=True, required=True)
+
+
+def run(session: Session, request: Request) -> int:
+    return inspect.run(session, inspect.Request(request.images, type="image"))
