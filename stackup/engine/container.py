@@ -139,6 +139,7 @@ class Container:
             exit_unknown=False,
             oom_killed=False,
             stopped_by_user=False,
+            returns=False,
             restart_at_ns=0,
             health="starting" if self.definition.supervision.health else "none",
             health_output="",
@@ -178,17 +179,18 @@ class Container:
         """``never_was``: the kernel did not pause it."""
         self._set("not paused" if never_was else "unpaused", phase=Phase.RUNNING.value)
 
-    def stopping(self, *, by_user: bool = True) -> None:
-        self._set("stopping", phase=Phase.STOPPING.value, stopped_by_user=by_user)
+    def stopping(self, *, by_user: bool = True, returns: bool = False) -> None:
+        """``returns``: whoever stops it starts it afterwards."""
+        self._set("stopping", phase=Phase.STOPPING.value, stopped_by_user=by_user, returns=returns)
 
     def stop_abandoned(self) -> None:
         """Whoever wanted it stopped has changed his mind, and it still runs."""
-        self._set("stop abandoned", phase=Phase.RUNNING.value, stopped_by_user=False)
+        self._set("stop abandoned", phase=Phase.RUNNING.value, stopped_by_user=False, returns=False)
 
     def stop_wanted(self) -> None:
         """The user stopped a container that was waiting for its restart, or is not running."""
         phase = Phase.EXITED if self.phase is Phase.RESTARTING else self.phase
-        self._set("stopped", phase=phase.value, stopped_by_user=True, restart_at_ns=0, error="")
+        self._set("stopped", phase=phase.value, stopped_by_user=True, returns=False, restart_at_ns=0, error="")
 
     def ended(
         self,
@@ -264,6 +266,7 @@ class Container:
             exit_unknown=True,
             health="none",
             host_ports=(),
+            returns=False,
             restart_at_ns=0,
             finished_ns=self.state.finished_ns or now_ns(),
         )

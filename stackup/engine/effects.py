@@ -111,7 +111,7 @@ class StackEffects:
                 await self._runner.start(self._container(action), now=action.now)
             case StopContainer():
                 self._remember_trials(self._container(action))
-                await self._runner.stop(self._container(action), action.timeout)
+                await self._runner.stop(self._container(action), action.timeout, returns=action.returns)
             case KillContainer():
                 await self._runner.kill(self._container(action), action.signal)
             case PauseContainer():

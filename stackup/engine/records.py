@@ -160,6 +160,7 @@ class State:
     prepared: int = 0  # steps of pre_start that have been done
     post_start_due: bool = False  # the hooks of the incarnation that runs have not been run to their end
     unprepared: str = ""  # which hook of the incarnation that runs has failed, and how
+    returns: bool = False  # it is stopped, or was, to be started again by the same command (``restart``)
     trial_for: str = ""  # id of the container that it is to replace, until its rolling update has found it good
 
     def to_json(self) -> str:

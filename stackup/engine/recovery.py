@@ -61,6 +61,9 @@ async def recover(world: World, runner: Runner, endings: Endings) -> None:
     await end_steps(world, runner)
     await world.desk.ports.publish()
     await _remove_unrecorded(world, list(running))
+    returning = [item for item in world.containers.values() if item.state.returns]
+    if returning:
+        spawn(_start_again(world, runner, returning))
 
 
 async def _resume(world: World, runner: Runner, container: Container, running: Running | None) -> None:
@@ -104,8 +107,19 @@ async def _take_over(world: World, runner: Runner, container: Container, running
         await runner.pause_again(container)
     elif was is Phase.STOPPING:
         # the predecessor died between the stop signal and its grace's end; the signal is sent once more
-        again = runner.stop if container.state.stopped_by_user else runner.renew
-        spawn(_stop_again(world, again(container)))
+        renews, returns = not container.state.stopped_by_user, container.state.returns
+        spawn(_stop_again(world, runner.renew(container) if renews else runner.stop(container, returns=returns)))
+
+
+async def _start_again(world: World, runner: Runner, containers: list[Container]) -> None:
+    """Those that a restart had stopped, or was about to; in the order of their creation, for some live in others."""
+    for container in containers:
+        await world.changes[container.service].until(lambda: not container.alive)  # noqa: B023
+        try:
+            if container.state.returns and container.phase is Phase.EXITED:
+                await runner.start(container)
+        except StackupError as error:
+            world.tell(error.message)
 
 
 async def _stop_again(world: World, stopping: Coroutine[Any, Any, None]) -> None:

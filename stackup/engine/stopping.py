@@ -33,9 +33,10 @@ class Stopper:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    async def stop(self, container: Container, timeout: float | None = None) -> None:
+    async def stop(self, container: Container, timeout: float | None = None, *, returns: bool = False) -> None:
         """``pre_stop``, stop signal, SIGKILL after ``timeout`` seconds (None: the container's own; negative: never).
 
+        ``returns``: it is started again afterwards, by who comes after us if need be.
         A second try with no patience at all (two Ctrl-C) does not run ``pre_stop`` again.
         """
         for step in self._world.steps_of(container):
@@ -52,7 +53,7 @@ class Stopper:
             number = signal_number(definition.supervision.stop_signal)
             impatient = timeout == 0 and container.stop_tried == container.state.incarnation
             container.stop_tried = container.state.incarnation
-            container.stopping()
+            container.stopping(returns=returns)
             try:
                 if held:
                     await asyncio.to_thread(thaw, definition.cgroup)

@@ -183,9 +183,11 @@ class StartContainer(ContainerAction):
 
 @frozen(kw_only=True)
 class StopContainer(ContainerAction):
-    """``timeout`` in seconds before SIGKILL; None takes the container's own grace period, negative waits for ever."""
+    """``timeout`` in seconds before SIGKILL; None takes the container's own grace period, negative waits for ever.
+    ``returns``: to be started again as it is, also if this plan is cut short in between."""
 
     timeout: float | None = None
+    returns: bool = False
     verb: ClassVar[str] = "stop"
 
 

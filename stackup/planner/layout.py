@@ -173,6 +173,7 @@ class Layout:
             name=old.name,
             container_id=old.id,
             timeout=self._desired.timeout,
+            returns=replica.fate is Fate.RESTART and not replica.update,
         )
         for port in old.config.get("ports") or ():
             if port.get("published"):
