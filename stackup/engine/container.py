@@ -268,7 +268,7 @@ class Container:
             host_ports=(),
             returns=False,
             restart_at_ns=0,
-            finished_ns=self.state.finished_ns or now_ns(),
+            finished_ns=self.state.finished_ns if self.state.finished_ns > self.state.started_ns else now_ns(),
         )
 
     def step_done(self, step: int) -> None:
