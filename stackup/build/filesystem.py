@@ -11,7 +11,7 @@ from stackup.build.dockerfile import Instruction
 from stackup.build.metadata import Scope
 from stackup.build.running import Runner
 from stackup.build.state import State
-from stackup.build.steps import Overlays, Step, StepMaker
+from stackup.build.steps import BY, Overlays, Step, StepMaker
 from stackup.build.writer import LayerWriter
 from stackup.images import resolve_user
 
@@ -55,4 +55,6 @@ class Filesystem:
         copy = read_copy(state, item, scope, self.fetchers, self.maker.epoch)
         below = "" if copy.link else state.chain
         key = step_key(item.keyword, below, *copy.identity(self.maker.files))
-        return Step(key, item.text, copy.link), lambda overlays: copy.carry_out(overlays, self.maker.room)
+        return Step(key, item.text, copy.link, f"{item.text} {BY}"), lambda overlays: copy.carry_out(
+            overlays, self.maker.room
+        )

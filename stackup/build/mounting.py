@@ -247,6 +247,21 @@ def _vanish(path: Path) -> None:
         path.parent.rmdir()
 
 
+def forget_cache_mounts(layout: Layout) -> None:
+    """Deletes the caches of ``RUN --mount=type=cache`` that no command has in use."""
+    root = layout.build_cache / "mounts"
+    if not root.is_dir():
+        return
+    with Workroom(root / ".work").directory() as leaving:
+        for path in [item for item in root.iterdir() if not item.name.startswith(".")]:
+            fd = try_lock(root / ".locks" / path.name)
+            if fd is not None:
+                try:
+                    os.rename(path, leaving / path.name)  # in one step: what is left when this is killed is no cache
+                finally:
+                    os.close(fd)
+
+
 def sweep_secrets(layout: Layout) -> None:
     """Of builders that were killed."""
     for path in layout.run.glob("build.*"):

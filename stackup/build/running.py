@@ -23,7 +23,7 @@ from stackup.build.mounts import MountRequest, read_mounts
 from stackup.build.request import BuildRequest
 from stackup.build.sources import collect, digest
 from stackup.build.state import State
-from stackup.build.steps import Overlays, Step
+from stackup.build.steps import BY, Overlays, Step
 from stackup.build.stubs import Stubs
 from stackup.build.words import expand
 from stackup.build.writer import LayerWriter
@@ -79,7 +79,7 @@ class Runner:
             json.dumps([self._content(mount) for mount in mounts if mount.kind == "bind"]),
             json.dumps(sorted((name, list(all_)) for name, all_ in self.request.extra_hosts.items())),
         )
-        return Run(Step(key, item.text), command, mounts, texts)
+        return Run(Step(key, item.text, told=_told(state, item)), command, mounts, texts)
 
     def _content(self, mount: MountRequest) -> str:
         """What a bound file or directory holds decides the outcome; what a cache holds does not."""
@@ -197,6 +197,14 @@ def _argv(state: State, item: Instruction) -> tuple[tuple[str, ...], dict[str, s
         return (*state.shell, first.content), {}
     bodies = "".join(f"{heredoc.content}{heredoc.name}\n" for heredoc in item.heredocs)
     return (*state.shell, f"{item.rest}\n{bodies}"), {}
+
+
+def _told(state: State, item: Instruction) -> str:
+    """As BuildKit writes it into the history: arguments in force behind their number, the command with its shell, and
+    the mark by which tools know this form from that of the builder before it."""
+    given = [f"{name}={value}" for name, value in state.arguments.items() if name not in PROXIES]
+    words = " ".join(item.json if item.json is not None else (*state.shell, item.rest))
+    return " ".join(["RUN", *([f"|{len(given)}", *given] if given else []), words, BY])
 
 
 def _shown(item: Instruction) -> str:

@@ -12,6 +12,7 @@ from stackup.images import Image, Layer, Tree
 from stackup.images.store import DEFAULT_PATH
 from stackup.oci.image import History, ImageConfig
 
+_COMMENT = "stackup"
 DEFAULT_SHELL = ("/bin/sh", "-c")
 
 
@@ -72,8 +73,8 @@ class State:
     def configured(self, text: str, **changes: object) -> State:
         """A change of the configuration only. Its time is filled in at the end."""
         config = replace(self.config, **changes)  # type: ignore[arg-type]
-        return replace(self, config=config, history=(*self.history, History("", text, "stackup", True)))
+        return replace(self, config=config, history=(*self.history, History("", text, _COMMENT, True)))
 
     def with_layer(self, created: str, text: str, layer: Layer | None) -> State:
-        history = (*self.history, History(created, text, "stackup", layer is None))
+        history = (*self.history, History(created, text, _COMMENT, layer is None))
         return replace(self, history=history, layers=(*self.layers, layer) if layer else self.layers)

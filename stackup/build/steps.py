@@ -23,6 +23,7 @@ from stackup.images import ImageStore, Layer, prepare
 from stackup.linux.overlay import Overlay
 
 Overlays = tuple[Overlay, ...]
+BY = "# buildkit"  # ends the history's text of RUN, COPY and ADD
 
 
 class Stopped(Exception):
@@ -31,11 +32,13 @@ class Stopped(Exception):
 
 @frozen
 class Step:
-    """``key``: its identity. ``text``: as written, for history and records. ``alone``: on nothing (COPY --link)."""
+    """``key``: its identity. ``text``: as written, for records. ``alone``: on nothing (COPY --link). ``told``: what the
+    history says, where that is not the text."""
 
     key: str
     text: str
     alone: bool = False
+    told: str = ""
 
 
 @dataclass(slots=True)
@@ -71,7 +74,7 @@ class StepMaker:
                 on_start()
                 done = self._make(state, step, make)
                 self.cache.put(key, done, step.text)
-        return state.with_layer(done.created, step.text, done.layer), cached
+        return state.with_layer(done.created, step.told or step.text, done.layer), cached
 
     def _make(self, state: State, step: Step, make: Callable[[Overlays], None]) -> Done:
         with self._writable() as writable:

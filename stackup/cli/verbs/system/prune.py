@@ -29,9 +29,11 @@ def run(session: Session, request: Request) -> int:
         confirm(session, "prune", question(request))
     networks.run(session, networks.Request(force=True))
     freed = remove_unused(session, (), named=False) if request.volumes else 0
+    from stackup.build.mounting import forget_cache_mounts
     from stackup.images.usage import forget_build_cache
 
     forget_build_cache(session.layout)
+    forget_cache_mounts(session.layout)
     pruned = imagechanges.prune(session, named=request.all, texts=request.filter)
     store_of(session).sweep()
     imagechanges.tell(session, pruned)
