@@ -135,9 +135,10 @@ class Chronicle:
                 self._tell(container, "stop")
             self._places(container, "disconnect")
         elif what == "health" and state.health in ("healthy", "unhealthy"):
-            code = {} if state.health_code is None else {"exitCode": str(state.health_code)}
-            said = {"output": state.health_output.rstrip("\n")} if state.health_output.strip() else {}
-            self._tell(container, f"health_status: {state.health}", **code, **said)
+            about = {} if state.health_code is None else {"exitCode": str(state.health_code)}
+            if state.health_output.strip():
+                about["output"] = state.health_output.rstrip("\n")
+            self._tell(container, f"health_status: {state.health}", **about)
         elif what == "removed":
             self._tell(container, "destroy")
 

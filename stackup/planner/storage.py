@@ -86,6 +86,10 @@ def _network(draft: Draft, key: str, network: Network, users: list[str], found: 
     return Resource(key, name, "", create, remove)
 
 
+_IN_MEMORY = ("tmpfs", "ramfs")
+_APART = "each container gets one of its own, and nothing that one writes is seen by another"
+
+
 def plan_volumes(
     draft: Draft, desired: Desired, stack: Stack, observed: Observed, services: Iterable[Service]
 ) -> dict[str, Resource]:
@@ -97,6 +101,8 @@ def plan_volumes(
         volume = stack.volumes.get(key)
         if volume is None:
             continue
+        if volume.driver_opts.get("type") in _IN_MEMORY and len(users) > 1:
+            draft.notice(f"volume {volume.name} is in memory ({volume.driver_opts['type']}): {_APART}")
         if volume.external:
             resources[key] = _external("volume", key, volume, users, by_name)
         else:
