@@ -117,7 +117,7 @@ def offline_row(record: ContainerRecord, exit_file: Path) -> dict[str, Any]:
     ``unwatched``: it should run, and somebody should look after it.
     """
     state = record.state
-    data = row(record) | {"unwatched": state.phase in RAN and state.boot_id == boot_id()}
+    data = row(record) | {"unwatched": (state.phase in RAN or state.returns) and state.boot_id == boot_id()}
     if state.phase not in RAN or (state.boot_id == boot_id() and start_time_of(state.pid) == state.start_time):
         return data
     here = state.boot_id == boot_id()
