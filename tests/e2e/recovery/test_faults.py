@@ -148,3 +148,20 @@ def test_a_kill_at_any_boundary(rounds: Rounds, boundaries: dict[str, list[str]]
             given_up = rounds.chosen if not rounds.done else rounds.done
             boundaries[stage] = [name for name in names if name not in given_up]
     print(f"{whom}: struck at {came} of {total} boundaries in {time.monotonic() - began:.0f} s")
+
+
+def test_what_a_restart_has_stopped_comes_back(scenario: Scenario) -> None:
+    """Whoever asked for it has been told that it was cut short; nobody has to ask again."""
+    faults = Faults(scenario)
+    scenario.compose("services: {web: {image: busybox, command: sleep 1000, stop_signal: SIGKILL}}")
+    scenario.stackup("up", "-d").ok()
+    for whom, at in (("supervisor", "after record shop-web-1 stopping"), ("all", "after record shop-web-1 exited")):
+        before = scenario.pid("web")
+        faults.arm(whom, at)
+        scenario.stackup("restart", "web")
+        assert faults.struck()
+        scenario.ps()  # after both were killed, somebody has to ask
+        scenario.has_state("web", "running")
+        eventually(lambda: scenario.pid("web") != before, "another process")  # noqa: B023
+    scenario.stackup("stop").ok()
+    assert scenario.state("web") == "exited"
