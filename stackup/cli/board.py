@@ -64,6 +64,7 @@ class Row:
     ended: float | None = None
     acted: bool = False
     transfer: Event | None = None
+    did: str = ""  # instead of the verb's own word
     output: deque[str] = field(default_factory=lambda: deque(maxlen=OUTPUT_LINES))
 
     @property
@@ -93,6 +94,8 @@ class Step:
         return self.verb
 
     def did(self) -> str:
+        if self.row.did:
+            return self.row.did
         if self.verb == "wait":
             return next((word for end, word in WAITED.items() if self.text.endswith(end)), "ready")
         return WORDS.get(self.verb, ("", f"{self.verb}ed"))[1]
@@ -158,6 +161,7 @@ class Board:
         step = self.steps.get(event.get("action", ""))
         if step is None:
             return None
+        step.row.did = event.get("did") or step.row.did
         said = event.get("text") or event.get("line")
         if event.get("layers"):
             step.row.transfer, step.row.detail = event, summary(event)

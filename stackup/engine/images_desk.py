@@ -47,6 +47,7 @@ async def pull_image(world: World, action: PullImage, environment: Mapping[str, 
         if action.required or world.image(action.image) is None:
             raise
         emit({"event": "notice", "text": f"{error.message}; the one that is here is used"})
+        emit({"event": "progress", **about, "kind": "outcome", "did": "kept"})
 
 
 def without_pulls(emit: Emit) -> Emit:

@@ -20,7 +20,8 @@ from stackup.base.version import VERSION
 from stackup.base.workroom import Workroom
 from stackup.images.registry.access import Registries
 from stackup.images.registry.client import Manifest, Repository
-from stackup.images.registry.errors import BadAnswer, RegistryError
+from stackup.images.registry.errors import BadAnswer, NotThere, RegistryError
+from stackup.images.registry.missing import explained, joined
 from stackup.oci import image as oci
 from stackup.oci.reference import Reference, parse
 
@@ -82,14 +83,13 @@ def fetch(text: str, cache: Path, registries: Registries) -> Path:
     reference = reference_of(text, "read")
     shown = f"oci://{reference.familiar}"
     try:
-        failed: RegistryError | None = None
+        failed: list[tuple[Repository, RegistryError]] = []
         for repository in registries.repositories(reference):
             try:
                 return _fetched(repository, reference, cache)
             except RegistryError as error:
-                failed = error
-        assert failed is not None
-        raise failed
+                failed.append((repository, error))
+        raise joined(failed)
     except RegistryError as error:
         raise error.about_image("read", shown) from None
     except OSError as error:
@@ -97,10 +97,13 @@ def fetch(text: str, cache: Path, registries: Registries) -> Path:
 
 
 def _fetched(repository: Repository, reference: Reference, cache: Path) -> Path:
-    digest = reference.digest or repository.digest_of(reference.tag)
-    if digest and (known := place(cache, digest)).is_dir():
-        return known
-    manifest = repository.manifest(reference.digest or reference.tag)
+    try:
+        digest = reference.digest or repository.digest_of(reference.tag)
+        if digest and (known := place(cache, digest)).is_dir():
+            return known
+        manifest = repository.manifest(reference.digest or reference.tag)
+    except NotThere as error:
+        raise explained(error, repository, reference) from None
     files = merged(_files(repository, manifest))
     target = place(cache, manifest.digest)
     cache.mkdir(mode=0o700, parents=True, exist_ok=True)

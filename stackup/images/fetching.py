@@ -12,6 +12,7 @@ from stackup.images.meter import DONE, DOWNLOADING, HERE, SHORT, UNPACKING, Mete
 from stackup.images.partial import Abandoned, Part, Parts
 from stackup.images.registry.client import Repository
 from stackup.images.registry.errors import BadAnswer, Broken, RegistryError
+from stackup.images.registry.missing import joined
 from stackup.images.registry.transport import Answer
 from stackup.images.streams import Compression, Pump, decompressed
 from stackup.oci import image as oci
@@ -171,14 +172,6 @@ def _continues(answer: Answer, offset: int, part: Part, host: str) -> bool:
     before, tag = part.origin
     now = answer.headers.get("ETag", "")
     return before != host or not tag or not now or tag == now
-
-
-def joined(failed: Sequence[tuple[Repository, RegistryError]]) -> RegistryError:
-    """The registry's own error; what its mirrors said goes into the hint."""
-    _, error = failed[-1]
-    mirrors = [f"its mirror {source.endpoint}: {other.reason}" for source, other in failed[:-1]]
-    error.hint = "; ".join([*([error.hint] if error.hint else []), *mirrors])
-    return error
 
 
 class AgreedPump(Pump):

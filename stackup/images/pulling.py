@@ -6,7 +6,6 @@ blobs that the next pull finds; the name is given last.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
@@ -17,11 +16,12 @@ from stackup.base.clock import now_ns, rfc3339
 from stackup.base.errors import ImageError
 from stackup.base.values import frozen
 from stackup.images import usage
-from stackup.images.fetching import Fetcher, joined
+from stackup.images.fetching import Fetcher
 from stackup.images.meter import Meter, Tell
 from stackup.images.registry.access import Registries
 from stackup.images.registry.client import Manifest, Repository
 from stackup.images.registry.errors import BadAnswer, NotThere, RegistryError
+from stackup.images.registry.missing import explained, joined
 from stackup.images.store import PULLED, ImageStore, host_platform, is_host, parse_reference
 from stackup.oci import image as oci
 from stackup.oci import platforms
@@ -29,7 +29,6 @@ from stackup.oci.reference import Reference
 
 AT_ONCE = 4  # layers
 _CONFIG_LIMIT = 8 << 20
-_NEAR = 5  # tags that are suggested
 _INDEXES = (oci.INDEX, oci.DOCKER_INDEX)
 _IMAGE_CONFIGS = (oci.CONFIG, "application/vnd.docker.container.image.v1+json", "")
 
@@ -156,7 +155,7 @@ class _Pull:
         try:
             top = repository.manifest(self._reference.digest or self._reference.tag)
         except NotThere as error:
-            raise self._not_there(error, repository) from None
+            raise explained(error, repository, self._reference) from None
         if top.media_type not in _INDEXES:
             return _Found((), top, top, None)
         try:
@@ -170,21 +169,6 @@ class _Pull:
                 hint="choose with `platform:` in the service, or --platform",
             )
         return _Found((), top, repository.manifest(chosen.digest), chosen.platform)
-
-    def _not_there(self, error: NotThere, repository: Repository) -> NotThere:
-        """With the nearest names that there are."""
-        name = f"{repository.endpoint}"
-        if self._reference.digest or "NAME_UNKNOWN" in error.codes:
-            what = f"digest {self._reference.digest}" if self._reference.digest else f"repository {name}"
-            return NotThere(f"there is no {what}", hint="check the name; private ones may have to be logged in for")
-        try:
-            tags = repository.tags()
-        except RegistryError:
-            return NotThere(f"there is no tag {self._reference.tag} of {name}")
-        near = difflib.get_close_matches(self._reference.tag, tags, _NEAR, 0.4)
-        near += [tag for tag in sorted(tags, key=_version, reverse=True) if tag not in near][: max(0, 3 - len(near))]
-        hint = f"tags that there are: {', '.join(near)}" if near else "it has no tags at all"
-        return NotThere(f"there is no tag {self._reference.tag} of {name}", hint=hint)
 
     # Content
 
@@ -234,9 +218,3 @@ def first_error(futures: Sequence[Future[Any]]) -> None:
     for future in futures:
         if future in done and not future.cancelled() and (error := future.exception()):
             raise error
-
-
-def _version(tag: str) -> list[tuple[int, str]]:
-    """Sorts 10 after 9."""
-    parts = "".join(char if char.isdigit() else " " for char in tag).split()
-    return [(int(part[:9]), "") for part in parts] or [(-1, tag)]

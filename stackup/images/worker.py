@@ -49,6 +49,8 @@ def transfer(request: Mapping[str, Any], layout: Layout, tell: Any) -> dict[str,
     """Does what ``request`` asks for; answers the ``done`` event. Raises StackupError."""
     registries = Registries(Caller(request.get("environment") or {}))
     try:
+        for text in registries.settings.warnings:
+            tell({"event": "progress", "kind": "note", "text": f"warning: {text}"})
         return {"event": "done", **_VERBS[request["verb"]](request, layout, registries, tell)}
     except KeyError as error:
         raise UsageError(f"cannot transfer: the request has no {error}, or one that is not known") from None

@@ -36,7 +36,9 @@ class Registries:
     def conversation(self, endpoint: Endpoint) -> Conversation:
         key = (endpoint.host, endpoint.insecure)
         if key not in self._conversations:
-            self._conversations[key] = Conversation(self._transport, self.keyring, endpoint, self.sleep)
+            self._conversations[key] = Conversation(
+                self._transport, self.keyring, endpoint, self.sleep, lax=self.settings.insecure
+            )
         return self._conversations[key]
 
     def close(self) -> None:

@@ -70,7 +70,7 @@ class Authorizer:
         self._plain = plain
         self._asked = False
         self._credential: Credential | None = None
-        self._trouble = ""  # why credentials could not be looked up: most images need none
+        self._trouble = self._remedy = ""  # why credentials could not be looked up: most images need none
         self._headers: dict[tuple[str, ...], tuple[str, float]] = {}
         self._basic = False
 
@@ -81,7 +81,7 @@ class Authorizer:
             try:
                 self._credential = self._find()
             except ImageError as error:
-                self._trouble = error.message
+                self._trouble, self._remedy = error.message, error.hint
         return self._credential
 
     def header(self, scopes: tuple[str, ...]) -> str:
@@ -109,7 +109,8 @@ class Authorizer:
         detail = f" ({said})" if said else ""
         if self.credential is None:
             why = self._trouble or "no credentials are known for it"
-            hint = f"if the name is right (registries say the same of what does not exist): stackup login {self._host}"
+            login = f"if the name is right (registries say the same of what does not exist): stackup login {self._host}"
+            hint = self._remedy or login
             return Denied(f"{self._host} {what}, and {why}{detail}", hint=hint)
         hint = f"log in again (stackup login {self._host}), or ask for access; check the image's name, too"
         return Denied(f"{self._host} {what}, with the credentials of {self.credential}{detail}", hint=hint)

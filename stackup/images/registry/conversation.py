@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 from stackup.base.clock import now_ns
 from stackup.images.registry.answers import complaint, error_codes
@@ -19,7 +19,7 @@ from stackup.images.registry.credentials import Credential
 from stackup.images.registry.errors import BadAnswer, Broken, Denied, NotThere, RateLimited, RegistryError, Unreachable
 from stackup.images.registry.proxies import is_loopback
 from stackup.images.registry.settings import Endpoint
-from stackup.images.registry.transport import Answer, TlsFault, Transport
+from stackup.images.registry.transport import Answer, NotTls, Refused, TlsFault, Transport
 
 REDIRECTS = 5
 DOCUMENT = 8 << 20  # bytes of an error, a token, a list
@@ -37,8 +37,16 @@ class Conversation:
     """All requests to one host, from any thread. ``sleep`` waits for so many seconds."""
 
     def __init__(
-        self, transport: Transport, keyring: Keeper, endpoint: Endpoint, sleep: Callable[[float], None] = time.sleep
+        self,
+        transport: Transport,
+        keyring: Keeper,
+        endpoint: Endpoint,
+        sleep: Callable[[float], None] = time.sleep,
+        *,
+        lax: Callable[[str], bool] = lambda _host: False,
     ) -> None:
+        """``lax``: whether another host (with its port) that this one points to may do without a trusted
+        certificate."""
         self._transport = transport
         self._endpoint = endpoint
         self._sleep = sleep
@@ -47,6 +55,7 @@ class Conversation:
         self._asking = threading.Lock()
         self._authorizer: Authorizer | None = None
         self._keyring = keyring
+        self._lax = lax
 
     @property
     def host(self) -> str:
@@ -66,8 +75,10 @@ class Conversation:
             return "https"
         try:  # no secret is sent, so whose certificate it is does not matter yet
             self._transport.open("GET", f"https://{self.host}/v2/", checked=False).drop()
-        except (Unreachable, Broken):
+        except (Refused, NotTls):
             return "http"
+        except Broken:  # behind a handshake: the request itself will show more
+            pass
         return "https"
 
     @property
@@ -87,7 +98,13 @@ class Conversation:
         return answer.status, answer.body(DOCUMENT)
 
     def _open(self, method: str, url: str, headers: Mapping[str, str] | None = None, body: Any = None) -> Answer:
-        return self._transport.open(method, url, headers, body, checked=not self._endpoint.insecure)
+        return self._transport.open(method, url, headers, body, checked=not self._trusted(url))
+
+    def _trusted(self, url: str) -> bool:
+        """The registry's own leave to do without certificates does not go for those that it points to."""
+        parts = urlsplit(url)
+        own = self._endpoint.insecure and parts.hostname == urlsplit(f"//{self.host}").hostname
+        return own or self._lax(parts.netloc)
 
     # Requests
 
@@ -115,7 +132,7 @@ class Conversation:
         answer = attempt() if once else self._patiently(attempt)
         if answer.status in expected:
             return answer
-        raise self._refusal(answer, method)
+        raise self._refusal(answer, method, url)
 
     def _authorized(self, method: str, url: str, headers: dict[str, str], body: Any, scopes: tuple[str, ...]) -> Answer:
         known = self.authorizer.header(scopes) if self._is_ours(url) else ""
@@ -153,7 +170,7 @@ class Conversation:
             target = urljoin(url, location)
             if urlsplit(target).scheme not in ("http", "https"):
                 raise BadAnswer(f"{self.host} redirects to {urlsplit(target).scheme}:, which is no place to fetch from")
-            if url.startswith("https:") and target.startswith("http:") and not self._endpoint.insecure:
+            if url.startswith("https:") and target.startswith("http:") and not self._trusted(target):
                 raise BadAnswer(f"{self.host} redirects to an unencrypted place, {urlsplit(target).netloc}")
             url = target
         raise BadAnswer(f"{self.host} redirects more than {REDIRECTS} times")
@@ -183,7 +200,7 @@ class Conversation:
             self._sleep(max(pause, wait))
         raise AssertionError("unreachable")
 
-    def _refusal(self, answer: Answer, method: str) -> RegistryError:
+    def _refusal(self, answer: Answer, method: str, url: str) -> RegistryError:
         data = b"" if method == "HEAD" else answer.body(DOCUMENT)
         said, codes = complaint(data), error_codes(data)
         detail = f" ({said})" if said else ""
@@ -194,7 +211,7 @@ class Conversation:
             case 403:
                 return self.authorizer.denied("denies access", said=said)
             case 404:
-                error = NotThere(f"{host} does not have it{detail}")
+                error = NotThere(f"{host} does not have {_named(url)}{detail}")
                 error.codes = tuple(codes)
                 return error
             case 429:
@@ -212,6 +229,18 @@ def _all(headers: Mapping[str, str], name: str) -> list[str]:
 def _origin(url: str) -> tuple[str, str]:
     parts = urlsplit(url)
     return parts.scheme, parts.netloc
+
+
+def _named(url: str) -> str:
+    """What a URL of the distribution API stands for, for people."""
+    path = urlsplit(url).path
+    for part, word in (("/manifests/", "manifest"), ("/blobs/uploads/", ""), ("/blobs/", "blob"), ("/tags/", "")):
+        repository, found, name = path.partition(part)
+        if found:
+            repository = repository.removeprefix("/v2/")
+            what = f"{word} {unquote(name)}" if word else {"/tags/": "a list of tags"}.get(part, "the upload")
+            return f"{what} of {repository}"
+    return path
 
 
 def _retry_after(answer: Answer) -> float:

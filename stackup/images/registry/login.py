@@ -42,8 +42,10 @@ def check_login(
 ) -> None:
     """Raises Denied when the registry refuses them, RegistryError when it cannot be asked."""
     transport = Transport(caller, patience)
-    endpoint = Endpoint(host, "", load_settings(caller).insecure(host))
+    settings = load_settings(caller)
+    endpoint = Endpoint(host, "", settings.insecure(host))
     try:
-        Conversation(transport, _Given(credential), endpoint, sleep).request("GET", "/v2/").drop()
+        conversation = Conversation(transport, _Given(credential), endpoint, sleep, lax=settings.insecure)
+        conversation.request("GET", "/v2/").drop()
     finally:
         transport.close()

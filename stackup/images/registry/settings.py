@@ -71,6 +71,7 @@ class Rule:
 @frozen
 class Settings:
     rules: tuple[Rule, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def endpoints(self, reference: Reference, *, push: bool = False) -> tuple[Endpoint, ...]:
         """Where to ask, in order: mirrors, then the registry itself. Raises Blocked."""
@@ -109,10 +110,11 @@ def _endpoint(rule: Rule, location: str, reference: Reference, *, insecure: bool
 def load_settings(caller: Caller) -> Settings:
     """Raises ImageError, with the file's name, for one that cannot be read."""
     rules: dict[str, Rule] = {}
+    warnings: list[str] = []
     for path in _files(caller):
-        for rule in _read(path):
+        for rule in _read(path, warnings):
             rules[rule.prefix] = rule  # the later file replaces the whole table
-    return Settings(tuple(rules.values()))
+    return Settings(tuple(rules.values()), tuple(warnings))
 
 
 def _files(caller: Caller) -> Iterator[Path]:
@@ -131,12 +133,16 @@ def _files(caller: Caller) -> Iterator[Path]:
             continue
 
 
-def _read(path: Path) -> Iterator[Rule]:
+def _read(path: Path, warnings: list[str]) -> Iterator[Rule]:
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
         tables = document.get("registry", [])
         if not isinstance(tables, list):
             raise ValueError("it is in the old format (version 1), which has no [[registry]] tables")
+        old = document.get("registries")
+        if isinstance(old, dict):
+            tables_of_old = ", ".join(f"[registries.{name}]" for name in old)
+            warnings.append(f"{path}: {tables_of_old} of the old format (version 1) is passed over; use [[registry]]")
         yield from [_rule(table, path) for table in tables]
     except (OSError, ValueError, TypeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error

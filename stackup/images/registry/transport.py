@@ -5,6 +5,7 @@ The only module that knows urllib3. Pools are kept per host and shared by all th
 
 from __future__ import annotations
 
+import http.client
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -24,6 +25,7 @@ from stackup.images.registry.trust import tls_context
 
 AGENT = f"stackup/{VERSION}"
 CHUNK = 1 << 18  # bytes that are taken from a connection at a time
+_SPEAKS_TLS = ("ALERT", "UNSUPPORTED_PROTOCOL", "NO_SHARED_CIPHER", "DH_KEY_TOO_SMALL", "EE_KEY_TOO_SMALL")
 _POOL = 8  # connections to one host that are kept
 
 
@@ -161,10 +163,11 @@ class Transport:
             case exceptions.SSLError():
                 return _tls_fault(error, host)
             case exceptions.NameResolutionError():
-                hint = "is this machine offline? Then images can be brought in with `stackup import`"
-                return Unreachable(f"the name {host.rpartition(':')[0] or host} cannot be resolved", hint=hint)
+                hint = "is this machine offline? Then images can be brought in with `stackup load`"
+                return Refused(f"the name {host.rpartition(':')[0] or host} cannot be resolved", hint=hint)
             case exceptions.NewConnectionError():  # counts as the next one, too
-                return Unreachable(f"{host} cannot be reached ({_short(error)})")
+                kind = Refused if "refused" in _short(error).lower() else Unreachable
+                return kind(f"{host} cannot be reached ({_short(error)})")
             case exceptions.ConnectTimeoutError():
                 return Unreachable(f"{host} does not answer within {self.patience.connect:g} s")
             case exceptions.ReadTimeoutError():
@@ -180,10 +183,18 @@ class Transport:
             self._pools.clear()
 
 
+class Refused(Unreachable):
+    """Nobody is there at all: nothing listens, or the name stands for nothing."""
+
+
 class TlsFault(Unreachable):
     """A connection came about, and no trust."""
 
     kind = "registry-tls"
+
+
+class NotTls(TlsFault):
+    """Who answers does not speak TLS."""
 
 
 def _tls_fault(error: Exception, host: str) -> TlsFault:
@@ -196,7 +207,8 @@ def _tls_fault(error: Exception, host: str) -> TlsFault:
             hint=f"put the certificate of the authority that signed it into /etc/docker/certs.d/{host}/ca.crt "
             "(or /etc/containers/certs.d), or name the registry in registries.conf with insecure = true",
         )
-    return TlsFault(
+    kind = TlsFault if any(sign in text for sign in _SPEAKS_TLS) else NotTls
+    return kind(
         f"no encrypted connection to {host} is possible ({_short(error)})",
         hint="where it is meant to be plain HTTP, name it in registries.conf with insecure = true",
     )
@@ -206,6 +218,11 @@ def _short(error: BaseException | None) -> str:
     """The innermost reason, in one line."""
     while isinstance(error, exceptions.HTTPError) and error.args and isinstance(error.args[-1], BaseException):
         error = error.args[-1]
+    match error:
+        case exceptions.IncompleteRead():
+            return f"it ended {error.expected} bytes too early"
+        case exceptions.InvalidChunkLength() | http.client.HTTPException() if not isinstance(error, ConnectionError):
+            return "the answer is garbled"
     cause = getattr(error, "__cause__", None) or getattr(error, "__context__", None)
     if isinstance(error, exceptions.NewConnectionError) and isinstance(cause, OSError):
         error = cause
