@@ -17,7 +17,7 @@ from stackup.base.errors import HostUnfit, ImageError
 from stackup.base.values import as_mapping, changed
 from stackup.engine.bundles import write_spec
 from stackup.engine.container import Container
-from stackup.engine.devices import device_numbers, host_devices
+from stackup.engine.devices import device_numbers, host_devices, weights_left_out
 from stackup.engine.grants import write_grants
 from stackup.engine.labels import labels_of
 from stackup.engine.naming import etc_files, hostname_of, naming_of
@@ -37,6 +37,7 @@ from stackup.engine.world import World
 from stackup.images.image import Image
 from stackup.images.lookup import resolve_user
 from stackup.linux import capabilities
+from stackup.linux.cgroups import Hierarchies
 from stackup.linux.overlay import Overlay
 from stackup.model.build import Hook
 from stackup.model.observed import Phase
@@ -74,6 +75,9 @@ class Creator:
         world = self._world
         image = await self._image(stack, service)
         await self._join_external_networks(stack, service)
+        left_out = weights_left_out(service, Hierarchies.of_this_host()) if service.blkio_config else ""
+        if left_out and not step_of[0]:
+            world.tell(left_out)
         volumes = plan_volumes(stack, service, image.config, inherit.definition if inherit else None)
         async with world.creations:  # one a round of the loop, which has others to serve, too
             definition = self._define(stack, service, image, number, name, volumes, created)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from stackup.base.errors import ContainerFault
+from stackup.linux.cgroups import Hierarchies
 from stackup.model.stack import Service
 from stackup.spec import HostDevice
 
@@ -46,6 +48,20 @@ def device_numbers(service: Service) -> dict[str, tuple[int, int]]:
             )
         numbers[path] = os.major(info.st_rdev), os.minor(info.st_rdev)
     return numbers
+
+
+def weights_left_out(service: Service, hierarchies: Hierarchies) -> str:
+    """The warning that this kernel has no weights for block devices, "" where it has, or none is asked for."""
+    wanted = service.blkio_config
+    if wanted is None or wanted.weight is None:
+        return ""
+    top, name = hierarchies.v1.get("blkio", ""), "blkio.weight"
+    if hierarchies.unified:
+        top, name = hierarchies.v2, "io.weight"
+    with suppress(OSError):
+        if top and any(os.path.exists(f"{place}/{name}") for place in (top, *(item.path for item in os.scandir(top)))):
+            return ""
+    return f"{service.name}: blkio_config.weight is left out, for this machine's kernel has no weights of block devices"
 
 
 def no_such_device(service: Service, index: int) -> ContainerFault:

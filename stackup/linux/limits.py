@@ -42,6 +42,10 @@ def device_rules(resources: dict[str, Any]) -> list[DeviceRule]:
     return found + [DeviceRule(True, *rule) for rule in _DEFAULT_DEVICES if found and rule not in said]
 
 
+# Not every kernel has them, and nothing breaks without: Docker leaves them out, too (daemon_unix.go, verifyPlatform...).
+WEIGHTS = frozenset({"blkio.weight", "blkio.weight_device", "io.weight"})
+
+
 def v1_settings(resources: dict[str, Any]) -> Settings:
     """(controller, file, text) in the order in which they must be written."""
     memory, cpu, io = (resources.get(key) or {} for key in ("memory", "cpu", "blockIO"))

@@ -50,9 +50,10 @@ class Limiter:
     def _make_v1(self, made: Groups, group: str, resources: dict[str, Any]) -> None:
         hierarchies, rules = self._hierarchies.v1, limits.device_rules(resources)
         settings = limits.v1_settings(resources)
-        wanted = {*(controller for controller, _, _ in settings), *(("devices",) if rules else ())}
+        wanted = {*(controller for controller, name, _ in settings if name not in limits.WEIGHTS), *(("devices",) if rules else ())}
+        tried = wanted | {controller for controller, name, _ in settings if name in limits.WEIGHTS}
         places: dict[str, str] = {}
-        for controller in dict.fromkeys((*_ALWAYS_V1, *sorted(wanted))):
+        for controller in dict.fromkeys((*_ALWAYS_V1, *sorted(tried))):
             if controller not in hierarchies:
                 if controller in wanted:
                     raise Refusal("cgroup", 2, controller, f"this machine has no {controller} cgroup controller")
@@ -65,7 +66,8 @@ class Limiter:
         if "cpuset" in places:
             copy_cpuset(places["cpuset"])
         for controller, name, text in settings:
-            _write(f"{places[controller]}/{name}", text)
+            if name not in limits.WEIGHTS or os.path.exists(f"{places.get(controller)}/{name}"):
+                _write(f"{places[controller]}/{name}", text)
         for allow, same in groupby(rules, key=lambda rule: rule.allow):
             _write(f"{places['devices']}/devices.{'allow' if allow else 'deny'}", *(rule.v1_line() for rule in same))
 
@@ -78,6 +80,8 @@ class Limiter:
             return
         made.directories.append(directory)
         for controller, name, text in settings:
+            if name in limits.WEIGHTS and not os.path.exists(f"{directory}/{name}"):
+                continue
             if not os.path.exists(f"{directory}/{name}") and name not in _OPTIONAL:
                 raise Refusal("cgroup", 2, name, f"the {controller} cgroup controller is not available here")
             _write(f"{directory}/{name}", text)
