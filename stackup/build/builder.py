@@ -108,7 +108,9 @@ def read_plan(request: BuildRequest, context: Remote, layout: Layout) -> tuple[D
         named=frozenset(request.additional_contexts),
     )
     ignore = inputs.ignore_rules(request, context)
-    found = findings(dockerfile, request, ignore, lambda base: _variables_of(base, layout))
+    found = findings(
+        dockerfile, request, ignore, lambda base: _variables_of(base, layout), lambda base: _platform_of(base, layout)
+    )
     return dockerfile, plan, found
 
 
@@ -127,6 +129,14 @@ def _variables_of(base: str, layout: Layout) -> frozenset[str] | None:
         image = ImageStore(layout).resolve(base)
         return frozenset(image.config.environment) if image is not None else None
     return None
+
+
+def _platform_of(base: str, layout: Layout) -> str:
+    """What an image is for; "" when it is not here or does not say."""
+    with suppress(ImageError):
+        image = ImageStore(layout).resolve(base)
+        return str(image.platform) if image is not None and image.platform is not None else ""
+    return ""
 
 
 def sweep(layout: Layout) -> None:

@@ -43,13 +43,17 @@ def findings(
     request: BuildRequest,
     ignore: IgnoreRules,
     variables_of: Callable[[str], frozenset[str] | None] = lambda _base: None,
+    platform_of: Callable[[str], str] = lambda _base: "",
 ) -> list[Finding]:
     """In the order of the lines. ``variables_of``: names that an image's environment has, None where that is not
-    known. Raises StackFileError where the Dockerfile wants findings to be errors."""
+    known; ``platform_of``: what it is for, "" likewise. Raises StackFileError where the Dockerfile wants findings to be
+    errors."""
     settings = read_settings(request.args.get(_ARGUMENT) or dockerfile.check)
     if "all" in settings.skip:
         return []
-    subject = Subject(dockerfile, request.args, ignore, frozenset(request.additional_contexts), variables_of)
+    subject = Subject(
+        dockerfile, request.args, ignore, frozenset(request.additional_contexts), variables_of, platform_of
+    )
     found = [_finding(dockerfile, item) for item in _all(subject) if item.rule.lower() not in settings.skip]
     found.sort(key=lambda item: item.where.line)
     if found and settings.error:

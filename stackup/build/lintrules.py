@@ -11,7 +11,7 @@ from stackup.base.values import frozen
 from stackup.build import download, gitsource
 from stackup.build.dockerfile import Dockerfile, Instruction, json_list
 from stackup.build.ignore import IgnoreRules
-from stackup.build.inputs import platform_arguments
+from stackup.build.inputs import platform_arguments, same_platform
 from stackup.build.metadata import PROXIES
 from stackup.build.sources import has_wildcards
 from stackup.build.stages import parse_arguments
@@ -36,13 +36,15 @@ class Found:
 
 @frozen
 class Subject:
-    """``arguments``: the user's. ``named``: further contexts. ``variables_of``: see ``lint.findings``."""
+    """``arguments``: the user's. ``named``: further contexts. ``variables_of``, ``platform_of``: see
+    ``lint.findings``."""
 
     dockerfile: Dockerfile
     arguments: Mapping[str, str]
     ignore: IgnoreRules
     named: frozenset[str]
     variables_of: Callable[[str], frozenset[str] | None] = lambda _base: None
+    platform_of: Callable[[str], str] = lambda _base: ""
 
     @property
     def instructions(self) -> tuple[Instruction, ...]:
@@ -174,6 +176,22 @@ def platforms(subject: Subject) -> Iterator[Found]:
             text = f"--platform={flag} is fixed; take it from an ARG or leave it out"
             if not (len(item.words) == 3 and item.words[2].lower().endswith(tuple(flag.split("/")))):
                 yield Found("FromPlatformFlagConstDisallowed", text, item.position.line)
+
+
+def base_platforms(subject: Subject) -> Iterator[Found]:
+    """An image that is here already is taken, whatever it was made for."""
+    stages: set[str] = set()
+    wanted = platform_arguments()["TARGETPLATFORM"]
+    for item in subject.froms:
+        base = item.words[0] if item.words else ""
+        asked = item.flag("platform") or wanted
+        if base and "$" not in base + asked and base.lower() not in (*stages, "scratch") and base not in subject.named:
+            here = subject.platform_of(base)
+            if here and not same_platform(here, asked):
+                text = f"base image {base} is for {here}, not for {asked}"
+                yield Found("InvalidBaseImagePlatform", text, item.position.line)
+        if len(item.words) == 3:
+            stages.add(item.words[2].lower())
 
 
 def from_arguments(subject: Subject) -> Iterator[Found]:
@@ -337,5 +355,6 @@ Rule = Callable[[Subject], Iterator[Found]]
 
 RULES: tuple[Rule, ...] = (
     stage_casing, as_casing, casing, empty_continuation, maintainer, stage_names, json_arguments, several, legacy_pairs,
-    secrets, working_directories, platforms, from_arguments, variables, exposed, ignored_copies, healthcheck_json,
+    secrets, working_directories, platforms, base_platforms, from_arguments, variables, exposed, ignored_copies,
+    healthcheck_json,
 )  # fmt: skip

@@ -9,6 +9,7 @@ from stackup.build.dockerfile import parse_dockerfile
 from stackup.build.ignore import IgnoreRules
 from stackup.build.lint import findings
 from stackup.build.request import BuildRequest
+from stackup.images.store import host_platform
 
 BASES = {"known": frozenset({"PATH", "BROUGHT"})}
 
@@ -95,3 +96,18 @@ def test_the_slip_is_named() -> None:
     )
     assert "did you mean $VERSION?" in items[0].message
     assert str(items[0]).startswith("D:3: UndefinedVar: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("FROM foreign\n", 1), ("FROM known\n", 0), ("FROM own\n", 0), ("FROM own AS foreign\nFROM foreign\n", 0),
+        ("FROM --platform=$BUILDPLATFORM foreign\n", 0), ("ARG B=x\nFROM $B\n", 0),
+    ],
+)  # fmt: skip
+def test_an_image_for_another_platform(text: str, wanted: int) -> None:
+    here = {"foreign": "linux/riscv64", "own": str(host_platform())}
+    items = findings(
+        parse_dockerfile(text, "D"), BuildRequest(), IgnoreRules(), BASES.get, lambda base: here.get(base, "")
+    )
+    assert [item.rule for item in items] == ["InvalidBaseImagePlatform"] * wanted
