@@ -42,7 +42,7 @@ def device_rules(resources: dict[str, Any]) -> list[DeviceRule]:
     return found + [DeviceRule(True, *rule) for rule in _DEFAULT_DEVICES if found and rule not in said]
 
 
-# Not every kernel has them, and nothing breaks without: Docker leaves them out, too (daemon_unix.go, verifyPlatform...).
+# Not every kernel has them, and nothing breaks without: Docker leaves them out, too (daemon/daemon_unix.go).
 WEIGHTS = frozenset({"blkio.weight", "blkio.weight_device", "io.weight"})
 
 

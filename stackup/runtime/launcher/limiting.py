@@ -50,7 +50,10 @@ class Limiter:
     def _make_v1(self, made: Groups, group: str, resources: dict[str, Any]) -> None:
         hierarchies, rules = self._hierarchies.v1, limits.device_rules(resources)
         settings = limits.v1_settings(resources)
-        wanted = {*(controller for controller, name, _ in settings if name not in limits.WEIGHTS), *(("devices",) if rules else ())}
+        wanted = {
+            *(controller for controller, name, _ in settings if name not in limits.WEIGHTS),
+            *(("devices",) if rules else ()),
+        }
         tried = wanted | {controller for controller, name, _ in settings if name in limits.WEIGHTS}
         places: dict[str, str] = {}
         for controller in dict.fromkeys((*_ALWAYS_V1, *sorted(tried))):

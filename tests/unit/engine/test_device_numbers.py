@@ -21,8 +21,10 @@ def limited(*paths: str) -> Service:
 
 
 def test_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = SimpleNamespace(st_mode=stat.S_IFBLK, st_rdev=os.makedev(254, 1))
-    monkeypatch.setattr(devices.os, "stat", lambda path, **_: found)
+    found, whole = SimpleNamespace(st_mode=stat.S_IFBLK, st_rdev=os.makedev(254, 1)), os.stat
+    monkeypatch.setattr(
+        devices.os, "stat", lambda path, **more: found if path in ("/dev/x", "/dev/y") else whole(path, **more)
+    )
     assert devices.device_numbers(limited("/dev/x", "/dev/y")) == {"/dev/x": (254, 1), "/dev/y": (254, 1)}
     assert devices.device_numbers(Service(name="web", image="i")) == {}
 
