@@ -44,6 +44,16 @@ class Done:
     created: str
 
 
+def _verified(chunks: Iterable[bytes], digest: str) -> Iterator[bytes]:
+    """Fails at the end, where they are others: then nothing is stored. Raises ImageError."""
+    state = hashlib.sha256()
+    for chunk in chunks:
+        state.update(chunk)
+        yield chunk
+    if f"sha256:{state.hexdigest()}" != digest:
+        raise ImageError(f"cannot use layer {digest} of a cache: its content is another one")
+
+
 class StepCache:
     def __init__(self, layout: Layout, store: ImageStore) -> None:
         self._steps = layout.build_cache / "steps"
@@ -87,9 +97,7 @@ class StepCache:
                 continue
             try:
                 if record["layer"] and not self._store.blobs.has(record["layer"]):
-                    stored = self._store.blobs.put(fetch(record["layer"]), record["media_type"])
-                    if stored.digest != record["layer"]:
-                        continue
+                    self._store.blobs.put(_verified(fetch(record["layer"]), record["layer"]), record["media_type"])
                 done = self._done(record)
             except (ImageError, KeyError):
                 continue
@@ -118,13 +126,14 @@ class StepCache:
             yield
 
     def forget_old(self) -> None:
-        """Records, downloads, checkouts and fetched contexts that nobody used for long. Looks once a day."""
+        """Records, downloads, checkouts and fetched contexts that nobody used for long. Looks once a day. A lock goes
+        even while it is held: then two builds may do the same step, which harms nothing."""
         marker, now = self._steps / ".looked", time.time()
         if marker.exists() and now - marker.stat().st_mtime < _DAY:
             return
         self._steps.mkdir(parents=True, exist_ok=True)
         marker.touch()
-        for pattern in ("steps/*/*.json", "http/*.json", "git/*", "contexts/*"):
+        for pattern in ("steps/*/*.json", "locks/*", "http/*.json", "git/*", "contexts/*"):
             for path in self._steps.parent.glob(pattern):
                 with suppress(FileNotFoundError):
                     if not path.name.startswith(".") and path.stat().st_mtime < now - _KEEP_SECONDS:

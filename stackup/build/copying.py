@@ -202,7 +202,7 @@ class _Reader:
         reference = self.item.flag("from")
         where = f"stage or image {reference}" if reference else "the build context"
         hint = "paths are relative to the context's root; nothing above it can be copied" if ".." in pattern else ""
-        return self._problem(f"there is no {pattern} in {where}", hint, word=pattern)
+        return self._problem(f"there is no '{pattern}' in {where}", hint, word=pattern)
 
     # Identity
 
@@ -218,7 +218,8 @@ class _Reader:
         try:
             found = resolve_user(self.fetchers.view(self.state), text)
         except StackupError as error:
-            raise self._problem(error.message) from None
+            reason = error.message.rpartition(": ")[2]  # what is said of running something means this option here
+            raise self._problem(f"--chown={text}: {reason}", word="--chown") from None
         return found.uid, found.gid
 
     def _mode(self) -> arguments.Mode | None:

@@ -106,7 +106,7 @@ class _Maker:
         source = self.supplies.find(request.origin)
         place = source.find(request.source)
         if place is None:
-            raise ImageError(f"there is no {request.source} in {request.origin or 'the build context'}")
+            raise ImageError(f"there is no '{request.source}' in {request.origin or 'the build context'}")
         if not place.is_directory:
             self._one_file(request, place.paths[0])
             return

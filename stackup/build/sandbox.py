@@ -170,7 +170,9 @@ class Sandbox:
             os.close(started.pidfd)
             self._network.serve(container_id, started.dns_udp, started.dns_tcp)
             end = await self._exits[container_id]
-            await asyncio.wait(readers, timeout=_DRAIN_SECONDS)
+            _, left = await asyncio.wait(readers, timeout=_DRAIN_SECONDS)
+            if left:
+                on_line("stderr", f"(the rest of its output is not shown: it did not come within {_DRAIN_SECONDS:g} s)")
             if not self._aborted:
                 await client.drained(container_id)
         finally:

@@ -262,7 +262,7 @@ def test_what_a_mount_needs_and_what_a_build_is_not_entitled_to(bench: Bench) ->
     for run, reason in (
         ("--mount=type=secret,id=none,required true", "there is no secret none"),
         ("--mount=type=ssh,required true", "there is no ssh agent default"),
-        ("--mount=type=bind,from=busybox,source=/none,target=/x true", "there is no /none in busybox"),
+        ("--mount=type=bind,from=busybox,source=/none,target=/x true", "there is no '/none' in busybox"),
         ("--security=insecure true", "not entitled to it"),
     ):
         with pytest.raises((ImageError, StackFileError), match=reason) as caught:

@@ -131,7 +131,7 @@ def test_a_dockerignore_of_its_own(bench: Bench) -> None:
 def test_copy_problems(bench: Bench) -> None:
     bench.file("a")
     bench.file("dir/f")
-    bench.refused("FROM base\n\nCOPY missing /x\n", "there is no missing in the build context", 3)
+    bench.refused("FROM base\n\nCOPY missing /x\n", "there is no 'missing' in the build context", 3)
     bench.refused("FROM base\nCOPY a dir /x\n", "several sources need a directory", 2)
     bench.refused("FROM base\nCOPY a\n", "at least one source", 2)
     bench.refused("FROM base\nCOPY a /file/x\n", "there is a file of that name", 2)
@@ -384,5 +384,5 @@ def test_missing_context_and_dockerfile(bench: Bench) -> None:
 def test_nothing_is_left_in_the_room(bench: Bench) -> None:
     bench.file("a")
     bench.build("FROM base\nCOPY a /a\n")
-    bench.refused("FROM base\nCOPY a /a\nCOPY b /b\n", "there is no b")
+    bench.refused("FROM base\nCOPY a /a\nCOPY b /b\n", "there is no 'b'")
     assert [path.name for path in (bench.layout.build_cache / ".work").iterdir()] == [".gate"]

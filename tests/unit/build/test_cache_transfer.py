@@ -119,7 +119,7 @@ def test_stages_side_by_side(benches: tuple[Bench, Bench]) -> None:
 def test_the_stage_that_failed_is_the_one_that_is_told(benches: tuple[Bench, Bench]) -> None:
     bench, _ = benches
     text = "FROM base AS one\nCOPY none /x\nFROM base AS two\nCOPY a /\nFROM base\nCOPY --from=two /a /\n"
-    bench.refused(f"{text}COPY --from=one /x /\n", "there is no none in the build context", 2)
+    bench.refused(f"{text}COPY --from=one /x /\n", "there is no 'none' in the build context", 2)
     assert [path.name for path in (bench.layout.build_cache / ".work").iterdir()] == [".gate"]
 
 
