@@ -50,8 +50,12 @@ WEB = """
 
 
 def kill_both(scenario: Scenario) -> None:
-    for pid in [scenario.daemon(kind) for kind in ("launcher", "supervisor")]:
-        os.kill(pid, signal.SIGKILL)
+    """At one instant: neither has the time to replace the other."""
+    pids = [scenario.daemon(kind) for kind in ("launcher", "supervisor")]
+    for number in (signal.SIGSTOP, signal.SIGKILL):
+        for pid in pids:
+            os.kill(pid, number)
+    for pid in pids:
         gone(pid)
 
 
