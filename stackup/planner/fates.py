@@ -224,10 +224,10 @@ def one_shots(stack: Stack) -> set[str]:
     services = (*stack.services.values(), *stack.disabled.values())
     needed = (item for service in services for item in service.depends_on.items())
     awaited = {name for name, dependency in needed if dependency.condition == COMPLETED}
-    return awaited | {service.name for service in services if not _starts_again(service)}
+    return awaited | {service.name for service in services if not starts_again(service)}
 
 
-def _starts_again(service: Service) -> bool:
+def starts_again(service: Service) -> bool:
     """Whether its restart policy starts it again after a success."""
     deploy = service.deploy.restart_policy if service.deploy else None
     if deploy is not None:

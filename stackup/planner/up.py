@@ -14,10 +14,10 @@ from stackup.model.plan import Plan
 from stackup.model.stack import Service, Stack
 from stackup.planner.desired import Desired, Verb
 from stackup.planner.draft import Draft
-from stackup.planner.fates import Fates
+from stackup.planner.fates import Fates, starts_again
 from stackup.planner.images import Images
 from stackup.planner.layout import Layout
-from stackup.planner.order import graph_of, namespace_parents
+from stackup.planner.order import COMPLETED, graph_of, namespace_parents
 from stackup.planner.orphans import find_orphans, tell_others
 from stackup.planner.replicas import Fate, Replica
 from stackup.planner.selection import active_services, check_names, check_scale, namespace_children, selected
@@ -52,6 +52,7 @@ def plan_up(desired: Desired, stack: Stack, observed: Observed) -> Plan:
             works[name] = Work(name, services[name], graph.edges[name], targeted, name not in chosen)
     Fates(desired, stack, observed, works, found.networks, found.volumes, images).decide()
     _orphans(draft, desired, stack, observed, orphans, works)
+    _tell_hopeless(draft, works, services)
     layout = Layout(draft, desired, observed, graph, works, found.networks, found.volumes, images)
     layout.add(start=desired.verb is Verb.UP)
     ask_for_sockets(draft, desired, stack)
@@ -121,6 +122,20 @@ def _check_remade(observed: Observed, services: set[str], going: set[str], found
                 "which is of no service that this stack file starts",
                 hint="stop and remove it first; --remove-orphans removes those whose service is gone from the file",
             )
+
+
+def _tell_hopeless(draft: Draft, works: Mapping[str, Work], services: Mapping[str, Service]) -> None:
+    """Who waits for the end of something that is started again whenever it ends waits for ever."""
+    for work in works.values():
+        for edge in work.edges if work.begins else ():
+            needed = services.get(edge.service)
+            if needed is None or edge.condition != COMPLETED or needed.stackup.schedule:
+                continue
+            if starts_again(needed):
+                draft.notice(
+                    f"{work.name} waits until {needed.name} has completed, which can never be: "
+                    f"its restart policy starts {needed.name} again whenever it ends"
+                )
 
 
 def _orphans(

@@ -13,6 +13,7 @@ from stackup.model.observed import Phase
 from stackup.model.plan import Plan
 from stackup.model.stack import Stack
 from stackup.planner import Answers
+from stackup.planner.difference import differences
 from tests.plans.texts import expect
 from tests.plans.world import CHECKED, World, completed, healthy, make_stack, needs, volume
 
@@ -693,3 +694,12 @@ def test_guest_of_a_container_that_goes_is_replaced() -> None:
     world = World().up(stack).change("vpn", phase=Phase.REMOVING)
     reasons = {action.id: action.reason for action in world.plan(stack)}
     assert reasons["create shop-app-1"] == "shared namespaces with a container of vpn that is no more"
+
+
+def test_what_is_added_is_said_with_its_value() -> None:
+    old = make_stack({"web": {}})
+    new = make_stack({"web": {"networks": {"default": {}, "n2": {}}, "logging": {"options": {"max-size": "1m"}}}})
+    reasons = [action.reason for action in World().up(old).plan(new) if action.verb == "create"]
+    assert 'config changed: logging.options: added {"max-size": "1m"}; networks.n2: added' in reasons
+    assert differences({}, {"extra": {"PASSWORD": "s3cret"}})[0].in_full() == "extra.PASSWORD: added"
+    assert differences({"extra": {}}, {"extra": {"login": {"PASSWORD": "s3cret"}}})[0].in_full() == "extra.login: added"

@@ -137,7 +137,7 @@ def test_a_port_that_changes_hands_is_free_before_the_new_container_starts() -> 
         """
         shop: 5 actions
            1  update  container shop-web-1  changed in place: ports.80/tcp.published: "80" -> "81"
-           2  create  container shop-api-1  config changed: ports.80/tcp: added; user: added "1"
+           2  create  container shop-api-1  config changed: ports.80/tcp: added {"published": "80", "target": 80}; user: added "1"
            3  stop    container shop-api-1  replaced  after 2
            4  remove  container shop-api-1  replaced  after 3
            5  start   container shop-api-1  new       after 1, 4

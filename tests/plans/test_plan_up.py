@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from stackup.base.errors import PlanRefused, UsageError
@@ -622,3 +624,10 @@ def test_containers_that_are_named_must_be_there() -> None:
     ]
     assert "there is no container 'nope' in this project" in caught.value.message
     assert world.plan(make_stack({"db": {}, "web": {"network_mode": "container:shop-db-1"}}))
+
+
+@pytest.mark.parametrize(("job", "told"), [({"restart": "always"}, 1), ({"restart": "on-failure"}, 0), ({}, 0)])
+def test_waiting_for_what_never_completes(job: dict[str, Any], told: int) -> None:
+    plan = World().up(make_stack({})).plan(make_stack({"job": job, "web": {"depends_on": completed("job")}}))
+    told_of = [item.text for item in plan.notices if "can never be" in item.text]
+    assert len(told_of) == told and all(text.startswith("web waits until job has completed") for text in told_of)
