@@ -145,6 +145,8 @@ class Client:
         self.socket = sock
         self.received: list[int] = []
         self._cancelled = ""
+        self._asked = False  # the request is out, and messages may follow
+        self._pending: list[dict[str, Any]] = []  # those that came before; a signal may come between any two lines here
         self._leaving: list[int] = []  # pidfds of a supervisor and a launcher that are about to end
 
     def fileno(self) -> int:
@@ -165,10 +167,16 @@ class Client:
 
     def send(self, message: dict[str, Any]) -> None:
         """A message beside the running request, e.g. a new window size for ``exec``."""
+        if not self._asked:
+            self._pending.append(message)
+            return
         try:
-            self.socket.sendall(json.dumps(message).encode() + b"\n")
+            self._send(message)
         except (BrokenPipeError, ConnectionResetError) as error:
             raise SupervisorLost(f"cannot reach the supervisor of project {self.project}: connection lost") from error
+
+    def _send(self, message: dict[str, Any]) -> None:
+        self.socket.sendall(json.dumps(message).encode() + b"\n")
 
     def request(
         self, verb: str, args: dict[str, Any], *, files: dict[str, Any] | None = None, fds: Sequence[int] = ()
@@ -221,10 +229,13 @@ class Client:
         self, request: Request, fds: Sequence[int], progress: Progress
     ) -> Generator[dict[str, Any], None, bool]:
         """Yields the events of one supervisor; whether it has answered to the end."""
+        self._asked = False
+        self._pending = [{"cancel": self._cancelled}] if self._cancelled else []
         try:
             self._send_request(request.encode(), fds)
-            if self._cancelled:
-                self.socket.sendall(json.dumps({"cancel": self._cancelled}).encode() + b"\n")
+            self._asked = True
+            for message in self._pending:
+                self._send(message)
             return (yield from self._events(progress))
         except (ConnectionResetError, BrokenPipeError):
             return False

@@ -125,7 +125,7 @@ def test_prune(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_inspect_prints_what_it_found_before_it_fails(layout: Layout) -> None:
-    (found,) = json.loads(run(layout, "inspect", images=("toy:1",)))
+    (found,) = json.loads(run(layout, "inspect", names=("toy:1",)))
     assert found["RepoTags"] == ["toy:1"] and found["Config"]["Labels"] == {"keep": "yes"}
     with pytest.raises(ImageError, match="cannot inspect 'nosuch'"):
         run(layout, "image inspect", images=("toy:1", "nosuch"))
@@ -153,7 +153,7 @@ def test_base_and_diff(layout: Layout) -> None:
 def test_commit(layout: Layout) -> None:
     made = run(layout, "commit", container="c" * 12, reference="made:1", author="me", message="note",
                change=("ENV A=1", "CMD [\"x\"]")).strip()  # fmt: skip
-    (found,) = json.loads(run(layout, "inspect", images=(made,)))
+    (found,) = json.loads(run(layout, "inspect", names=(made,)))
     assert (found["Author"], found["Comment"], found["Config"]["User"]) == ("me", "note", "app")
     assert (found["Config"]["Cmd"], found["Config"]["Labels"]) == (["x"], {"keep": "yes"})
     assert "A=1" in found["Config"]["Env"]
