@@ -328,8 +328,9 @@ def test_an_open_question_is_something_to_do(layout: Layout) -> None:
     event = plan()
     event["questions"] = [{"id": "q", "text": "Recreate volume shop_data?", "default": False}]
     for verb, more in (("plan", {}), ("up", {"dry_run": True}), ("scale", {"dry_run": True, "numbers": ("web=2",)})):
-        of = session(layout)
-        with supervisor(layout, says(event)):
+        own = Layout.at(layout.state / verb)
+        of = session(own)
+        with supervisor(own, says(event)):
             assert run(of, verb, **more) == 2
         assert "1 question waits for an answer" in out(of) and "Recreate volume shop_data?" in out(of)
 
