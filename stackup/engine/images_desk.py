@@ -38,7 +38,8 @@ async def build_service(
 
 async def pull_image(world: World, action: PullImage, environment: Mapping[str, str], emit: Emit) -> None:
     """Raises ImageError; where the image need not be the registry's newest and one is here, that is only told."""
-    request = transfers.pull_request(action.image, environment, action.platform)
+    quick = not action.required and world.image(action.image) is not None
+    request = transfers.pull_request(action.image, environment, action.platform, quick=quick)
     about = {"action": action.id, "service": action.service}
     try:
         async with _pulls:

@@ -93,82 +93,101 @@ class Fetcher:
         raise joined(failed)
 
     def _from(self, source: Repository, part: Part) -> None:
-        pauses = iter(self._registries.patience.pauses)
+        """Wrong bytes are asked for once more, from their beginning."""
+        again = True
         while True:
-            before = part.arrived
-            try:
-                if not part.complete:
-                    self._stream(source, part)
-            except _Interrupted as broken:
-                if part.arrived - before >= _WORTH:
-                    pauses = iter(self._registries.patience.pauses)
-                pause = next(pauses, None)
-                if pause is None:
-                    raise broken.error from None
-                self._registries.sleep(pause)
-                continue
+            self._patiently(source, part)
             if part.genuine:
                 return
             actual, continued = part.actual, part.continued
             part.restart()
             if not continued:  # else what an earlier transfer has left may be at fault
-                raise BadAnswer(f"blob {part.digest} arrives damaged from {source.endpoint.host}: it is {actual}")
+                if not again:
+                    raise BadAnswer(f"blob {part.digest} arrives damaged from {source.endpoint.host}: it is {actual}")
+                again = False
+                self._meter.say(f"{_name(part)}: damaged on its way; fetched once more")
+
+    def _patiently(self, source: Repository, part: Part) -> None:
+        number, pauses = 0, self._registries.patience.pauses
+        while not part.complete:
+            before = part.arrived
+            try:
+                self._stream(source, part)
+            except _Interrupted as broken:
+                if part.arrived - before >= _WORTH:
+                    number = 0
+                if number == len(pauses):
+                    raise broken.error from None
+                self._meter.say(f"{_name(part)}: {broken}; retrying ({number + 2} of {len(pauses) + 1})")
+                self._registries.sleep(pauses[number])
+                number += 1
 
     def _stream(self, source: Repository, part: Part) -> None:
-        answer = self._opened(source, part)
+        answer, known = self._opened(source, part)
         part.origin = (source.endpoint.host, answer.headers.get("ETag", ""))
         digest = part.digest
         length = answer.headers.get("Content-Length", "")
-        missing = part.size - part.arrived
+        missing = part.size - part.arrived + known
         if length.isdecimal() and int(length) != missing:
             answer.close()
             raise BadAnswer(
                 f"{source.endpoint.host} sends {int(length)} bytes of blob {digest} where {missing} are missing"
             )
         try:
-            for chunk in answer.chunks():
+            for data in answer.chunks():
+                chunk, known = data[known:], max(0, known - len(data))
                 if len(chunk) > part.size - part.arrived:
                     answer.close()
                     raise BadAnswer(f"{source.endpoint.host} sends more than the {part.size} bytes of blob {digest}")
-                part.write(chunk)
-                self._meter.arrived(digest, part.arrived, len(chunk))
+                if chunk:
+                    part.write(chunk)
+                    self._meter.arrived(digest, part.arrived, len(chunk))
         except Broken as error:
             raise _Interrupted(error) from None
         if not part.complete:
             raise _Interrupted(Broken(f"{source.endpoint.host} ends blob {digest} after {part.arrived} bytes"))
 
-    def _opened(self, source: Repository, part: Part) -> Answer:
-        """What is missing; or all of it, when what is here cannot be continued."""
-        offset = part.arrived
+    def _opened(self, source: Repository, part: Part) -> tuple[Answer, int]:
+        """What is missing, or all of it; and how many bytes at its beginning are here already. What has arrived is
+        kept, unless the registry says that its own is another thing now: should it be wrong, the digest shows it."""
+        offset, host = part.arrived, source.endpoint.host
         answer = source.blob(part.digest, offset)
-        if not offset:
-            if answer.status != 200:
-                answer.close()
-                raise BadAnswer(f"{source.endpoint.host} sends a part of blob {part.digest} where all was asked for")
-            return answer
-        if answer.status == 206 and _continues(answer, offset, part, source.endpoint.host):
-            return answer
-        part.restart()
-        if answer.status == 200:
-            return answer
-        answer.close()
-        return self._opened(source, part)
+        same = _same(answer, part, host)
+        if offset and answer.status == 206 and same and _continues(answer, offset, part):
+            return answer, 0
+        if offset and not same:
+            part.restart()
+        known = part.arrived
+        if answer.status != 200 and offset:
+            answer.close()
+            answer = source.blob(part.digest)
+        if answer.status != 200:
+            answer.close()
+            raise BadAnswer(f"{host} sends a part of blob {part.digest} where all was asked for")
+        return answer, known
 
 
 class _Interrupted(Exception):
     """It broke in the middle: what has arrived stays, and the rest may be asked for."""
 
     def __init__(self, error: Broken) -> None:
-        super().__init__(str(error))
+        super().__init__(error.reason)
         self.error = error
 
 
-def _continues(answer: Answer, offset: int, part: Part, host: str) -> bool:
+def _name(part: Part) -> str:
+    return part.digest.removeprefix("sha256:")[:SHORT]
+
+
+def _continues(answer: Answer, offset: int, part: Part) -> bool:
     found = _RANGE.match(answer.headers.get("Content-Range", ""))
     if found is None or int(found[1]) != offset or int(found[2]) != part.size - 1:
         return False
-    if found[3] not in ("*", str(part.size)):
-        return False
+    return found[3] in ("*", str(part.size))
+
+
+def _same(answer: Answer, part: Part, host: str) -> bool:
+    """What has arrived is of the same thing, as far as the registry tells."""
     before, tag = part.origin
     now = answer.headers.get("ETag", "")
     return before != host or not tag or not now or tag == now

@@ -6,7 +6,7 @@ blobs that the next pull finds; the name is given last.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import replace
@@ -22,6 +22,7 @@ from stackup.images.registry.access import Registries
 from stackup.images.registry.client import Manifest, Repository
 from stackup.images.registry.errors import BadAnswer, NotThere, RegistryError
 from stackup.images.registry.missing import explained, joined
+from stackup.images.registry.transport import QUICK
 from stackup.images.store import PULLED, ImageStore, host_platform, is_host, parse_reference
 from stackup.oci import image as oci
 from stackup.oci import platforms
@@ -44,8 +45,11 @@ class Pulled:
     changed: bool
 
 
-def pull(store: ImageStore, text: str, registries: Registries, tell: Tell, *, platform: str = "") -> Pulled:
-    """``text`` as people write references; ``platform`` as in ``linux/arm64``, empty: this machine's.
+def pull(
+    store: ImageStore, text: str, registries: Registries, tell: Tell, *, platform: str = "", quick: bool = False
+) -> Pulled:
+    """``text`` as people write references; ``platform`` as in ``linux/arm64``, empty: this machine's. ``quick``: give
+    up who does not answer at once, because an image that is here will do.
 
     Raises RegistryError, whose text says what to do, and ImageError.
     """
@@ -56,7 +60,9 @@ def pull(store: ImageStore, text: str, registries: Registries, tell: Tell, *, pl
     if not wanted.architecture:
         wanted = replace(host_platform(), os=wanted.os)
     try:
-        return _Pull(store, reference, registries, Meter(tell), wanted, explicit=bool(platform)).run()
+        meter = Meter(tell)
+        registries.say = meter.say
+        return _Pull(store, reference, registries, meter, wanted, explicit=bool(platform), quick=quick).run()
     except RegistryError as error:
         raise error.about_image("pull", reference.familiar) from None
     except OSError as error:
@@ -84,6 +90,7 @@ class _Pull:
         wanted: oci.Platform,
         *,
         explicit: bool,
+        quick: bool,
     ) -> None:
         self._store = store
         self._reference = reference
@@ -91,14 +98,19 @@ class _Pull:
         self._meter = meter
         self._wanted = wanted
         self._explicit = explicit
+        self._quick = quick
 
     def run(self) -> Pulled:
         repositories = self._registries.repositories(self._reference)
+        patience = self._registries.patience
+        if self._quick:
+            self._registries.use(QUICK)
         with usage.bringing_in(self._store.layout):
             known = self._store.index.find(str(self._reference))
             if known is not None and self._complete(known) and self._unchanged(known, repositories):
                 return self._done(known, changed=False)
             found = self._find(repositories)
+            self._registries.use(patience)
             self._fetch(found)
             for item in (found.manifest, found.top):
                 self._store.blobs.put([item.data], item.media_type)
@@ -186,7 +198,7 @@ class _Pull:
             self._meter.add(digest, layer.size)
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="layer") as pool:
             futures = [pool.submit(fetcher.layer, layer, pairs[digest]) for digest, layer in layers.items()]
-            first_error(futures)
+            first_error(futures, self._registries.end)
 
     def _check(self, manifest: oci.Manifest, config: oci.ConfigFile) -> None:
         if len(config.diff_ids) != len(manifest.layers):
@@ -209,12 +221,14 @@ def _manifest(found: Manifest) -> oci.Manifest:
     return manifest
 
 
-def first_error(futures: Sequence[Future[Any]]) -> None:
-    """Waits for all; after a failure what has not begun is given up. Raises the first error."""
-    wait(futures, return_when=FIRST_EXCEPTION)
-    for future in futures:
-        future.cancel()
-    done, _ = wait(futures)
-    for future in futures:
-        if future in done and not future.cancelled() and (error := future.exception()):
-            raise error
+def first_error(futures: Sequence[Future[Any]], end: Callable[[], None]) -> None:
+    """Waits for all; after a failure what has not begun is given up, and ``end`` gives up what has. Raises the first
+    error."""
+    done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+    errors = [error for future in futures if future in done and (error := future.exception())]
+    if errors:
+        for future in futures:
+            future.cancel()
+        end()
+        wait(futures)
+        raise errors[0]

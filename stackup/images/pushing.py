@@ -22,7 +22,7 @@ from stackup.base.files import write_atomic
 from stackup.base.values import frozen
 from stackup.images import usage
 from stackup.images.diff import digest_of
-from stackup.images.meter import COMPRESSING, DONE, HERE, MOUNTED, UPLOADING, Meter, Tell
+from stackup.images.meter import COMPRESSING, DONE, HERE, MOUNTED, SHORT, UPLOADING, Meter, Tell
 from stackup.images.pulling import AT_ONCE, first_error
 from stackup.images.registry.access import Registries
 from stackup.images.registry.client import Manifest, Repository
@@ -72,6 +72,7 @@ class _Push:
         self._reference = reference
         self._meter = meter
         self._registries = registries
+        registries.say = meter.say
         self._repository = registries.repositories(reference, push=True)[0]
         self._sender = Sender(store, self._repository, registries, meter, _neighbours(store, reference))
 
@@ -123,7 +124,7 @@ class _Push:
             self._meter.add(layer.digest, layer.size)
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="layer") as pool:
             futures = {name: pool.submit(self._sender.layer, layer, keep=keep) for name, layer in layers.items()}
-            first_error(list(futures.values()))
+            first_error(list(futures.values()), self._registries.end)
         sent = tuple(futures[layer.digest].result() for layer in manifest.layers)
         self._sender.blob(manifest.config)
         if sent == manifest.layers:
@@ -243,21 +244,23 @@ class Upload:
         self._shown = shown
 
     def run(self) -> None:
-        pauses = iter(self._registries.patience.pauses)
+        number, pauses = 0, self._registries.patience.pauses
         upload, offset = self._repository.begin_upload(), 0
         while True:
             try:
                 self._send(upload, offset)
                 return
-            except Broken:
-                pause = next(pauses, None)
-                if pause is None:
+            except Broken as error:
+                if number == len(pauses):
                     raise
-                self._registries.sleep(pause)
+                name = self._shown.removeprefix("sha256:")[:SHORT]
+                self._meter.say(f"{name}: {error.reason}; retrying ({number + 2} of {len(pauses) + 1})")
+                self._registries.sleep(pauses[number])
+                number += 1
             before = offset
             upload, offset = self._continued(upload)
             if offset > before:
-                pauses = iter(self._registries.patience.pauses)
+                number = 0
 
     def _send(self, upload: str, offset: int) -> None:
         size = self._descriptor.size

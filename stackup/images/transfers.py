@@ -25,9 +25,10 @@ def environment(root: str) -> dict[str, str]:
     return {**found, "STACKUP_ROOT": root} if root else found
 
 
-def pull_request(reference: str, user: Mapping[str, str], platform: str = "") -> dict[str, Any]:
-    """``user``: the environment of whoever asked."""
-    return {"verb": "pull", "reference": reference, "platform": platform, "environment": relevant(user)}
+def pull_request(reference: str, user: Mapping[str, str], platform: str = "", *, quick: bool = False) -> dict[str, Any]:
+    """``user``: the environment of whoever asked. ``quick``: see ``pulling.pull``."""
+    about = {"verb": "pull", "reference": reference, "platform": platform, "quick": quick}
+    return {**about, "environment": relevant(user)}
 
 
 def publish_request(reference: str, user: Mapping[str, str], files: list[dict[str, Any]]) -> dict[str, Any]:

@@ -62,7 +62,8 @@ def _pull(request: Mapping[str, Any], layout: Layout, registries: Registries, te
     from stackup.images.pulling import pull
 
     store = _store(layout)
-    return as_mapping(pull(store, request["reference"], registries, tell, platform=request.get("platform") or ""))
+    platform, quick = request.get("platform") or "", bool(request.get("quick"))
+    return as_mapping(pull(store, request["reference"], registries, tell, platform=platform, quick=quick))
 
 
 def _push(request: Mapping[str, Any], layout: Layout, registries: Registries, tell: Any) -> dict[str, Any]:

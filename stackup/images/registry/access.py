@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 from stackup.images.registry.caller import Caller
@@ -18,13 +17,14 @@ class Registries:
     """What one transfer shares: connections, tokens, settings. ``sleep`` waits between two attempts."""
 
     def __init__(
-        self, caller: Caller, patience: Patience | None = None, sleep: Callable[[float], None] = time.sleep
+        self, caller: Caller, patience: Patience | None = None, sleep: Callable[[float], None] | None = None
     ) -> None:
         self.patience = patience or Patience()
-        self.sleep = sleep
+        self.say: Callable[[str], None] = lambda _text: None  # hears why something is tried again
         self.keyring = Keyring(caller)
         self.settings: Settings = load_settings(caller)
         self._transport = Transport(caller, self.patience)
+        self.sleep = sleep or self._transport.pause
         self._conversations: dict[tuple[str, bool], Conversation] = {}
 
     def repositories(self, reference: Reference, *, push: bool = False) -> tuple[Repository, ...]:
@@ -37,9 +37,22 @@ class Registries:
         key = (endpoint.host, endpoint.insecure)
         if key not in self._conversations:
             self._conversations[key] = Conversation(
-                self._transport, self.keyring, endpoint, self.sleep, lax=self.settings.insecure
+                self._transport,
+                self.keyring,
+                endpoint,
+                self.sleep,
+                lax=self.settings.insecure,
+                say=lambda text: self.say(text),
             )
         return self._conversations[key]
+
+    def use(self, patience: Patience) -> None:
+        """From now on."""
+        self.patience = self._transport.patience = patience
+
+    def end(self) -> None:
+        """Gives up whatever other threads are at."""
+        self._transport.end()
 
     def close(self) -> None:
         self._transport.close()

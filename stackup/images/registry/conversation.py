@@ -44,6 +44,7 @@ class Conversation:
         sleep: Callable[[float], None] = time.sleep,
         *,
         lax: Callable[[str], bool] = lambda _host: False,
+        say: Callable[[str], None] = lambda _text: None,
     ) -> None:
         """``lax``: whether another host (with its port) that this one points to may do without a trusted
         certificate."""
@@ -56,6 +57,7 @@ class Conversation:
         self._authorizer: Authorizer | None = None
         self._keyring = keyring
         self._lax = lax
+        self._say = say
 
     @property
     def host(self) -> str:
@@ -179,24 +181,22 @@ class Conversation:
         """Again after a pause, where that may help."""
         pauses = self._transport.patience.pauses
         for number, pause in enumerate((*pauses, None)):
+            wait = 0.0
             try:
                 answer = attempt()
-            except Broken:
-                if pause is None:
+            except (Broken, Unreachable) as error:
+                once = isinstance(error, Unreachable)  # a name server may hiccup
+                if pause is None or (once and number) or isinstance(error, TlsFault):
                     raise
-                self._sleep(pause)
-                continue
-            except Unreachable as error:
-                if pause is None or number or isinstance(error, TlsFault):  # once more: a name server may hiccup
-                    raise
-                self._sleep(pause)
-                continue
-            if answer.status not in (*_AGAIN, 429) or pause is None:
-                return answer
-            wait = _retry_after(answer)
-            if wait > self._transport.patience.longest:
-                return answer
-            answer.drop()
+                why, attempts = error.reason, 2 if once else len(pauses) + 1
+            else:
+                wait = _retry_after(answer)
+                again = answer.status in (*_AGAIN, 429)
+                if not again or pause is None or wait > self._transport.patience.longest:
+                    return answer
+                answer.drop()
+                why, attempts = f"{self._endpoint.host} answers {answer.status}", len(pauses) + 1
+            self._say(f"{why}; retrying ({number + 2} of {attempts})")
             self._sleep(max(pause, wait))
         raise AssertionError("unreachable")
 

@@ -67,6 +67,12 @@ class BadAnswer(RegistryError):
     kind = "registry-bad-answer"
 
 
+class Ended(RegistryError):
+    """Given up, because something else has failed: that is what people are told."""
+
+    kind = "registry-ended"
+
+
 class Blocked(RegistryError):
     """registries.conf forbids it."""
 

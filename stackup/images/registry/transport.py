@@ -8,9 +8,12 @@ from __future__ import annotations
 import http.client
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
+from weakref import WeakSet
 
 import urllib3
 from urllib3 import exceptions
@@ -19,11 +22,12 @@ from urllib3.util import Timeout, make_headers
 from stackup.base.values import frozen
 from stackup.base.version import VERSION
 from stackup.images.registry.caller import Caller
-from stackup.images.registry.errors import BadAnswer, Broken, RegistryError, Unreachable
+from stackup.images.registry.errors import BadAnswer, Broken, Ended, RegistryError, Unreachable
 from stackup.images.registry.proxies import proxy_for
 from stackup.images.registry.trust import tls_context
 
 AGENT = f"stackup/{VERSION}"
+_TOGETHER = 0.05  # seconds
 CHUNK = 1 << 18  # bytes that are taken from a connection at a time
 _SPEAKS_TLS = ("ALERT", "UNSUPPORTED_PROTOCOL", "NO_SHARED_CIPHER", "DH_KEY_TOO_SMALL", "EE_KEY_TOO_SMALL")
 _POOL = 8  # connections to one host that are kept
@@ -38,13 +42,19 @@ class Patience:
     read: float = 30.0
     pauses: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0)
     longest: float = 30.0
+    slowest: float = 1000.0  # bytes a second; a connection that brings less over ``window`` seconds is broken off
+    window: float = 60.0
+
+
+QUICK = Patience(connect=3.0, read=8.0, pauses=())  # where there is something else to be content with
 
 
 class Answer:
     """A response whose body has not been read. Close it, or read it to its end."""
 
-    def __init__(self, response: urllib3.BaseHTTPResponse, url: str) -> None:
+    def __init__(self, response: urllib3.BaseHTTPResponse, url: str, transport: Transport) -> None:
         self._response = response
+        self._transport = transport
         self.url = url
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
@@ -67,14 +77,53 @@ class Answer:
     def chunks(self) -> Iterator[bytes]:
         """The body as it comes. Raises Broken when it ends before its announced length, or falls silent."""
         try:
-            while chunk := self._response.read(CHUNK):
-                yield chunk
-        except exceptions.ReadTimeoutError:
-            raise Broken(f"{self.host} has fallen silent in the middle of an answer") from None
+            yield from self._paced()
         except (exceptions.HTTPError, OSError) as error:
+            self._transport.check()
+            if isinstance(error, exceptions.ReadTimeoutError):
+                raise Broken(f"{self.host} has fallen silent in the middle of an answer") from None
             raise Broken(f"the connection to {self.host} broke ({_short(error)})") from None
         finally:
             self._response.close()
+
+    def _paced(self) -> Iterator[bytes]:
+        patience, began, moved = self._transport.patience, time.monotonic(), 0
+        for chunk in self._gathered():
+            yield chunk
+            self._transport.check()
+            moved += len(chunk)
+            span = time.monotonic() - began
+            if span >= patience.window:
+                if moved < patience.slowest * span:
+                    raise Broken(f"{self.host} sends less than {patience.slowest / 1000:g} kB/s")
+                began, moved = time.monotonic(), 0
+
+    def _gathered(self) -> Iterator[bytes]:
+        """What comes within a moment in one piece; what comes slowly, as it comes."""
+        over = False
+        while not over:
+            parts, size, until = [], 0, time.monotonic() + _TOGETHER
+            fault: Exception | None = None
+            while size < CHUNK and time.monotonic() < until:
+                try:
+                    data = self._response.read1(CHUNK - size)
+                except (exceptions.HTTPError, OSError) as error:
+                    fault = error
+                    break
+                if not data:
+                    over = True
+                    break
+                parts.append(data)
+                size += len(data)
+            if parts:
+                yield b"".join(parts)
+            if fault is not None:
+                raise fault
+
+    def end(self) -> None:
+        """From another thread: who reads it hears of its end at once."""
+        with suppress(ValueError, RuntimeError, OSError, AttributeError):
+            self._response.shutdown()
 
     def close(self) -> None:
         self._response.close()
@@ -95,7 +144,8 @@ class Transport:
         self.patience = patience or Patience()
         self._pools: dict[tuple[str, str, bool], urllib3.PoolManager] = {}
         self._lock = threading.Lock()
-        self._limits = Timeout(connect=self.patience.connect, read=self.patience.read)
+        self._ended = threading.Event()
+        self._answers: WeakSet[Answer] = WeakSet()
         urllib3.disable_warnings(exceptions.InsecureRequestWarning)
 
     def open(
@@ -108,6 +158,7 @@ class Transport:
         checked: bool = True,
     ) -> Answer:
         """Any status is an answer. Raises Unreachable where no connection came about, Broken where it broke."""
+        self.check()
         pool = self._pool(url, checked)
         try:
             response = pool.urlopen(
@@ -119,11 +170,35 @@ class Transport:
                 retries=False,
                 preload_content=False,
                 decode_content=False,
-                timeout=self._limits,
+                timeout=Timeout(connect=self.patience.connect, read=self.patience.read),
             )
         except (exceptions.HTTPError, OSError) as error:
+            self.check()
             raise self._fault(error, url) from None
-        return Answer(response, url)
+        answer = Answer(response, url, self)
+        with self._lock:
+            self._answers.add(answer)
+        self.check()
+        return answer
+
+    # Giving up
+
+    def end(self) -> None:
+        """Whatever is under way in other threads ends with Ended, and so does what they begin."""
+        self._ended.set()
+        with self._lock:
+            answers = list(self._answers)
+        for answer in answers:
+            answer.end()
+
+    def check(self) -> None:
+        """Raises Ended."""
+        if self._ended.is_set():
+            raise Ended("the transfer has been given up")
+
+    def pause(self, seconds: float) -> None:
+        """Sleeps, unless all is over."""
+        self._ended.wait(seconds)
 
     def _pool(self, url: str, checked: bool) -> urllib3.PoolManager:
         host = urlsplit(url).netloc

@@ -9,7 +9,9 @@ from urllib.parse import urlsplit
 import pytest
 from registry_support import Client
 
+from stackup.base.values import changed
 from stackup.images import artifacts
+from stackup.images.pulling import pull
 from stackup.images.registry.errors import Broken, Denied, NotThere, Unreachable
 from stackup.images.registry.settings import load_settings
 from stackup.images.registry.transport import Answer, Transport
@@ -21,6 +23,84 @@ SMALL = some_layer("etc")
 @pytest.fixture
 def client(tmp_path: Path) -> Client:
     return Client(tmp_path)
+
+
+# Another attempt
+
+
+def notes(client: Client) -> list[str]:
+    return [event["text"] for event in client.events if event.get("kind") == "note"]
+
+
+def test_another_attempt_is_told(client: Client) -> None:
+    with FakeRegistry().serving() as registry:
+        registry.image("team/app", "1", [SMALL])
+        layer = registry.layers_of("team/app", "1")[0]
+        registry.faults = [Fault(layer, cut=10, times=2), Fault("/manifests/", status=503)]
+        client.pull(f"{registry.host}/team/app:1")
+        first, second, third = notes(client)
+    assert first == f"{registry.host} answers 503; retrying (2 of 4)"
+    assert second.startswith(f"{layer[7:19]}: the connection to {registry.host} broke (it ended ")
+    assert (second[-18:], third[-18:]) == (" retrying (2 of 4)", " retrying (3 of 4)")
+
+
+def test_bytes_that_were_damaged_on_their_way_are_fetched_once_more(client: Client) -> None:
+    with FakeRegistry().serving() as registry:
+        registry.image("team/app", "1", [SMALL])
+        layer = registry.layers_of("team/app", "1")[0]
+        registry.faults = [Fault(layer, change=lambda data: data[:-1] + b"?")]
+        client.pull(f"{registry.host}/team/app:1")
+        assert registry.count("GET", layer) == 2
+    assert notes(client) == [f"{layer[7:19]}: damaged on its way; fetched once more"]
+
+
+def test_an_attempt_elsewhere_keeps_what_has_arrived(client: Client) -> None:
+    """The mirror breaks off for good; the registry knows no ranges, and breaks off before it has come as far."""
+    with FakeRegistry().serving() as registry, FakeRegistry().serving() as mirror:
+        for item in (registry, mirror):
+            item.image("team/app", "1", [some_layer("etc", size=3 << 20)])
+        layer = registry.layers_of("team/app", "1")[0]
+        mirror.faults = [Fault(layer, cut=2 << 20), Fault(layer, cut=0, times=9)]
+        registry.faults = [Fault(layer, whole=True, cut=1 << 20, times=9)]
+        mirrored(client, registry.host, mirror.host)
+        with pytest.raises(Broken):
+            client.pull(f"{registry.host}/team/app:1")
+        assert [path.stat().st_size for path in client.parts()] == [2 << 20]
+        registry.faults = [Fault(layer, whole=True)]
+        client.pull(f"{registry.host}/team/app:1")
+    assert client.content(f"{registry.host}/team/app:1") == {"etc", "large"}
+
+
+def test_a_connection_that_is_too_slow_is_broken_off(client: Client) -> None:
+    client.patience = changed(client.patience, slowest=1e15, window=0.0)
+    with FakeRegistry().serving() as registry:
+        registry.image("team/app", "1", [some_layer("etc", size=1 << 20)])
+        with pytest.raises(Broken, match="sends less than"):
+            client.pull(f"{registry.host}/team/app:1")
+
+
+def test_when_a_layer_has_failed_the_others_are_given_up(client: Client) -> None:
+    """The first one would be silent for a minute."""
+    client.patience = changed(client.patience, read=60)
+    with FakeRegistry().serving() as registry:
+        registry.image("team/app", "1", [some_layer("etc", size=1 << 20), SMALL])
+        silent, missing = registry.layers_of("team/app", "1")
+        registry.blobs.pop(("team/app", missing))
+        registry.faults = [Fault(silent, stall=1 << 19), Fault(silent, hang=True, times=9)]
+        with pytest.raises(NotThere):
+            client.pull(f"{registry.host}/team/app:1")
+        assert registry.count("GET", silent) <= 1, "its silence was not waited for"
+
+
+def test_where_another_image_will_do_there_is_one_attempt(client: Client) -> None:
+    with FakeRegistry().serving() as registry:
+        registry.faults = [Fault("/manifests/", status=503, times=99)]
+        registries = client.registries()
+        with pytest.raises(Broken):
+            pull(client.store, f"{registry.host}/team/app:1", registries, client.events.append, quick=True)
+        registries.close()
+        assert registry.count("GET", "/manifests/") == 1
+    assert client.slept == notes(client) == []
 
 
 # Texts
