@@ -193,11 +193,20 @@ def fitting(rows: list[Row], limit: int) -> tuple[list[Row], int]:
 
 
 def cut(segments: list[Segment], width: int) -> list[Segment]:
-    """The segments' first ``width`` characters."""
+    """As much of the segments as fits into ``width`` columns, in whole parts or words."""
     result: list[Segment] = []
     for text, colour in segments:
         if width <= 0:
             break
-        result.append((text[:width], colour))
+        result.append((text if len(text) <= width else shortened(text, width), colour))
         width -= len(text)
     return result
+
+
+def shortened(text: str, width: int) -> str:
+    """Up to the last two spaces, which stand between parts; else up to the last word; else what fits."""
+    for gap in ("  ", " "):
+        kept = text[: max(0, text.rfind(gap, 0, width + len(gap)))].rstrip()
+        if kept:
+            return kept
+    return text[:width]

@@ -169,6 +169,29 @@ def test_a_pull_on_a_terminal_shows_each_layer_that_moves(clock: Clock) -> None:
     assert len(frame(shown)) == 2
 
 
+def test_what_does_not_fit_is_left_out_in_whole_parts(clock: Clock) -> None:
+    shown = LiveProgress(console(progress="tty"), "up", clock)
+    Progress.plan(shown, plan(("pull", "image nginx")))
+    shown.action(action("pull", "image nginx", "started", ms=0))
+    shown.detail(transfer(aa="done", bb="downloading", cc="waiting"))
+    assert frame(shown, 60)[1:] == [
+        " ⠋ image nginx  pulling    0.0s  15MB/60MB  2MB/s  15s left",
+        "     bb  pulling     ━━━━━╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌     5MB/20MB",
+    ]
+    assert frame(shown, 54)[1] == " ⠋ image nginx  pulling    0.0s  15MB/60MB  2MB/s"
+    shown.detail({"event": "progress", "action": "pull image nginx", "text": "aa: the connection broke"})
+    assert frame(shown, 50)[1].endswith("  aa: the")
+
+
+def test_an_image_that_was_kept_is_not_called_pulled() -> None:
+    made = console()
+    shown = PlainProgress(made, "up")
+    shown.plan(plan(("pull", "image nginx")))
+    shown.detail({"event": "progress", "action": "pull image nginx", "kind": "outcome", "did": "kept"})
+    shown.action(action("pull", "image nginx", "done", ms=0))
+    assert made.err.text() == "image nginx: kept (0.0s)\n"  # type: ignore[attr-defined]
+
+
 def test_json_is_the_events() -> None:
     made = console()
     shown = JsonProgress(made, "up")
