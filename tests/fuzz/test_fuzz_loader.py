@@ -10,7 +10,7 @@ import pytest
 from tests.fuzz.hunting import hunt
 from tests.fuzz.loading import CORPUS, joined, split, try_case
 
-SECONDS = float(os.environ.get("STACKUP_FUZZ_SECONDS", "20"))
+SECONDS = float(os.environ.get("STACKUP_FUZZ_SECONDS", "60"))
 
 
 @pytest.mark.parametrize("path", sorted(CORPUS.iterdir()), ids=lambda path: path.stem)

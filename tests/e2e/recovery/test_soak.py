@@ -1,6 +1,6 @@
 """Random kills, edits and commands against a stack with postgres in it: no row that was acknowledged is ever lost.
 
-Half a minute here, as long as one likes with ``./dev soak SECONDS``.
+A minute here, as long as one likes with ``./dev soak SECONDS``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pytest
 from tests.support.scenario import Scenario
 from tests.support.soaking import soak
 
-SECONDS = float(os.environ.get("STACKUP_SOAK_SECONDS", "25"))
+SECONDS = float(os.environ.get("STACKUP_SOAK_SECONDS", "60"))
 pytestmark = [pytest.mark.root, pytest.mark.timeout(int(SECONDS) + 300)]
 
 
