@@ -98,10 +98,6 @@ class Creator:
                 async with world.creations:
                     self._make(stack, service, image, definition, volumes)
                     await asyncio.sleep(0)
-        except BaseException:
-            await self._undo(container, volumes=inherit is None)
-            raise
-        try:
             for step, hook in enumerate(service.pre_start):
                 await self._create_step(stack, service, hook, step, container, created)
         except BaseException:
