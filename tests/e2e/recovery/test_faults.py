@@ -23,7 +23,7 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.root
 
 FULL = bool(os.environ.get("STACKUP_FAULTS_FULL"))
-SECONDS = float(os.environ.get("STACKUP_FAULTS_SECONDS", 7000 if FULL else 25))  # for each way
+SECONDS = float(os.environ.get("STACKUP_FAULTS_SECONDS", 7000 if FULL else 42))  # for each way
 IN_A_ROW = 1 if FULL else 3  # kills before a command may succeed
 STACK = """
     x-base: &base {image: busybox, command: sleep 1000, stop_signal: SIGKILL, environment: {GENERATION: "0"}}
