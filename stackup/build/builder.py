@@ -18,6 +18,7 @@ from stackup.build.bases import Bases
 from stackup.build.cache import StepCache
 from stackup.build.check import mistakes
 from stackup.build.command import Command, OnLine
+from stackup.build.diskroom import said
 from stackup.build.dockerfile import Dockerfile, raise_all, read_dockerfile
 from stackup.build.download import Downloads
 from stackup.build.filedigests import FileDigests
@@ -36,7 +37,7 @@ from stackup.build.stagebuild import StageBuilder, Workshop
 from stackup.build.stages import BuildPlan, Stage, last_name, plan_stages
 from stackup.build.stagework import StageWork
 from stackup.build.state import State
-from stackup.build.steps import Overlays, StepMaker, said
+from stackup.build.steps import Overlays, StepMaker
 from stackup.images import Image, ImageStore, usage
 from stackup.images.store import parse_reference
 from stackup.linux.overlay import Overlay
@@ -59,7 +60,8 @@ def build_image(request: BuildRequest, layout: Layout, on_progress: OnProgress |
     try:
         return _build(request, layout, say)
     except OSError as error:
-        raise ImageError(f"cannot build: {said(error)}") from error
+        reason, hint = said(error, layout)
+        raise ImageError(f"cannot build: {reason}", hint=hint) from error
 
 
 def _one_at_a_time(say: OnProgress) -> OnProgress:
@@ -191,7 +193,7 @@ class _Builder:
         self.cache = StepCache(self.layout, self.store)
         self._sandbox: Sandbox | None = None
         self._sandbox_lock = threading.Lock()
-        self._last = threading.local()  # each stage's last command
+        self._last = threading.local()  # each stage's command under way, or the one that failed
         files = FileDigests(self.layout.build_cache / "digests.json")
         self.maker = StepMaker(
             self.store,
@@ -255,7 +257,10 @@ class _Builder:
 
                 self._sandbox = Sandbox(self.layout, self.room, self.owner)
         self._last.command = command
-        return self._sandbox.run(overlays, command, on_line)
+        code = self._sandbox.run(overlays, command, on_line)
+        if not code:
+            self._last.command = None  # what fails later was not this one
+        return code
 
     def _keep_failed(self, overlays: Overlays, writable: Path) -> None:
         command: Command | None = getattr(self._last, "command", None)

@@ -15,12 +15,14 @@ from stackup.base.values import frozen
 from stackup.base.workroom import delete, new_name
 from stackup.build.cache import step_key
 from stackup.build.command import Command, RunCommand
+from stackup.build.diskroom import full_now
 from stackup.build.dockerfile import Instruction
 from stackup.build.filedigests import FileDigests
 from stackup.build.metadata import PROXIES, Scope
 from stackup.build.mounting import Mounted, Supplies, mounted
 from stackup.build.mounts import MountRequest, read_mounts
 from stackup.build.request import BuildRequest
+from stackup.build.shown import TAIL_LINES, exit_code, snippet
 from stackup.build.sources import collect, digest
 from stackup.build.state import State
 from stackup.build.steps import BY, Overlays, Step
@@ -29,7 +31,6 @@ from stackup.build.words import expand
 from stackup.build.writer import LayerWriter
 
 NETWORKS = ("default", "host", "none")
-_TAIL_LINES = 20
 _PIPES = "/dev/pipes"  # where BuildKit puts scripts
 
 
@@ -132,7 +133,7 @@ class Runner:
             delete(room)
 
     def _run(self, run: Run, overlays: Overlays, item: Instruction, ready: Mounted) -> None:
-        tail: deque[str] = deque(maxlen=_TAIL_LINES)
+        tail: deque[str] = deque(maxlen=TAIL_LINES)
 
         def on_line(stream: str, line: str) -> None:
             tail.append(line)
@@ -149,8 +150,22 @@ class Runner:
         )
         code = self.run_command((*overlays, *more), command, on_line)
         if code:
-            raise _failed(item, code, list(tail), self.request)
+            raise self._failed(item, code, list(tail))
         stubs.remove()
+
+    def _failed(self, item: Instruction, code: int, tail: list[str]) -> ImageError:
+        shell = f"for a shell there: stackup build --shell-on-failure {self.request.service}".rstrip()
+        hints = [
+            full_now(self.supplies.layout),
+            "" if tail else "it printed nothing",
+            "" if self.request.keep_failed else shell,
+        ]
+        return ImageError(
+            f"cannot build: the command failed with {exit_code(code)}",
+            where=item.position,
+            snippet=snippet(item, tail),
+            hint="\n".join(filter(None, hints)),
+        )
 
 
 def _proxies(arguments: Mapping[str, str]) -> dict[str, str]:
@@ -169,16 +184,6 @@ def replace_message(error: ImageError, message: str) -> ImageError:
     error.message = message
     error.args = (message,)
     return error
-
-
-def _failed(item: Instruction, code: int, tail: list[str], request: BuildRequest) -> ImageError:
-    shell = f"for a shell there: stackup build --shell-on-failure {request.service}".rstrip()
-    return ImageError(
-        f"cannot build: the command failed with exit code {code}: {_shown(item)}",
-        where=item.position,
-        snippet="\n".join([item.text, *tail]),
-        hint=shell if tail else f"it printed nothing; {shell}",
-    )
 
 
 def _argv(state: State, item: Instruction) -> tuple[tuple[str, ...], dict[str, str]]:
@@ -205,9 +210,3 @@ def _told(state: State, item: Instruction) -> str:
     given = [f"{name}={value}" for name, value in state.arguments.items() if name not in PROXIES]
     words = " ".join(item.json if item.json is not None else (*state.shell, item.rest))
     return " ".join(["RUN", *([f"|{len(given)}", *given] if given else []), words, BY])
-
-
-def _shown(item: Instruction) -> str:
-    text = item.rest if item.json is None else " ".join(item.json)
-    text = " ".join(text.split())
-    return text if len(text) <= 200 else text[:197] + "..."

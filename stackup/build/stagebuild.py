@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
 from stackup.base.errors import ImageError, StackupError
 from stackup.base.values import frozen
 from stackup.build.copying import Fetchers
+from stackup.build.diskroom import full_now, said
 from stackup.build.dockerfile import Instruction, parse_dockerfile
 from stackup.build.filesystem import FILE_KEYWORDS, Filesystem
 from stackup.build.metadata import HANDLERS, Scope
 from stackup.build.origins import Origins
 from stackup.build.progress import OnProgress, Output, StepCached, StepDone, StepStarted
 from stackup.build.running import Runner
+from stackup.build.shown import TAIL_LINES, snippet
 from stackup.build.sources import Source
 from stackup.build.stages import BuildPlan, Stage, find_stage
 from stackup.build.state import State
-from stackup.build.steps import Overlays, StepMaker, Stopped, said
+from stackup.build.steps import Overlays, StepMaker, Stopped
 from stackup.build.words import WordError
 
 
@@ -45,6 +48,7 @@ class StageBuilder:
         self.stage = stage
         self.at = stage.source  # the instruction under way
         self._require = require
+        self._tail: deque[str] = deque(maxlen=TAIL_LINES)  # what the command under way has printed
         origins = workshop.origins
         self.files = Filesystem(
             workshop.maker,
@@ -71,6 +75,7 @@ class StageBuilder:
             raise
 
     def _output(self, stream: str, line: str) -> None:
+        self._tail.append(line)
         several = len(self.shop.plan.needed) > 1
         self.shop.say(Output(stream, line, self.stage.label if several else ""))
 
@@ -101,6 +106,7 @@ class StageBuilder:
 
     def _instruction(self, state: State, item: Instruction, scope: Scope, place: tuple[str, int, int]) -> State:
         started, self.at = time.monotonic(), item
+        self._tail.clear()
         shown = (*place, item.text, item.position.line)
         before = len(state.layers)
         cached = False
@@ -114,9 +120,13 @@ class StageBuilder:
         except (WordError, ValueError) as error:
             raise item.error(f"cannot {item.keyword}: {error}") from None
         except OSError as error:
-            raise ImageError(f"cannot {item.keyword}: {said(error)}", where=item.position) from error
+            reason, hint = said(error, self.shop.maker.store.layout)
+            shown = snippet(item, self._tail)
+            raise ImageError(
+                f"cannot {item.keyword}: {reason}", hint=hint, where=item.position, snippet=shown
+            ) from error
         except StackupError as error:
-            raise _placed(error, item) from None
+            raise self._placed(error, item) from None
         if cached:
             self.shop.say(StepCached(*shown))
         elif item.keyword in FILE_KEYWORDS:
@@ -124,12 +134,12 @@ class StageBuilder:
             self.shop.say(StepDone(*place, round((time.monotonic() - started) * 1000), size))
         return state
 
-
-def _placed(error: StackupError, item: Instruction) -> StackupError:
-    """At its instruction, where it does not say another place."""
-    if not error.about.startswith(".build"):
-        error.about = ""  # what is said of a service's attributes means this instruction here
-    if error.where is None and not error.about:
-        placed = item.error(error.message)
-        error.where, error.snippet = placed.where, error.snippet or placed.snippet
-    return error
+    def _placed(self, error: StackupError, item: Instruction) -> StackupError:
+        """At its instruction, where it does not say another place."""
+        if not error.about.startswith(".build"):
+            error.about = ""  # what is said of a service's attributes means this instruction here
+        if error.where is None and not error.about:
+            placed = item.error(error.message)
+            error.where, error.snippet = placed.where, error.snippet or placed.snippet
+        error.hint = error.hint or full_now(self.shop.maker.store.layout)
+        return error

@@ -5,7 +5,6 @@ Nothing of a step is visible before its layer is stored and recorded; until then
 
 from __future__ import annotations
 
-import errno
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,10 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stackup.base.clock import now_ns, rfc3339
-from stackup.base.errors import ImageError
+from stackup.base.errors import ContainerFault, ImageError
 from stackup.base.values import frozen
 from stackup.base.workroom import delete, new_name
 from stackup.build.cache import Done, StepCache, step_key
+from stackup.build.diskroom import as_no_room, is_full
 from stackup.build.filedigests import FileDigests
 from stackup.build.state import State
 from stackup.images import ImageStore, Layer, prepare
@@ -81,13 +81,19 @@ class StepMaker:
             overlays = self.overlays(state, writable, alone=step.alone)
             prepare(overlays)
             try:
-                make(overlays)
-            except ImageError:
-                self.on_failure(overlays, writable)
-                raise
-            if self.stopped.is_set():
-                raise Stopped
-            return Done(self._layer(overlays), self.now())
+                self._do(make, overlays, writable)
+                if self.stopped.is_set():
+                    raise Stopped
+                return Done(self._layer(overlays), self.now())
+            except OSError as error:
+                raise as_no_room(error, self.store.layout) if is_full(error) else error from None
+
+    def _do(self, make: Callable[[Overlays], None], overlays: Overlays, writable: Path) -> None:
+        try:
+            make(overlays)
+        except (ImageError, ContainerFault):
+            self.on_failure(overlays, writable)
+            raise
 
     def overlays(self, state: State, writable: Path | None, *, alone: bool = False) -> Overlays:
         """The file system of a state, with everything below it unpacked."""
@@ -115,9 +121,3 @@ class StepMaker:
             yield path
         finally:
             delete(path)
-
-
-def said(error: OSError) -> str:
-    """Why the machine refused, with what to do where the disk is full."""
-    text = f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
-    return "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else text

@@ -137,11 +137,14 @@ def test_proxies_reach_run_without_being_declared(bench: Bench) -> None:
 
 def test_a_failing_command_is_shown_with_place_output_and_code(bench: Bench) -> None:
     with pytest.raises(ImageError, match="exit code 9") as caught:
-        bench.build("FROM busybox\n\nRUN echo first && \\\n  echo last >&2 && exit 9\nRUN echo never\n")
+        bench.build("FROM busybox\n\nRUN echo first && \\\n  # why\n  echo last >&2 && exit 9\nRUN echo never\n")
     error = caught.value
     assert error.where and error.where.line == 3
-    assert "first" in error.snippet and "last" in error.snippet
-    assert "echo first" in error.message
+    assert error.message == "cannot build: the command failed with exit code 9"
+    written, _, printed = error.snippet.partition("\n\nits last output:\n")
+    assert written == "RUN echo first && \\\n  # why\n  echo last >&2 && exit 9"
+    assert sorted(printed.split("\n")) == ["first", "last"], "two pipes, which have no order"
+    assert "--shell-on-failure" in error.hint
     assert bench.store.resolve("out") is None
     assert len(bench.store.layers.diff_ids()) == 1
 
@@ -388,8 +391,17 @@ def test_a_disk_that_is_full(nothing_left: Watch, tmp_path: Path, busybox_tar: P
     try:
         bench = Bench(small, busybox_tar)
         big = bench.context / "big"
-        with pytest.raises(ImageError, match="the disk is full"):
+        with pytest.raises(ImageError, match=rf"cannot COPY: the disk is full: .* left on {small}") as caught:
             bench.build("FROM busybox\nCOPY --chmod=600 <<E /first\n1\nE\nCOPY big /\n", context=str(_huge(tmp_path)))
+        assert (caught.value.snippet, "system prune" in caught.value.hint) == ("COPY big /", True)
+        text = "FROM busybox\nRUN echo making; \\\n  head -c 3000000 /dev/urandom > /x\n"
+        with pytest.raises(ImageError, match=rf"cannot RUN: the disk is full: .* left on {small}") as caught:
+            bench.build(text)
+        assert caught.value.snippet == f"{text.partition(chr(10))[2]}\nits last output:\nmaking"
+        assert caught.value.where and caught.value.where.line == 2 and "system prune" in caught.value.hint
+        with pytest.raises(ImageError, match="exit code") as caught:
+            bench.build("FROM busybox\nRUN head -c 9000000 /dev/urandom > /x\n")
+        assert "the disk is full: " in caught.value.hint, "the command's own words may not say so"
         assert not big.exists() and bench.store.resolve("out") is None
         image = bench.build("FROM busybox\nCOPY --chmod=600 <<E /first\n1\nE\n")
         assert bench.cached == 1 and bench.read(image, "/first") == "1\n"

@@ -1,0 +1,33 @@
+"""An instruction that failed, as an error shows it: its lines as they stand in the Dockerfile, and what it printed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from stackup.build.dockerfile import Instruction
+
+TAIL_LINES = 20  # of a command's output
+_MOST = 24  # lines of an instruction
+_ENDS = 10  # of them, where there are more
+_MEANINGS = {126: "it cannot be executed", 127: "command not found"}
+_BY_SIGNAL = 128
+_SIGNALS = {6: "SIGABRT", 9: "SIGKILL", 11: "SIGSEGV", 13: "SIGPIPE", 15: "SIGTERM"}
+
+
+def lines_of(item: Instruction) -> list[str]:
+    """Those in the middle of a very long one are left out."""
+    lines = [line.rstrip() for line in item.lines] or [item.text]
+    if len(lines) <= _MOST:
+        return lines
+    return [*lines[:_ENDS], f"... {len(lines) - 2 * _ENDS} more lines", *lines[-_ENDS:]]
+
+
+def snippet(item: Instruction, output: Sequence[str]) -> str:
+    """``output``: the last lines that the command printed."""
+    return "\n".join([*lines_of(item), *(["", "its last output:", *output] if output else [])])
+
+
+def exit_code(code: int) -> str:
+    """``exit code 127 (command not found)``."""
+    meaning = _MEANINGS.get(code) or _SIGNALS.get(code - _BY_SIGNAL, "")
+    return f"exit code {code}{f' ({meaning})' if meaning else ''}"
