@@ -78,7 +78,9 @@ def test_chown_and_chmod(bench: Bench) -> None:
         """))  # fmt: skip
     assert (view.owner("/a/f"), view.owner("/b"), view.owner("/c")) == ((1000, 1001), (1000, 50), (12, 12))
     assert (view.owner("/d/f"), view.mode("/d/f")) == ((7, 8), 0o750)
-    bench.refused("FROM base\nCOPY --chown=bob dir /x\n", "no such user", 2)
+    bob = "COPY --chown=bob dir /x\n"
+    reason = "cannot COPY: --chown=bob: the image's /etc/passwd has no such user"
+    assert bench.refused(f"FROM base\n{bob}", reason, 2).snippet == f"{bob}     ^^^^^^^"
     bench.refused("FROM base\nCOPY --chmod=rwx dir /x\n", "not an octal mode", 2)
 
 
@@ -386,3 +388,23 @@ def test_nothing_is_left_in_the_room(bench: Bench) -> None:
     bench.build("FROM base\nCOPY a /a\n")
     bench.refused("FROM base\nCOPY a /a\nCOPY b /b\n", "there is no 'b'")
     assert [path.name for path in (bench.layout.build_cache / ".work").iterdir()] == [".gate"]
+
+
+def test_what_nobody_used_for_long_is_forgotten(bench: Bench) -> None:
+    """Looked for once a day: records, their locks, downloads, checkouts."""
+    cache = bench.layout.build_cache
+    bench.file("a")
+    bench.build("FROM base\nCOPY a /a\n")
+    old = [cache / "http/1.json", cache / "http/1", cache / "git/1/file", cache / "contexts/1/file"]
+    for path in old:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    locks = list((cache / "locks").iterdir())
+    for path in (cache / "steps/.looked", *locks, *old, cache / "git/1", cache / "contexts/1"):
+        os.utime(path, (0, 0))
+    bench.file("b")
+    bench.build("FROM base\nCOPY b /b\n")
+    assert locks and not any(path.exists() for path in (*locks, *old))
+    assert list((cache / "locks").iterdir()), "those of this build"
+    bench.build("FROM base\nCOPY a /a\n")
+    assert bench.cached == 1, "its record is not that old"

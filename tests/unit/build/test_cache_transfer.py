@@ -63,6 +63,8 @@ def test_a_damaged_cache_is_no_cache(benches: tuple[Bench, Bench], tmp_path: Pat
         blob.write_bytes(b"something else")
     view = View(second, second.build(TEXT, cache_from=(f"type=local,src={place}",)))
     assert layers and (view.text("/b"), second.cached) == ("A", 0)
+    stored = second.store.blobs.directory.iterdir()
+    assert not any(blob.read_bytes() == b"something else" for blob in stored), "it never was visible"
     for blob in (place / "blobs/sha256").iterdir():
         blob.unlink()
     second.build(f"{TEXT}USER 1\n", cache_from=(f"type=local,src={place}",))
