@@ -120,6 +120,43 @@ def test_deletions_and_the_cache(bench: Bench) -> None:
     assert bench.cached == 0
 
 
+def test_how_often_a_command_is_executed(bench: Bench) -> None:
+    """Told by the command itself, in a cache that outlives builds, and not by what the build says of it."""
+    text = """
+        FROM busybox AS base
+        RUN --mount=type=cache,target=/count echo base >> /count/n
+        COPY wanted /wanted
+        RUN --mount=type=cache,target=/count echo last >> /count/n; cat /count/n
+        FROM base
+        COPY --from=base /wanted /again
+        """
+    (bench.context / "wanted").write_text("1")
+    (bench.context / "other").write_text("1")
+
+    def executed(**more: object) -> list[str]:
+        before = counter.read_text().split() if (counter := _counter(bench)) else []
+        bench.build(text, **more)
+        after = _counter(bench)
+        assert after is not None
+        return after.read_text().split()[len(before) :]
+
+    assert executed() == ["base", "last"]
+    assert executed() == []
+    assert executed(no_cache=True) == ["base", "last"]
+    assert executed() == []
+    (bench.context / "other").write_text("2")
+    (bench.context / "new").write_text("2")
+    os.utime(bench.context / "wanted")
+    assert executed() == [], "nothing that is copied has changed"
+    (bench.context / "wanted").write_text("2")
+    assert executed() == ["last"]
+    assert executed(no_cache_filter=("base",)) == ["base", "last"]
+
+
+def _counter(bench: Bench) -> Path | None:
+    return next((bench.layout.build_cache / "mounts").glob("*/n"), None)
+
+
 def test_only_what_run_sees_counts_for_its_cache(bench: Bench) -> None:
     text = "FROM busybox\nARG A=1\nARG HTTP_PROXY\nLABEL l=1\nRUN echo $A\n"
     bench.build(text, args={"FTP_PROXY": "http://one"})
