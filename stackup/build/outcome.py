@@ -36,5 +36,5 @@ def store_image(state: State, request: BuildRequest, store: ImageStore, maker: S
     for layer in image.layers:
         descriptor = oci.Descriptor(layer.media_type, layer.digest, layer.size)
         store.layers.ensure(descriptor, layer.diff_id, store.blobs)
-    say(Built(image.id, tuple(parse_reference(tag).familiar for tag in request.tags)))
+    say(Built(image.id, tuple(parse_reference(tag).familiar for tag in request.tags), *maker.counts))
     return image

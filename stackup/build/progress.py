@@ -15,7 +15,7 @@ class Event:
 
     @property
     def text(self) -> str:
-        """One line for people."""
+        """One line for people; empty for what need not be shown."""
         raise NotImplementedError
 
     def to_json(self) -> dict[str, Any]:
@@ -24,7 +24,8 @@ class Event:
 
 @frozen
 class StepStarted(Event):
-    """``name`` is the instruction as written, in one line; ``line`` its place in the Dockerfile."""
+    """``name`` is the instruction as written, in one line; ``line`` its place in the Dockerfile. Counted are those that
+    may make a layer."""
 
     kind: ClassVar[str] = "step"
     stage: str
@@ -40,13 +41,13 @@ class StepStarted(Event):
 
 @frozen
 class StepCached(StepStarted):
-    """Nothing was done: an equal step on an equal base was done before."""
+    """Nothing was done: an equal step on an equal base was done before. How many there were is said at the end."""
 
     kind: ClassVar[str] = "cached"
 
     @property
     def text(self) -> str:
-        return f"[{self.stage} {self.number}/{self.total}] CACHED {self.name}"
+        return ""
 
 
 @frozen
@@ -101,12 +102,29 @@ class Noted(Event):
 @frozen
 class Built(Event):
     kind: ClassVar[str] = "built"
+    """``steps``: how many were come to, of which ``cached`` had been done before."""
+
     image: str
     references: tuple[str, ...]
+    steps: int = 0
+    cached: int = 0
 
     @property
     def text(self) -> str:
-        return f"built {', '.join(self.references) or self.image}"
+        """Under the first name it was asked for."""
+        others = self.references[1:]
+        return f"also named {', '.join(others)}" if others else ""
+
+    @property
+    def summary(self) -> str:
+        if not self.cached:
+            return "built"
+        if self.cached < self.steps:
+            return f"built, {self.cached} of {self.steps} steps cached"
+        return f"built, all {self.steps} steps cached" if self.steps > 1 else "built, its only step cached"
+
+    def to_json(self) -> dict[str, Any]:
+        return {**Event.to_json(self), "summary": self.summary}
 
 
 OnProgress = Callable[[Event], None]

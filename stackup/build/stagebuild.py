@@ -66,8 +66,11 @@ class StageBuilder:
                 state = replace(state, config=replace(state.config, on_build=()))
             instructions = (*triggers, *self.stage.instructions)
             scope = Scope(self.shop.arguments, self.shop.plan.arguments, self.shop.escape)
-            for number, item in enumerate(instructions, 1):
-                state = self._instruction(state, item, scope, (self.stage.label, number, len(instructions)))
+            total = sum(item.keyword in FILE_KEYWORDS for item in instructions)
+            number = 0
+            for item in instructions:
+                number += item.keyword in FILE_KEYWORDS
+                state = self._instruction(state, item, scope, (self.stage.label, number, total))
             return state
         except (StackupError, OSError):
             if self.shop.maker.stopped.is_set():
@@ -115,8 +118,6 @@ class StageBuilder:
                 state = HANDLERS[item.keyword](state, item, scope)
             if item.keyword in FILE_KEYWORDS:
                 state, cached = self.files.run(state, item, scope, lambda: self.shop.say(StepStarted(*shown)))
-            else:
-                self.shop.say(StepStarted(*shown))
         except (WordError, ValueError) as error:
             raise item.error(f"cannot {item.keyword}: {error}") from None
         except OSError as error:

@@ -53,6 +53,12 @@ class StepMaker:
     epoch: int | None = None
     on_failure: Callable[[Overlays, Path], None] = lambda _overlays, _writable: None
     stopped: threading.Event = field(default_factory=threading.Event)
+    outcomes: list[bool] = field(default_factory=list)  # of each step: whether it came out of the cache
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Steps, and those of them that were cached."""
+        return len(self.outcomes), sum(self.outcomes)
 
     def run(
         self,
@@ -74,6 +80,7 @@ class StepMaker:
                 on_start()
                 done = self._make(state, step, make)
                 self.cache.put(key, done, step.text)
+        self.outcomes.append(cached)
         return state.with_layer(done.created, step.told or step.text, done.layer), cached
 
     def _make(self, state: State, step: Step, make: Callable[[Overlays], None]) -> Done:

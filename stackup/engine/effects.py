@@ -70,7 +70,7 @@ class StackEffects:
         try:
             await self._perform(action)
         except StackupError as error:
-            if self._stack is not None and self._loaded is not None:
+            if self._stack is not None and self._loaded is not None and not isinstance(error, Bug):
                 self._point(error, action, self._stack, self._loaded)
             raise
 

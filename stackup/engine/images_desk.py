@@ -99,6 +99,8 @@ def _told(event: dict[str, Any]) -> dict[str, Any]:
             return {"line": event["text"], "stream": event["stream"]}
         case "transfer":
             return {key: event[key] for key in ("kind", "layers", "rate", "left", "text") if key in event}
+        case "built":
+            return {"kind": "built", "text": event["text"], "did": event["summary"]}
     return {"text": event["text"], "kind": event["kind"]}
 
 

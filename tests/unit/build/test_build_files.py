@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from build_support import Bench, View, no_registry
 
-from stackup.build.progress import Warned
+from stackup.build.progress import StepDone, Warned
 from tests.support.archives import Archive
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="owners of files in layers need root")
@@ -408,3 +408,24 @@ def test_what_nobody_used_for_long_is_forgotten(bench: Bench) -> None:
     assert list((cache / "locks").iterdir()), "those of this build"
     bench.build("FROM base\nCOPY a /a\n")
     assert bench.cached == 1, "its record is not that old"
+
+
+def test_what_is_shown_of_steps(bench: Bench) -> None:
+    """What only changes the configuration makes no line, nor does what is cached; the end says how much that was."""
+
+    def shown() -> list[str]:
+        return [event.text for event in bench.events if event.text and not isinstance(event, Warned | StepDone)]
+
+    bench.file("a")
+    bench.file("b")
+    text = 'FROM base\nENV A=1\nCOPY a /a\nLABEL x=y\nCOPY b /b\nCMD ["x"]\n'
+    bench.build(text)
+    assert shown() == ["[stage-0 1/2] COPY a /a", "[stage-0 2/2] COPY b /b"]
+    assert bench.events[-1].to_json()["summary"] == "built"
+    bench.build(text, tags=("one", "two"))
+    assert shown() == ["also named two:latest"]
+    assert bench.events[-1].to_json()["summary"] == "built, all 2 steps cached"
+    bench.file("b", "changed")
+    bench.build(text)
+    assert shown() == ["[stage-0 2/2] COPY b /b"]
+    assert bench.events[-1].to_json()["summary"] == "built, 1 of 2 steps cached"
