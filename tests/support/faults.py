@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.support.scenario import Scenario
@@ -23,7 +24,7 @@ class Faults:
     def watch(self) -> None:
         """Notes instants from now on, and kills nobody."""
         self._seen.unlink(missing_ok=True)
-        self._file.write_text(json.dumps({"kill": []}))
+        self._write({})
 
     def instants(self) -> list[str]:
         """Those since ``watch``, each once, in order; it is over now."""
@@ -32,12 +33,26 @@ class Faults:
 
     def arm(self, whom: str, at: str) -> None:
         """``whom``: supervisor, launcher or all."""
+        self.arm_all({at: whom})
+
+    def arm_all(self, whom: Mapping[str, str]) -> None:
+        """Who dies (supervisor, launcher or all) at which instant, one after the other."""
+        self._write({at: KILLS[kind] for at, kind in whom.items()})
+
+    def armed(self) -> list[str]:
+        """The instants that have not come yet."""
+        try:
+            return list(json.loads(self._file.read_text()))
+        except FileNotFoundError:
+            return []
+
+    def _write(self, victims: Mapping[str, list[str]]) -> None:
         part = self._file.with_suffix(".part")
-        part.write_text(json.dumps({"kill": KILLS[whom], "at": at}))
+        part.write_text(json.dumps(victims))
         part.rename(self._file)
 
     def struck(self) -> bool:
-        """Whether the instant came; nothing is armed any more."""
+        """Whether all of them came; nothing is armed any more."""
         came = not self._file.exists()
         self._file.unlink(missing_ok=True)
         return came

@@ -1,8 +1,8 @@
 """Kills at every boundary of up, recreate and down: the next command converges, and nothing is left at the end.
 
-``./dev faults`` does each of them alone, for the supervisor, the launcher, and both. The usual run strikes the same
-command several times in a row and ends when its time is up: first after each action, then before each, then around the
-writing of each record, in an order that is drawn with a printed seed.
+``./dev faults`` does each of them alone, for the supervisor, the launcher, and both. The usual run kills the supervisor
+and both at each boundary of an action, one after the other before the command may succeed; and whom it is told to at
+some of the rest (the launcher alone, and around the writing of records), drawn with a printed seed.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import random
 import time
 from collections.abc import Callable
+from itertools import cycle
 
 import pytest
 
@@ -23,8 +24,10 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.root
 
 FULL = bool(os.environ.get("STACKUP_FAULTS_FULL"))
-SECONDS = float(os.environ.get("STACKUP_FAULTS_SECONDS", 7000 if FULL else 42))  # for each way
-IN_A_ROW = 1 if FULL else 3  # kills before a command may succeed
+SAMPLE = 4  # of a stage, of what is not struck throughout
+# Whose turn it is at one boundary after the other. A launcher waits ever longer before it starts another supervisor, so
+# that it is quicker to take it away in between.
+WAYS = [(whom,) for whom in KILLS] if FULL else [("supervisor", "all"), ("all", "supervisor"), ("launcher",)]
 STACK = """
     x-base: &base {image: busybox, command: sleep 1000, stop_signal: SIGKILL, environment: {GENERATION: "0"}}
     services:
@@ -44,8 +47,7 @@ class Rounds:
     def __init__(self, scenario: Scenario, watch: Watch) -> None:
         self.faults = Faults(scenario)
         self.generation = 0
-        self.whom = ""
-        self.chosen: list[str] = []  # boundaries for the next stage
+        self.victims: dict[str, str] = {}  # who dies at which boundaries of the next stage
         self.done: list[str] = []  # those that came
         self._scenario = scenario
         self._watch = watch
@@ -70,15 +72,16 @@ class Rounds:
 
     def _until_done(self, *command: str) -> None:
         """Struck at the chosen boundaries, as far as they come; then it must do what it says, whatever there is."""
-        self.done = []
-        for at in self.chosen:
-            self.faults.arm(self.whom, at)
+        before, left = None, list(self.victims)
+        if left:
+            self.faults.arm_all(self.victims)
+        while left and left != before:
             struck = self._scenario.stackup(*command)
             assert "Traceback" not in struck.err, str(struck)
-            if not self.faults.struck():
-                struck.ok()
-                continue
-            self.done.append(at)
+            before, left = left, self.faults.armed()
+        if left:
+            self.faults.struck()
+        self.done = [at for at in self.victims if at not in left]
         self._scenario.stackup(*command).ok()
 
     def _is_up(self) -> None:
@@ -116,38 +119,39 @@ def boundaries(rounds: Rounds) -> dict[str, list[str]]:
     return found
 
 
-def take(names: list[str], draw: random.Random) -> list[str]:
-    """The next ones of a stage, those of the most telling kind first, in the order in which they come."""
-    kinds = [[name for name in names if kind(name) == number] for number in range(3)]
-    first = next((found for found in kinds if found), [])
-    chosen = set(draw.sample(first, min(IN_A_ROW, len(first))))
-    return [name for name in names if name in chosen]
+def choose(names: list[str], way: tuple[str, ...], draw: random.Random) -> dict[str, str]:
+    """Who is to be killed at which boundaries of a stage."""
+    if FULL:
+        chosen = set(names)
+    else:
+        always = [] if way == ("launcher",) else [name for name in names if " record " not in name]
+        others = [name for name in names if name not in always]
+        chosen = {*always, *draw.sample(others, SAMPLE)}
+    return dict(zip((name for name in names if name in chosen), cycle(way), strict=False))
 
 
-def kind(name: str) -> int:
-    if " record " in name:
-        return 2
-    return 0 if name.startswith("after") else 1
-
-
-@pytest.mark.timeout(SECONDS + 200)
-@pytest.mark.parametrize("whom", [*KILLS] if FULL else ["supervisor", "all"])
-def test_a_kill_at_any_boundary(rounds: Rounds, boundaries: dict[str, list[str]], whom: str) -> None:
-    draw = random.Random(seed())
-    total, came, began = sum(map(len, boundaries.values())), 0, time.monotonic()
-    rounds.whom = whom
-    while any(boundaries.values()) and time.monotonic() - began < SECONDS:
-        for stage, names in boundaries.items():
-            rounds.chosen = take(names, draw)
+@pytest.mark.timeout(7000 if FULL else 400)
+@pytest.mark.parametrize("way", WAYS, ids="-".join)
+def test_a_kill_at_any_boundary(rounds: Rounds, boundaries: dict[str, list[str]], way: tuple[str, ...]) -> None:
+    draw, began, came = random.Random(seed()), time.monotonic(), 0
+    left = {stage: choose(names, way, draw) for stage, names in boundaries.items()}
+    chosen, total = sum(map(len, left.values())), sum(map(len, boundaries.values()))
+    while any(left.values()):
+        for stage, victims in left.items():
+            rounds.victims = dict(list(victims.items())[: 1 if FULL else None])
             try:
                 rounds.stages()[stage]()
             except AssertionError as error:
-                raise AssertionError(f"{whom} killed during {stage}: {rounds.chosen}: {error}") from None
+                raise AssertionError(f"killed during {stage}: {rounds.victims}: {error}") from None
             came += len(rounds.done)
-            # one that did not come (another was in its way) has its turn again, unless it was alone
-            given_up = rounds.chosen if not rounds.done else rounds.done
-            boundaries[stage] = [name for name in names if name not in given_up]
-    print(f"{whom}: struck at {came} of {total} boundaries in {time.monotonic() - began:.0f} s")
+            # One that did not come (another was in its way) has its turn again, unless none came.
+            for name in rounds.done or rounds.victims:
+                del victims[name]
+    print(
+        f"{' and '.join(way)} killed at {came} of {chosen} boundaries ({total} in all) "
+        f"in {time.monotonic() - began:.0f} s"
+    )
+    assert came == chosen
 
 
 def test_what_a_restart_has_stopped_comes_back(scenario: Scenario) -> None:
