@@ -80,7 +80,10 @@ def _build(request: BuildRequest, layout: Layout, say: OnProgress) -> Image:
     context = inputs.context_of(request, root, downloads, checkouts)
     dockerfile, plan, found = read_plan(request, context, layout)
     for finding in found:
-        say(Warned(str(finding)))
+        say(Warned(f"{finding.rule}: {finding.message}", finding.where.file, finding.where.line))
+    for name in request.attestations:
+        text = f"build.{name} is not carried out yet: no attestation is made"
+        say(Warned(f"services.{request.service}.{text}" if request.service else text, about=f".build.{name}"))
     for tag in request.tags:
         parse_reference(tag)
     with usage.bringing_in(layout), _room(layout) as (room, owner):

@@ -26,9 +26,6 @@ class Finding:
     where: Position
     line: str
 
-    def __str__(self) -> str:
-        return f"{self.where}: {self.rule}: {self.message}"
-
 
 @frozen
 class Settings:

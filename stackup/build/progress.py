@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, ClassVar
 
+from stackup.base.errors import Position
 from stackup.base.values import frozen
 
 
@@ -81,12 +82,18 @@ class StepDone(Event):
 
 @frozen
 class Warned(Event):
+    """``file`` and ``line`` of a Dockerfile, or ``about``: what of the stack file, as in ``StackupError``."""
+
     kind: ClassVar[str] = "warning"
     message: str
+    file: str = ""
+    line: int = 0
+    about: str = ""
 
     @property
     def text(self) -> str:
-        return f"warning: {self.message}"
+        place = f"{Position(self.file, self.line)}: " if self.file else ""
+        return f"warning: {place}{self.message}"
 
 
 @frozen

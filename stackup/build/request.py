@@ -40,7 +40,7 @@ class BuildRequest:
     to soft and hard limit. ``additional_contexts``: see ``origins``. ``ssh``: id to an agent's socket, or to key
     files. ``entitlements``: what RUN --security and --network may ask for. ``cache_from``, ``cache_to``: see
     ``cachetransfer``. ``environment``: what of the user's counts for registries. ``keep_failed``: the name under which
-    a failed step is kept for a shell. ``service``: for hints.
+    a failed step is kept for a shell. ``service``: for hints. ``attestations``: asked for, not made, and warned of.
     """
 
     context: str = "."
@@ -67,6 +67,7 @@ class BuildRequest:
     environment: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     keep_failed: str = ""
     service: str = ""
+    attestations: tuple[str, ...] = ()
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> BuildRequest:
@@ -99,4 +100,4 @@ class BuildRequest:
         return self.network == "host" or "network.host" in self.entitlements
 
 
-_LISTS = ("tags", "no_cache_filter", "entitlements", "platforms", "cache_from", "cache_to")
+_LISTS = ("tags", "no_cache_filter", "entitlements", "platforms", "cache_from", "cache_to", "attestations")

@@ -122,9 +122,9 @@ class StageBuilder:
             raise item.error(f"cannot {item.keyword}: {error}") from None
         except OSError as error:
             reason, hint = said(error, self.shop.maker.store.layout)
-            shown = snippet(item, self._tail)
+            lines = snippet(item, self._tail)
             raise ImageError(
-                f"cannot {item.keyword}: {reason}", hint=hint, where=item.position, snippet=shown
+                f"cannot {item.keyword}: {reason}", hint=hint, where=item.position, snippet=lines
             ) from error
         except StackupError as error:
             raise self._placed(error, item) from None

@@ -48,6 +48,7 @@ def build_request(stack: Stack, service_name: str, environment: Mapping[str, str
         "environment": relevant(environment),
         "keep_failed": environment.get(KEEP_FAILED, ""),
         "service": service_name,
+        "attestations": [name for name in ("provenance", "sbom") if getattr(build, name) not in (None, "false")],
     }
 
 

@@ -90,7 +90,9 @@ class StackEffects:
     async def _perform(self, action: Action) -> None:
         match action:
             case BuildImage():
-                await build_service(self._world, self.stack, action.service, self._environment, self._emit, action.id)
+                await build_service(
+                    self._world, self.stack, action.service, self._environment, self._emit, action.id, self._loaded
+                )
             case PullImage():
                 await pull_image(self._world, action, self._environment, self._emit)
             case CreateNetwork():

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stackup.base.clock import now_ns
-from stackup.base.errors import ImageError, StackupError
+from stackup.base.errors import ImageError, Position, StackupError
+from stackup.base.values import changed
 from stackup.engine.apply import Emit
 from stackup.engine.build_requests import build_request
 from stackup.engine.world import World
@@ -19,6 +21,7 @@ from stackup.model.plan import PullImage
 from stackup.model.stack import Stack
 
 if TYPE_CHECKING:
+    from stackup.engine.loading import LoadedStack
     from stackup.images.image import Image
 
 BUILDER = "stackup.build.worker"
@@ -28,12 +31,41 @@ _pulls = asyncio.Semaphore(PULLS_AT_ONCE)
 
 
 async def build_service(
-    world: World, stack: Stack, service_name: str, environment: Mapping[str, str], emit: Emit, action: str
+    world: World,
+    stack: Stack,
+    service_name: str,
+    environment: Mapping[str, str],
+    emit: Emit,
+    action: str,
+    loaded: LoadedStack | None = None,
 ) -> None:
-    """Builds the service's image and tells what happens as ``progress`` events. Raises ImageError, StackFileError."""
+    """Builds the service's image and tells what happens as ``progress`` events. ``loaded``: what warnings point into.
+    Raises ImageError, StackFileError."""
     request = build_request(stack, service_name, environment)
     about = {"action": action, "service": service_name}
-    await run_worker(BUILDER, f"build an image for {service_name}", world.layout.root, request, emit, about)
+
+    def tell(event: dict[str, Any]) -> None:
+        warned = event.get("kind") == "warning"
+        emit({"event": "notice", "text": build_warning(event, service_name, loaded)} if warned else event)
+
+    await run_worker(BUILDER, f"build an image for {service_name}", world.layout.root, request, tell, about)
+
+
+def build_warning(event: Mapping[str, Any], service_name: str, loaded: LoadedStack | None) -> str:
+    """At its place in the stack file, where that has the Dockerfile in it, or the attribute that it is about."""
+    found = StackupError(event["message"], where=Position(event["file"], event["line"]) if event["file"] else None)
+    if loaded is not None and event["about"]:
+        loaded.point(found, f"services.{service_name}{event['about']}")
+    if loaded is not None:
+        loaded.point_inline(found, service_name)
+        if found.where is not None:
+            found.where = changed(found.where, file=_shortened(found.where.file, loaded.source.directory))
+    return f"{found.where}: {found.message}" if found.where else found.message
+
+
+def _shortened(file: str, directory: Path) -> str:
+    path = Path(file)
+    return str(path.relative_to(directory)) if path.is_absolute() and path.is_relative_to(directory) else file
 
 
 async def pull_image(world: World, action: PullImage, environment: Mapping[str, str], emit: Emit) -> None:
@@ -101,6 +133,8 @@ def _told(event: dict[str, Any]) -> dict[str, Any]:
             return {key: event[key] for key in ("kind", "layers", "rate", "left", "text") if key in event}
         case "built":
             return {"kind": "built", "text": event["text"], "did": event["summary"]}
+        case "warning":
+            return {key: event[key] for key in ("kind", "message", "file", "line", "about")}
     return {"text": event["text"], "kind": event["kind"]}
 
 

@@ -36,6 +36,7 @@ class Entry:
     keys: frozenset[str] = frozenset()
     only: frozenset[str] = frozenset()
     hint: str = ""
+    late: bool = False  # said by whoever would carry it out, when that is due
 
 
 def _is(*values: object) -> Callable[[Node], bool]:
@@ -96,8 +97,8 @@ _SERVICE = (
     Entry("deploy.rollback_config", DONE, "for failure_action: rollback and for stackup rollback"),
     Entry("build.cache_from", DONE, "local and registry; other kinds are left out with a warning"),
     Entry("build.cache_to", DONE, "local and registry; other kinds are left out with a warning"),
-    Entry("build.provenance", NOT_YET, "no attestation is made", _is("false"), "false"),
-    Entry("build.sbom", NOT_YET, "no attestation is made", _is("false"), "false"),
+    Entry("build.provenance", NOT_YET, "no attestation is made", _is("false"), "false", late=True),
+    Entry("build.sbom", NOT_YET, "no attestation is made", _is("false"), "false", late=True),
     Entry("build.platforms", DONE, "this machine's only: there is no emulation, and others are refused"),
     Entry("cpu_count", NEVER, _WINDOWS),
     Entry("cpu_percent", NEVER, _WINDOWS),

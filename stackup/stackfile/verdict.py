@@ -39,15 +39,17 @@ def _something(value: object, index: int) -> bool:
     return value not in _NOTHING
 
 
-def check_support(services: Mapping[str, Node], tree: Node, problems: Problems) -> None:
-    """Warns once for each attribute, however many services have it; refuses each place where that is due."""
+def check_support(services: Mapping[str, Node], tree: Node, problems: Problems, *, late: bool = False) -> None:
+    """Warns once for each attribute, however many services have it; refuses each place where that is due. ``late``:
+    also of what is warned of when it is carried out."""
     found: dict[int, Found] = {}
     for section in ("services", "networks", "volumes", "secrets", "configs"):
         node = tree.get(section)
         known: Mapping[str, Node] = node.value if node is not None and type(node.value) is dict else {}
         _collect(section, services if section == "services" else known, found)
     for index in sorted(found):
-        _tell(ENTRIES[index], found[index], problems)
+        if late or not ENTRIES[index].late:
+            _tell(ENTRIES[index], found[index], problems)
     check_values(services, problems)
     networks = tree.get("networks")
     check_networks(services, networks.value if networks is not None and networks.value else {}, problems)
@@ -56,7 +58,7 @@ def check_support(services: Mapping[str, Node], tree: Node, problems: Problems) 
 def outlook(tree: Node, services: Mapping[str, Node], problems: Problems) -> None:
     """What ``check_support`` would say of a stack that is only looked at: refusals are warnings, too."""
     found = Problems(problems.cwd)
-    check_support(services, without_unused(tree, services), found)
+    check_support(services, without_unused(tree, services), found, late=True)
     _sockets(services, tree, found)
     for notice in found.notices:
         problems.note(notice)

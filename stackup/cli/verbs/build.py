@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
+from functools import partial
 
-from stackup.base.errors import UsageError
+from stackup.base.errors import StackFileError, StackupError, UsageError
 from stackup.cli.options import switch, values
 from stackup.cli.session import Session
 from stackup.cli.verbs.common import send, services
@@ -61,6 +62,7 @@ def _check(session: Session, request: Request) -> int:
     from stackup.build import BuildRequest, check_build
     from stackup.cli import report
     from stackup.engine.build_requests import build_request
+    from stackup.engine.loading import LoadedStack
     from stackup.engine.wishes import with_build_options
     from stackup.stackfile import Notice
 
@@ -75,10 +77,16 @@ def _check(session: Session, request: Request) -> int:
         if service.build is None or (request.services and name not in request.services):
             continue
         asked = BuildRequest.from_json(build_request(stack, name, loaded.environment))
-        found = check_build(asked, session.layout)
+        inline = partial(LoadedStack(stack, (), loaded.environment, loaded).point_inline, service=name)
+        try:
+            found = check_build(asked, session.layout)
+        except StackFileError as error:
+            inline(error)
+            raise
         count += len(found)
-        report.warn(
-            [Notice(f"{item.rule}: {item.message}", item.where, snippet=item.line) for item in found], session.console
-        )
+        places = [StackupError(f"{item.rule}: {item.message}", where=item.where, snippet=item.line) for item in found]
+        for place in places:
+            inline(place)
+        report.warn([Notice(place.message, place.where, place.snippet) for place in places], session.console)
     session.console.say(f"{count} warnings" if count != 1 else "1 warning")
     return 1 if count else 0

@@ -83,8 +83,7 @@ class Bench:
         found = []
         for event in self.events:
             if isinstance(event, Warned):
-                _, line, rule, *_ = event.message.replace(" ", "").split(":")
-                found.append(f"{rule}:{line}")
+                found.append(f"{event.message.partition(':')[0]}:{event.line}")
         return found
 
 

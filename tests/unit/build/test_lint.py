@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stackup.base.errors import StackFileError
+from stackup.base.errors import Position, StackFileError
 from stackup.build.dockerfile import parse_dockerfile
 from stackup.build.ignore import IgnoreRules
 from stackup.build.lint import findings
@@ -95,7 +95,7 @@ def test_the_slip_is_named() -> None:
         parse_dockerfile("FROM known\nARG VERSION\nLABEL v=$VERSON\n", "D"), BuildRequest(), IgnoreRules(), BASES.get
     )
     assert "did you mean $VERSION?" in items[0].message
-    assert str(items[0]).startswith("D:3: UndefinedVar: ")
+    assert (items[0].rule, items[0].where) == ("UndefinedVar", Position("D", 3))
 
 
 @pytest.mark.parametrize(

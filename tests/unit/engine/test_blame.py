@@ -8,6 +8,7 @@ import pytest
 
 from stackup.base.errors import ContainerFault, Position, StackFileError, StackupError
 from stackup.engine.blame import culprits, killed_by_limit
+from stackup.engine.images_desk import build_warning
 from stackup.engine.loading import INLINE, LoadedStack
 from stackup.model.plan import Action, BuildImage, CreateNetwork, StartContainer
 from stackup.oci.image import ImageConfig
@@ -140,6 +141,22 @@ def test_a_line_of_an_inline_dockerfile(loaded: LoadedStack) -> None:
     loaded.point_inline(error, "built")
     assert error.where and (error.where.line, error.where.column) == (33, 9)
     assert error.snippet == "        RUNN x\n        ^^^^"
+
+
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        ({"file": INLINE, "line": 3}, "compose.yaml:33:9: careful"),
+        ({"file": "{here}/sub/Dockerfile", "line": 3}, "sub/Dockerfile:3: careful"),
+        ({"file": "/elsewhere/Dockerfile", "line": 3}, "/elsewhere/Dockerfile:3: careful"),
+        ({"about": ".build.context"}, "compose.yaml:29:16: careful"),
+        ({}, "careful"),
+    ],
+)
+def test_where_a_builds_warning_is_said_to_be(loaded: LoadedStack, place: dict[str, object], told: str) -> None:
+    event = {"message": "careful", "file": "", "line": 0, "about": "", **place}
+    event["file"] = str(event["file"]).replace("{here}", str(loaded.source.directory))
+    assert build_warning(event, "built", loaded) == told
 
 
 def test_a_line_of_an_inline_dockerfile_that_a_variable_changed(loaded: LoadedStack) -> None:

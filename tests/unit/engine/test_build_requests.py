@@ -34,6 +34,11 @@ def test_names_and_arguments() -> None:
     assert (request.service, dict(request.environment)) == ("web", {"HOME": "/h"})
 
 
+def test_attestations_that_are_wanted() -> None:
+    assert asked(provenance="false").attestations == ()
+    assert asked(provenance="mode=max", sbom="true").attestations == ("provenance", "sbom")
+
+
 def test_contexts_that_are_services() -> None:
     contexts = {"a": "service:base", "b": "service:web", "c": "./dir", "d": "docker-image://x"}
     assert dict(asked(additional_contexts=contexts).additional_contexts) == {

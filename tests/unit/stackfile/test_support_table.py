@@ -62,3 +62,10 @@ def test_what_must_not_be_left_out_is_refused_at_run_time_only(tmp_path: Path, s
     text = f"services: {{a: {{image: i, {service}}}}}\n{top}\n"
     assert len(errors_of(tmp_path, text)) == 1
     assert not errors_of(tmp_path, text, run=False)
+
+
+def test_what_is_said_when_it_is_due(tmp_path: Path) -> None:
+    """Attestations of services that nobody builds concern nobody; whoever only looks hears of them."""
+    text = "services: {a: {build: {context: ., provenance: true, sbom: true}}}\n"
+    assert load_text(tmp_path, text).warnings == ()
+    assert len(load_text(tmp_path, text, run=False, outlook=True).warnings) == 2
