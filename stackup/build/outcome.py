@@ -10,6 +10,7 @@ from stackup.build.request import BuildRequest
 from stackup.build.state import State
 from stackup.build.steps import StepMaker
 from stackup.images import Image, ImageStore
+from stackup.images.comparing import BASE_DIGEST, BASE_NAME
 from stackup.images.store import host_platform, parse_reference
 from stackup.oci import image as oci
 
@@ -30,7 +31,7 @@ def store_image(state: State, request: BuildRequest, store: ImageStore, maker: S
     document = replace(document, history=history, created=done.created)
     image = None
     for tag in request.tags or ("",):
-        found = store.put_image(state.layers, document, tag, on_host=state.host)
+        found = store.put_image(state.layers, document, tag, on_host=state.host, annotations=_notes(state))
         image = image or found
     assert image is not None
     for layer in image.layers:
@@ -38,3 +39,9 @@ def store_image(state: State, request: BuildRequest, store: ImageStore, maker: S
         store.layers.ensure(descriptor, layer.diff_id, store.blobs)
     say(Built(image.id, tuple(parse_reference(tag).familiar for tag in request.tags), *maker.counts))
     return image
+
+
+def _notes(state: State) -> dict[str, str]:
+    """OCI image-spec, annotations.md: the image that the layers begin with, by name and digest."""
+    found = {BASE_NAME: state.base_name, BASE_DIGEST: state.base_digest}
+    return {key: value for key, value in found.items() if value}

@@ -10,16 +10,28 @@ from types import MappingProxyType
 from stackup.base.values import frozen
 from stackup.images import Image, Layer, Tree
 from stackup.images.store import DEFAULT_PATH
+from stackup.oci import reference as references
 from stackup.oci.image import History, ImageConfig
 
 _COMMENT = "stackup"
 DEFAULT_SHELL = ("/bin/sh", "-c")
 
 
+def _name(image: Image) -> str:
+    """In full, as a registry knows it; "" for what has none there (an id, a layout of files)."""
+    if not image.digest or image.reference.startswith("sha256:"):
+        return ""
+    try:
+        return str(references.parse(image.reference).without_digest())
+    except ValueError:
+        return ""
+
+
 @frozen
 class State:
     """``arguments``: ARGs in force, in order of declaration. ``base``: identity of what lies below ``layers`` (the
-    host's packages, or nothing). ``own_command``: this stage has set CMD itself."""
+    host's packages, or nothing). ``own_command``: this stage has set CMD itself. ``base_name``, ``base_digest``: the
+    image that it all stands on, for its annotations; empty on ``scratch`` and on the bare ``host``."""
 
     config: ImageConfig = field(default_factory=ImageConfig)
     layers: tuple[Layer, ...] = ()
@@ -32,11 +44,13 @@ class State:
     arguments: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     own_command: bool = False
     author: str = ""
+    base_name: str = ""
+    base_digest: str = ""
 
     @classmethod
     def on(cls, image: Image, history: tuple[History, ...], base: str, author: str = "") -> State:
         found = cls(image.config, image.layers, history, image.host, image.trees, base, image.empty, image.host_state)
-        return replace(found, author=author)
+        return replace(found, author=author, base_name=_name(image), base_digest=image.digest)
 
     @property
     def chain(self) -> str:

@@ -88,6 +88,9 @@ def _base(store: ImageStore, item: oci.Descriptor) -> list[Subject]:
         return []
     name, digest = notes.get(BASE_NAME, ""), notes.get(BASE_DIGEST, "")
     parsed = _parsed(name) if name and digest else None
+    here = store.index.find(parsed[0]) if parsed else None
+    if here is not None and here.digest == digest and not here.annotations.get(PULLED):
+        return []  # made here: no registry knows it
     return [Subject(familiar(item) or item.digest[7:19], BASE, parsed[0], digest)] if parsed else []
 
 

@@ -12,6 +12,8 @@ import pytest
 from build_support import Bench, View, no_registry
 
 from stackup.build.progress import StepDone, Warned
+from stackup.images.comparing import BASE_NAME, bases
+from stackup.images.outdated import subjects
 from tests.support.archives import Archive
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="owners of files in layers need root")
@@ -429,3 +431,24 @@ def test_what_is_shown_of_steps(bench: Bench) -> None:
     bench.build(text)
     assert shown() == ["[stage-0 2/2] COPY b /b"]
     assert bench.events[-1].to_json()["summary"] == "built, 1 of 2 steps cached"
+
+
+def test_the_base_is_noted(bench: Bench) -> None:
+    """By the name and digest that its layers came with, whatever stages lie between; the same for equal builds."""
+    bench.file("a")
+    epoch = {"SOURCE_DATE_EPOCH": "1000"}
+    image = bench.build("FROM base AS one\nCOPY a /a\nFROM one\nCOPY a /b\n", args=epoch)
+    base = bench.store.resolve("base")
+    notes = bench.store.blobs.read_json(image.digest)["annotations"]
+    assert base and notes == {
+        "org.opencontainers.image.base.name": "docker.io/library/base:latest",
+        "org.opencontainers.image.base.digest": base.digest,
+    }
+    known = bases(bench.store, image, notes)
+    assert [(item.name, item.digest, item.how) for item in known][-1] == (notes[BASE_NAME], base.digest, "annotation")
+    assert subjects(bench.store) == [], "no registry is asked for what was made here"
+    again = bench.build("FROM base AS one\nCOPY a /a\nFROM one\nCOPY a /b\n", args=epoch, no_cache=True)
+    assert again.digest == image.digest
+    unnamed = bench.build(f"FROM {base.id}\nCOPY a /a\n")
+    assert list(bench.store.blobs.read_json(unnamed.digest)["annotations"]) == ["org.opencontainers.image.base.digest"]
+    assert "annotations" not in bench.store.blobs.read_json(bench.build("FROM scratch\nCOPY a /a\n").digest)
