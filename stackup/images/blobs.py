@@ -16,6 +16,8 @@ from stackup.base.workroom import Workroom
 from stackup.oci import image as oci
 from stackup.oci.reference import is_digest
 
+_CHUNK = 1 << 20
+
 
 @frozen
 class BlobStore:
@@ -39,8 +41,16 @@ class BlobStore:
     def has(self, digest: str) -> bool:
         return self.path(digest).is_file()
 
+    def intact(self, digest: str) -> bool:
+        """Whether the blob is there and is what its digest says. Reads all of it."""
+        try:
+            return content_digest(self.path(digest)) == digest
+        except OSError:
+            return False
+
     def put(self, chunks: Iterable[bytes], media_type: str) -> oci.Descriptor:
-        """Stores a stream; durable before it is visible. Equal content is stored once."""
+        """Stores a stream; durable before it is visible. Equal content is stored once; what is there under its digest
+        but damaged is replaced."""
         self.directory.mkdir(parents=True, exist_ok=True)
         state, size = hashlib.sha256(), 0
         with self.workroom.file() as temporary, temporary.open("wb") as file:
@@ -49,7 +59,7 @@ class BlobStore:
                 size += file.write(chunk)
             file.flush()
             digest = f"sha256:{state.hexdigest()}"
-            if not self.has(digest):
+            if not self.intact(digest):
                 os.fsync(file.fileno())
                 os.fchmod(file.fileno(), 0o444)
                 os.rename(temporary, self.path(digest))
@@ -68,7 +78,8 @@ class BlobStore:
         if f"sha256:{hashlib.sha256(data).hexdigest()}" != digest:
             raise ImageError(
                 f"cannot read blob {digest}: its content does not match its digest",
-                hint=f"The disk or another program damaged {self.path(digest)}; delete the image and fetch it again.",
+                hint=f"the disk or another program damaged {self.path(digest)}; "
+                "`stackup images --verify` says which images need it, and how to get them back",
             )
         return data
 
@@ -80,3 +91,12 @@ class BlobStore:
         if not isinstance(document, dict):
             raise ImageError(f"cannot read blob {digest}: it is not a JSON object")
         return document
+
+
+def content_digest(path: Path) -> str:
+    """What the digest of a blob with this file's content is. Raises OSError."""
+    state, buffer = hashlib.sha256(), bytearray(_CHUNK)
+    with path.open("rb", buffering=0) as file:
+        while count := file.readinto(buffer):
+            state.update(memoryview(buffer)[:count])
+    return f"sha256:{state.hexdigest()}"

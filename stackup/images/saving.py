@@ -6,6 +6,7 @@ one for docker has a ``manifest.json`` in addition, as docker's own have had sin
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,6 +18,7 @@ from stackup.base.errors import ImageError
 from stackup.base.files import write_atomic
 from stackup.base.values import frozen
 from stackup.images import diff, tarstream, usage
+from stackup.images.blobs import content_digest
 from stackup.images.describing import found
 from stackup.images.index import ImageIndex
 from stackup.images.store import host_platform, parse_reference
@@ -152,7 +154,7 @@ def archive(store: ImageStore, references: Sequence[str], form: str, platform: s
         selection = select(store, references, platform)
         yield _header("blobs/", tarstream.DIRECTORY) + _header("blobs/sha256/", tarstream.DIRECTORY)
         for digest in selection.blobs:
-            yield from _member(store.blobs.path(digest), _place(digest))
+            yield from _member(store.blobs.path(digest), digest)
         yield _small("index.json", selection.index())
         if form == DOCKER_ARCHIVE:
             yield _small("manifest.json", selection.docker_manifest())
@@ -169,18 +171,29 @@ def _small(name: str, data: bytes) -> bytes:
     return _header(name, tarstream.FILE, len(data)) + data + bytes(-len(data) % tarstream.BLOCK)
 
 
-def _member(path: Path, name: str) -> Iterator[bytes]:
+def _member(path: Path, digest: str) -> Iterator[bytes]:
+    """Hashed on the way: whoever saves an image may delete it next."""
     size = path.stat().st_size
-    yield _header(name, tarstream.FILE, size)
-    left = size
+    yield _header(_place(digest), tarstream.FILE, size)
+    left, state = size, hashlib.sha256()
     with path.open("rb") as file:
         while left:
             chunk = file.read(min(left, CHUNK))
             if not chunk:
                 raise ImageError(f"cannot save: {path} became shorter while it was read")
             left -= len(chunk)
+            state.update(chunk)
             yield chunk
+    if f"sha256:{state.hexdigest()}" != digest:
+        raise _damaged(digest)
     yield bytes(-size % tarstream.BLOCK)
+
+
+def _damaged(digest: str) -> ImageError:
+    return ImageError(
+        f"cannot save: blob {digest} is damaged",
+        hint="`stackup images --verify` says which images need it, and how to get them back",
+    )
 
 
 def to_directory(store: ImageStore, references: Sequence[str], target: Path, platform: str = "") -> Selection:
@@ -207,7 +220,7 @@ def _to_directory(store: ImageStore, references: Sequence[str], target: Path, pl
         for digest in selection.blobs:
             place = target / _place(digest)
             if not place.exists():
-                _copy(store.blobs.path(digest), place)
+                _copy(store.blobs.path(digest), place, digest)
     index = ImageIndex(target)
     for item in selection.images:
         if item.name:
@@ -219,12 +232,14 @@ def _to_directory(store: ImageStore, references: Sequence[str], target: Path, pl
     return selection
 
 
-def _copy(source: Path, target: Path) -> None:
+def _copy(source: Path, target: Path, digest: str) -> None:
     temporary = target.with_name(f".{target.name}.tmp")
     try:
         with source.open("rb") as file, temporary.open("wb") as copy:
             while os.copy_file_range(file.fileno(), copy.fileno(), 1 << 30):
                 pass
+        if content_digest(temporary) != digest:
+            raise _damaged(digest)
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)

@@ -8,7 +8,6 @@ stands on is deleted, and unpacked again at its next use. Platforms of an index 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from collections import defaultdict
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING
 from stackup.base.errors import ImageError
 from stackup.base.values import changed, frozen
 from stackup.images import usage
+from stackup.images.blobs import content_digest
 from stackup.images.catalog import familiar
 from stackup.images.streams import CHUNK, Compression, Pump, decompressed
 from stackup.images.unpack import OPAQUE, unpack_layer, wanted_xattr
@@ -111,15 +111,11 @@ class Verifier:
 
     def _blob_damage(self, path: Path, layer: _Layer) -> str:
         try:
-            state = hashlib.sha256()
-            with path.open("rb") as file:
-                while chunk := file.read(CHUNK):
-                    state.update(chunk)
+            actual = content_digest(path)
         except FileNotFoundError:
             return "it is missing"
         except OSError as error:
             return f"it cannot be read: {error.strerror}"
-        actual = f"sha256:{state.hexdigest()}"
         return "" if actual == layer.descriptor.digest else f"its content is {actual}"
 
     # Unpacked layers

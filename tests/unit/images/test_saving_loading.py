@@ -86,6 +86,34 @@ def test_an_image_saved_by_its_id_has_no_name(store: ImageStore, other: ImageSto
     assert [item.reference for item in other.images()] == [""]
 
 
+def damaged(store: ImageStore, digest: str) -> None:
+    path = store.blobs.path(digest)
+    path.chmod(0o644)
+    path.write_bytes(b"?" * path.stat().st_size)
+
+
+@pytest.mark.parametrize("form", saving.FORMATS)
+def test_a_damaged_image_is_not_saved(store: ImageStore, tmp_path: Path, form: str) -> None:
+    image = make_image(store, "toy:1", [rootfs()])
+    damaged(store, image.layers[0].digest)
+    with pytest.raises(ImageError, match=f"cannot save: blob {image.layers[0].digest} is damaged"):
+        if form == saving.OCI_DIRECTORY:
+            saving.to_directory(store, ["toy:1"], tmp_path / "saved")
+        else:
+            packed(store, "toy:1", form=form)
+    assert not (tmp_path / "saved/index.json").exists()
+
+
+def test_loading_mends_what_is_damaged(store: ImageStore, other: ImageStore) -> None:
+    image = make_image(store, "toy:1", [rootfs()])
+    data = packed(store, "toy:1")
+    load(other, io.BytesIO(data))
+    for digest in (image.layers[0].digest, image.digest, image.id):
+        damaged(other, digest)
+    load(other, io.BytesIO(data))
+    assert packed(other, "toy:1") == data
+
+
 @pytest.mark.parametrize("compress", [bytes, gzip.compress], ids=["plain", "gzip"])
 def test_loading_twice_changes_nothing(store: ImageStore, other: ImageStore, compress: type[bytes]) -> None:
     make_image(store, "toy:1", [rootfs()])
