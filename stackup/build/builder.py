@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,9 +38,11 @@ from stackup.build.stages import BuildPlan, Stage, last_name, plan_stages
 from stackup.build.stagework import StageWork
 from stackup.build.state import State
 from stackup.build.steps import Overlays, StepMaker
+from stackup.build.targets import refuse_runs, targets
 from stackup.images import Image, ImageStore, usage
 from stackup.images.store import parse_reference
 from stackup.linux.overlay import Overlay
+from stackup.oci.image import Platform
 from stackup.runtime.cgroups import kill_all, remove_cgroups
 
 if TYPE_CHECKING:
@@ -75,10 +77,10 @@ def _one_at_a_time(say: OnProgress) -> OnProgress:
 
 
 def _build(request: BuildRequest, layout: Layout, say: OnProgress) -> Image:
-    inputs.check_platforms(request)
+    wanted = targets(request)
     root, downloads, checkouts = remote_places(layout, say)
     context = inputs.context_of(request, root, downloads, checkouts)
-    dockerfile, plan, found = read_plan(request, context, layout)
+    dockerfile, plans, found = read_plans(request, context, layout, wanted)
     for finding in found:
         say(Warned(f"{finding.rule}: {finding.message}", finding.where.file, finding.where.line))
     for name in request.attestations:
@@ -87,11 +89,49 @@ def _build(request: BuildRequest, layout: Layout, say: OnProgress) -> Image:
     for tag in request.tags:
         parse_reference(tag)
     with usage.bringing_in(layout), _room(layout) as (room, owner):
-        builder = _Builder(request, layout, context, dockerfile, plan, say, room, owner, downloads, checkouts)
-        try:
-            return builder.build()
-        finally:
-            builder.close()
+        maker = _maker(request, layout, room, say)
+        maker.cache.forget_old()
+        _transfers(request, context, maker, say, lambda found: found.bring_in())
+        states = []
+        for target, plan in plans.items():
+            builder = _Builder(
+                request, layout, context, dockerfile, plan, say, room, owner, downloads, checkouts, maker, target
+            )
+            try:
+                states.append(builder.build())
+            finally:
+                builder.close()
+        image = store_image(states, request, maker.store, maker, say)
+        _transfers(request, context, maker, say, lambda found: found.take_out(_diff_ids(states)))
+        return image
+
+
+def _diff_ids(states: list[State]) -> list[str]:
+    return [layer.diff_id for state in states for layer in state.layers]
+
+
+def _maker(request: BuildRequest, layout: Layout, room: Path, say: OnProgress) -> StepMaker:
+    """Shared by the platforms: what one has done, the others find."""
+    store = ImageStore(layout)
+    cache = StepCache(layout, store)
+    files = FileDigests(layout.build_cache / "digests.json")
+    return StepMaker(store, cache, room, files, lambda text: say(Noted(text)), _epoch(request))
+
+
+def _epoch(request: BuildRequest) -> int | None:
+    text = request.args.get(_EPOCH, "")
+    if text and not text.isdigit():
+        raise StackFileError(f"cannot use {_EPOCH}={text}: it is not a number of seconds")
+    return int(text) if text else None
+
+
+def _transfers(
+    request: BuildRequest, context: Remote, maker: StepMaker, say: OnProgress, do: Callable[[Transfers], None]
+) -> None:
+    if request.cache_from or request.cache_to:
+        from stackup.build.cachetransfer import Transfers  # seldom needed
+
+        do(Transfers(request, context.path, maker.store, maker.cache, say))
 
 
 def remote_places(layout: Layout, say: OnProgress) -> tuple[Path, Downloads, GitCheckouts]:
@@ -100,23 +140,29 @@ def remote_places(layout: Layout, say: OnProgress) -> tuple[Path, Downloads, Git
     return cache / "contexts", Downloads(cache / "http", lambda text: say(Noted(text))), GitCheckouts(cache / "git")
 
 
-def read_plan(request: BuildRequest, context: Remote, layout: Layout) -> tuple[Dockerfile, BuildPlan, list[Finding]]:
-    """Reads and checks the Dockerfile. Raises StackFileError with all its mistakes."""
+def read_plans(
+    request: BuildRequest, context: Remote, layout: Layout, wanted: Sequence[Platform]
+) -> tuple[Dockerfile, dict[Platform, BuildPlan], list[Finding]]:
+    """Reads and checks the Dockerfile. A plan for each platform. Raises StackFileError with all its mistakes."""
     text, name = inputs.dockerfile_text(request, context)
     dockerfile, errors = read_dockerfile(text, name)
     raise_all([*errors, *mistakes(dockerfile)])
-    plan = plan_stages(
-        dockerfile,
-        target=request.target,
-        arguments=request.args,
-        predefined=inputs.platform_arguments(request.target or last_name(dockerfile)),
-        named=frozenset(request.additional_contexts),
-    )
+    plans = {
+        platform: plan_stages(
+            dockerfile,
+            target=request.target,
+            arguments=request.args,
+            predefined=inputs.platform_arguments(request.target or last_name(dockerfile), platform),
+            named=frozenset(request.additional_contexts),
+        )
+        for platform in wanted
+    }
+    refuse_runs(plans)
     ignore = inputs.ignore_rules(request, context)
     found = findings(
         dockerfile, request, ignore, lambda base: _variables_of(base, layout), lambda base: _platform_of(base, layout)
     )
-    return dockerfile, plan, found
+    return dockerfile, plans, found
 
 
 def check_build(request: BuildRequest, layout: Layout) -> list[Finding]:
@@ -125,7 +171,7 @@ def check_build(request: BuildRequest, layout: Layout) -> list[Finding]:
     Raises StackFileError with all mistakes, and ImageError.
     """
     context = inputs.context_of(request, *remote_places(layout, lambda _event: None))
-    return read_plan(request, context, layout)[2]
+    return read_plans(request, context, layout, targets(request))[2]
 
 
 def _variables_of(base: str, layout: Layout) -> frozenset[str] | None:
@@ -190,49 +236,30 @@ class _Builder:
     owner: str
     downloads: Downloads
     checkouts: GitCheckouts
+    maker: StepMaker
+    target: Platform
 
     def __post_init__(self) -> None:
-        self.store = ImageStore(self.layout)
-        self.cache = StepCache(self.layout, self.store)
         self._sandbox: Sandbox | None = None
         self._sandbox_lock = threading.Lock()
         self._last = threading.local()  # each stage's command under way, or the one that failed
-        files = FileDigests(self.layout.build_cache / "digests.json")
-        self.maker = StepMaker(
-            self.store,
-            self.cache,
-            self.room,
-            files,
-            lambda text: self.say(Noted(text)),
-            self._epoch(),
-            self._keep_failed,
-        )
+        self.maker.on_failure = self._keep_failed
+        store = self.maker.store
         self.origins = Origins(
-            self.store, self.maker, self.request.additional_contexts,
-            Bases(self.store, self.request, self.say).find, self.downloads, self.checkouts,
-            self.layout.build_cache / "contexts", self.remote.path,
+            store, self.maker, self.request.additional_contexts,
+            Bases(store, self.request, self.say).find, self.downloads, self.checkouts,
+            self.layout.build_cache / "contexts", self.remote.path, self.target, bool(self.request.platforms),
         )  # fmt: skip
         self.shop = Workshop(
             self.plan, self.origins, self.maker,
             Source.directory(self.remote.path, inputs.ignore_rules(self.request, self.remote)),
-            self.say, self._runner, dict(self.request.args), self.dockerfile.escape, self._no_cache,
+            self.say, self._runner, dict(self.request.args), self.dockerfile.escape,
+            len(self.request.platforms) > 1, self._no_cache,
         )  # fmt: skip
 
-    def build(self) -> Image:
-        self.cache.forget_old()
-        self._transfers(lambda transfers: transfers.bring_in())
-        work = StageWork(self._stage, self._stop)
-        self._work = work
-        state = work.run(self.plan.needed)
-        image = store_image(state, self.request, self.store, self.maker, self.say)
-        self._transfers(lambda transfers: transfers.take_out(layer.diff_id for layer in state.layers))
-        return image
-
-    def _transfers(self, do: Callable[[Transfers], None]) -> None:
-        if self.request.cache_from or self.request.cache_to:
-            from stackup.build.cachetransfer import Transfers  # seldom needed
-
-            do(Transfers(self.request, self.remote.path, self.store, self.cache, self.say))
+    def build(self) -> State:
+        self._work = StageWork(self._stage, self._stop)
+        return self._work.run(self.plan.needed)
 
     def _stage(self, number: int) -> State:
         return StageBuilder(self.shop, self.plan.stages[number], self._work.require).build()
@@ -240,12 +267,6 @@ class _Builder:
     def _no_cache(self, stage: Stage) -> bool:
         wanted = {name.lower() for name in self.request.no_cache_filter}
         return self.request.no_cache or bool({stage.name, str(stage.number)} & wanted)
-
-    def _epoch(self) -> int | None:
-        text = self.request.args.get(_EPOCH, "")
-        if text and not text.isdigit():
-            raise StackFileError(f"cannot use {_EPOCH}={text}: it is not a number of seconds")
-        return int(text) if text else None
 
     # Commands
 

@@ -11,6 +11,7 @@ from stackup.build import download, gitsource, remote
 from stackup.build.ignore import IgnoreError, IgnoreRules
 from stackup.build.request import BuildRequest
 from stackup.images.store import host_platform
+from stackup.oci import image as oci
 
 _INLINE = "dockerfile_inline"
 _KEEP_GIT = "BUILDKIT_CONTEXT_KEEP_GIT_DIR"
@@ -97,26 +98,17 @@ def read_rules(candidates: list[Path], hidden: str = "") -> IgnoreRules:
     return IgnoreRules(hidden)
 
 
-def platform_arguments(target: str = "") -> dict[str, str]:
-    """What a Dockerfile knows of itself; ``target``: the stage that is asked for."""
+def platform_arguments(target: str = "", platform: oci.Platform | None = None) -> dict[str, str]:
+    """What a Dockerfile knows of itself; ``target``: the stage that is asked for; ``platform``: what it is built for,
+    where that is not this machine's."""
     here = host_platform()
     found = {"TARGETSTAGE": target or "default"}
-    for prefix in ("TARGET", "BUILD"):
-        found[f"{prefix}PLATFORM"] = str(here)
-        found[f"{prefix}OS"] = here.os
-        found[f"{prefix}ARCH"] = here.architecture
-        found[f"{prefix}VARIANT"] = here.variant
+    for prefix, item in (("TARGET", platform or here), ("BUILD", here)):
+        found[f"{prefix}PLATFORM"] = str(item)
+        found[f"{prefix}OS"] = item.os
+        found[f"{prefix}ARCH"] = item.architecture
+        found[f"{prefix}VARIANT"] = item.variant
     return found
-
-
-def check_platforms(request: BuildRequest) -> None:
-    here = str(host_platform())
-    for item in request.platforms:
-        if not same_platform(item, here):
-            raise StackFileError(
-                f"cannot build for {item}: only {here} can be built here, there is no emulation",
-                about=".build.platforms",
-            )
 
 
 def same_platform(first: str, second: str) -> bool:

@@ -9,8 +9,8 @@ from stackup.base.errors import ImageError
 from stackup.images import Image, ImageStore
 from stackup.images.blobs import BlobStore
 from stackup.images.index import ImageIndex
-from stackup.images.store import host_platform
 from stackup.oci import image as oci
+from stackup.oci import platforms
 
 _CHUNK = 1 << 20
 
@@ -23,13 +23,13 @@ def parse_layout(text: str) -> tuple[Path, str, str]:
     return Path(f"{head}/{name}" if head or rest.startswith("/") else name), tag, digest
 
 
-def image_of_layout(text: str, store: ImageStore, directory: Path) -> Image:
+def image_of_layout(text: str, store: ImageStore, directory: Path, platform: oci.Platform) -> Image:
     """``directory``: what relative paths begin at. Raises ImageError."""
     path, tag, digest = parse_layout(text)
     blobs = BlobStore(directory / path)
     if not (blobs.root / "index.json").is_file():
         raise ImageError(f"cannot use {text}: there is no OCI image layout in {blobs.root}")
-    found = _manifest(blobs, _wanted(text, ImageIndex(blobs.root).read(), tag, digest))
+    found = _manifest(blobs, _wanted(text, ImageIndex(blobs.root).read(), tag, digest), platform)
     manifest = oci.Manifest.from_json(blobs.read_json(found.digest))
     for descriptor in (manifest.config, *manifest.layers):
         if not store.blobs.has(descriptor.digest):
@@ -51,14 +51,15 @@ def _wanted(text: str, index: oci.Index, tag: str, digest: str) -> oci.Descripto
     raise ImageError(f"cannot use {text}: the layout has no image {digest or tag or 'latest'}")
 
 
-def _manifest(blobs: BlobStore, descriptor: oci.Descriptor) -> oci.Descriptor:
+def _manifest(blobs: BlobStore, descriptor: oci.Descriptor, platform: oci.Platform) -> oci.Descriptor:
     if descriptor.media_type not in (oci.INDEX, oci.DOCKER_INDEX):
         return descriptor
-    here = host_platform()
-    for item in oci.Index.from_json(blobs.read_json(descriptor.digest)).manifests:
-        if item.platform and (item.platform.os, item.platform.architecture) == (here.os, here.architecture):
-            return _manifest(blobs, item)
-    raise ImageError(f"cannot use {descriptor.digest}: it is not for {here}")
+    offered = oci.Index.from_json(blobs.read_json(descriptor.digest)).manifests
+    found = platforms.choose(offered, platform)
+    if found is None:
+        there = platforms.listed(offered)
+        raise ImageError(f"cannot use {descriptor.digest}: it is not for {platform}, only for {there}")
+    return _manifest(blobs, found, platform)
 
 
 def _chunks(path: Path) -> Iterator[bytes]:

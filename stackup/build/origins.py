@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from stackup.base.errors import StackFileError
+from stackup.base.errors import ImageError, StackFileError
 from stackup.base.values import frozen
 from stackup.build import inputs, layouts, remote
 from stackup.build.cache import step_key
@@ -20,10 +20,10 @@ from stackup.build.sources import Source, collect, digest
 from stackup.build.stages import SCRATCH, Stage
 from stackup.build.state import State
 from stackup.build.steps import Overlays, Step, StepMaker
+from stackup.build.targets import platform_of
 from stackup.build.writer import LayerWriter, Override
 from stackup.images import Image, ImageStore
 from stackup.images.lookup import Stack
-from stackup.images.store import host_platform
 from stackup.oci import image as oci
 
 _IMAGE, _LAYOUT = "docker-image://", "oci-layout://"
@@ -32,30 +32,35 @@ _IMAGE, _LAYOUT = "docker-image://", "oci-layout://"
 @frozen
 class Origins:
     """``named``: additional contexts. ``find_image`` answers an image that is here, or brings it. ``root``: where
-    fetched contexts are kept; ``directory``: what relative paths begin at."""
+    fetched contexts are kept; ``directory``: what relative paths begin at. ``target``: what is built for; ``strict``:
+    because somebody has asked for it."""
 
     store: ImageStore
     maker: StepMaker
     named: Mapping[str, str]
-    find_image: Callable[[str, Instruction], Image]
+    find_image: Callable[[str, Instruction, oci.Platform, bool], Image]
     downloads: Downloads
     checkouts: GitCheckouts
     root: Path
     directory: Path
+    target: oci.Platform
+    strict: bool
 
     def base(self, stage: Stage) -> State:
         """What a stage that does not begin with another one begins with."""
-        here = str(host_platform())
-        if stage.platform and not inputs.same_platform(stage.platform, here):
-            raise stage.source.error(
-                f"cannot build for {stage.platform}: only {here} can be built here, there is no emulation",
-                word="--platform",
-            )
+        try:
+            platform = platform_of(stage.platform) if stage.platform else self.target
+        except ImageError as error:
+            raise stage.source.error(error.message, word="--platform") from None
+        return replace(self._base(stage, platform), platform=platform)
+
+    def _base(self, stage: Stage, platform: oci.Platform) -> State:
         if stage.base in self.named_keys:
-            return self._named_state(stage.base, stage.source)
+            return self._named_state(stage.base, stage.source, platform)
         if stage.base == SCRATCH:
             return State(empty=str(self.store.layers.empty))
-        return self.on(self.find_image(stage.base, stage.source))
+        strict = self.strict or bool(stage.platform)
+        return self.on(self.find_image(stage.base, stage.source, platform, strict))
 
     @property
     def named_keys(self) -> frozenset[str]:
@@ -70,7 +75,7 @@ class Origins:
         history: tuple[oci.History, ...] = ()
         author = ""
         if image.digest:
-            document = self.store.config_file(self.store.manifest(oci.Descriptor(oci.MANIFEST, image.digest, 0)))
+            document = oci.ConfigFile.from_json(self.store.blobs.read_json(image.id))
             history, author = document.history, document.author
         base = f"host:{self.store.host.state().packages}" if image.host else ""
         return State.on(image, history, base, author)
@@ -80,25 +85,25 @@ class Origins:
 
     # Named contexts
 
-    def source(self, reference: str, item: Instruction) -> Source:
+    def source(self, reference: str, item: Instruction, platform: oci.Platform) -> Source:
         """What ``--from=reference`` means, where it is no stage."""
         if reference not in self.named_keys:
-            return self.of_state(self.on(self.find_image(reference, item)))
-        image = self._named_image(reference, item)
+            return self.of_state(self.on(self.find_image(reference, item, platform, self.strict)))
+        image = self._named_image(reference, item, platform)
         return self.of_state(self.on(image)) if image is not None else self._directory(reference)
 
-    def _named_state(self, name: str, item: Instruction) -> State:
+    def _named_state(self, name: str, item: Instruction, platform: oci.Platform) -> State:
         if self._value(name) == f"{_IMAGE}{SCRATCH}":
             return State(empty=str(self.store.layers.empty))
-        image = self._named_image(name, item)
+        image = self._named_image(name, item, platform)
         return self.on(image) if image is not None else self._whole(name, item)
 
-    def _named_image(self, name: str, item: Instruction) -> Image | None:
+    def _named_image(self, name: str, item: Instruction, platform: oci.Platform) -> Image | None:
         value = self._value(name)
         if value.startswith(_IMAGE):
-            return self.find_image(value.removeprefix(_IMAGE), item)
+            return self.find_image(value.removeprefix(_IMAGE), item, platform, self.strict)
         if value.startswith(_LAYOUT):
-            return layouts.image_of_layout(value, self.store, self.directory)
+            return layouts.image_of_layout(value, self.store, self.directory, platform)
         return None
 
     def _directory(self, name: str) -> Source:

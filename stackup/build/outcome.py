@@ -2,24 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
+from stackup.base.values import changed
 from stackup.build.cache import Done, step_key
 from stackup.build.progress import Built, OnProgress
 from stackup.build.request import BuildRequest
 from stackup.build.state import State
 from stackup.build.steps import StepMaker
+from stackup.build.targets import runs_here
 from stackup.images import Image, ImageStore
 from stackup.images.comparing import BASE_DIGEST, BASE_NAME
-from stackup.images.store import host_platform, parse_reference
+from stackup.images.store import parse_reference
 from stackup.oci import image as oci
 
 
-def store_image(state: State, request: BuildRequest, store: ImageStore, maker: StepMaker, say: OnProgress) -> Image:
+def store_image(
+    states: Sequence[State], request: BuildRequest, store: ImageStore, maker: StepMaker, say: OnProgress
+) -> Image:
+    """``states``: one for each platform; more than one make an index. Answers that for this machine, else the first."""
+    manifests = [
+        store.put_manifest(
+            state.layers, _document(state, request, maker), on_host=state.host, annotations=_notes(state)
+        )
+        for state in states
+    ]
+    found = next((item for item in manifests if item.platform and runs_here(item.platform)), manifests[0])
+    top = found
+    if len(manifests) > 1:
+        top = store.put_index(manifests, found.platform)
+    for tag in request.tags or ("",):
+        store.name(top, tag)
+    image = store.image(top, parse_reference(request.tags[0]).familiar if request.tags else "")
+    image = image if request.tags else changed(image, reference=image.id)
+    for layer in (layer for state in states for layer in state.layers):
+        descriptor = oci.Descriptor(layer.media_type, layer.digest, layer.size)
+        store.layers.ensure(descriptor, layer.diff_id, store.blobs)
+    say(Built(image.id, tuple(parse_reference(tag).familiar for tag in request.tags), *maker.counts))
+    return image
+
+
+def _document(state: State, request: BuildRequest, maker: StepMaker) -> oci.ConfigFile:
     """An equal build keeps its time, and so its id: only new content makes a new image."""
     config = replace(state.config, labels={**state.config.labels, **request.labels})
     unnamed = tuple(replace(entry, created="") for entry in state.history)
-    document = oci.ConfigFile(host_platform(), config, history=unnamed, author=state.author)
+    document = oci.ConfigFile(state.platform, config, history=unnamed, author=state.author)
     layers = [layer.diff_id for layer in state.layers]
     key = step_key("image", state.base, str(document.to_json()), *layers, str(maker.epoch))
     with maker.cache.alone(key):
@@ -28,17 +56,7 @@ def store_image(state: State, request: BuildRequest, store: ImageStore, maker: S
             done = Done(None, maker.now())
             maker.cache.put(key, done, "image")
     history = tuple(replace(entry, created=entry.created or done.created) for entry in state.history)
-    document = replace(document, history=history, created=done.created)
-    image = None
-    for tag in request.tags or ("",):
-        found = store.put_image(state.layers, document, tag, on_host=state.host, annotations=_notes(state))
-        image = image or found
-    assert image is not None
-    for layer in image.layers:
-        descriptor = oci.Descriptor(layer.media_type, layer.digest, layer.size)
-        store.layers.ensure(descriptor, layer.diff_id, store.blobs)
-    say(Built(image.id, tuple(parse_reference(tag).familiar for tag in request.tags), *maker.counts))
-    return image
+    return replace(document, history=history, created=done.created)
 
 
 def _notes(state: State) -> dict[str, str]:

@@ -37,6 +37,7 @@ class Workshop:
     runner: Callable[[Callable[[str], Source], Callable[[str, str], None]], Runner]
     arguments: dict[str, str]
     escape: str
+    several: bool  # more than one platform
     no_cache: Callable[[Stage], bool]
 
 
@@ -48,6 +49,7 @@ class StageBuilder:
         self.stage = stage
         self.at = stage.source  # the instruction under way
         self._require = require
+        self._platform = workshop.origins.target
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)  # what the command under way has printed
         origins = workshop.origins
         self.files = Filesystem(
@@ -61,6 +63,7 @@ class StageBuilder:
         """Raises StackFileError, ImageError, HostUnfit; Stopped when another stage has failed."""
         try:
             state = self._base()
+            self._platform = state.platform
             triggers = self._triggers(state)
             if triggers:
                 state = replace(state, config=replace(state.config, on_build=()))
@@ -70,7 +73,7 @@ class StageBuilder:
             number = 0
             for item in instructions:
                 number += item.keyword in FILE_KEYWORDS
-                state = self._instruction(state, item, scope, (self.stage.label, number, total))
+                state = self._instruction(state, item, scope, (self._label, number, total))
             return state
         except (StackupError, OSError):
             if self.shop.maker.stopped.is_set():
@@ -79,8 +82,13 @@ class StageBuilder:
 
     def _output(self, stream: str, line: str) -> None:
         self._tail.append(line)
-        several = len(self.shop.plan.needed) > 1
-        self.shop.say(Output(stream, line, self.stage.label if several else ""))
+        several = self.shop.several or len(self.shop.plan.needed) > 1
+        self.shop.say(Output(stream, line, self._label if several else ""))
+
+    @property
+    def _label(self) -> str:
+        target = self.shop.origins.target
+        return f"{target} {self.stage.label}" if self.shop.several else self.stage.label
 
     def _view(self, state: State) -> Overlays:
         return self.shop.maker.overlays(state, None)
@@ -97,7 +105,7 @@ class StageBuilder:
         stage = find_stage(self.shop.plan.stages, reference)
         if stage is not None:
             return self.shop.origins.of_state(self._require(stage.number, self.stage.number))
-        return self.shop.origins.source(reference, self.at)
+        return self.shop.origins.source(reference, self.at, self._platform)
 
     def _triggers(self, state: State) -> tuple[Instruction, ...]:
         """The base's ONBUILD instructions."""

@@ -9,9 +9,9 @@ from types import MappingProxyType
 
 from stackup.base.values import frozen
 from stackup.images import Image, Layer, Tree
-from stackup.images.store import DEFAULT_PATH
+from stackup.images.store import DEFAULT_PATH, host_platform
 from stackup.oci import reference as references
-from stackup.oci.image import History, ImageConfig
+from stackup.oci.image import History, ImageConfig, Platform
 
 _COMMENT = "stackup"
 DEFAULT_SHELL = ("/bin/sh", "-c")
@@ -46,6 +46,7 @@ class State:
     author: str = ""
     base_name: str = ""
     base_digest: str = ""
+    platform: Platform = field(default_factory=host_platform)
 
     @classmethod
     def on(cls, image: Image, history: tuple[History, ...], base: str, author: str = "") -> State:

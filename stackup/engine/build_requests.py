@@ -42,7 +42,7 @@ def build_request(stack: Stack, service_name: str, environment: Mapping[str, str
         "secrets": _secrets(stack, build, environment),
         "ssh": _agents(build, environment),
         "entitlements": [*build.entitlements, *insecure],
-        "platforms": list(build.platforms),
+        "platforms": list(build.platforms) or [name for name in (stack.services[service_name].platform,) if name],
         "cache_from": list(build.cache_from),
         "cache_to": list(build.cache_to),
         "environment": relevant(environment),

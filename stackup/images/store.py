@@ -251,6 +251,19 @@ class ImageStore:
 
         ``config.diff_ids`` is set from the layers. Without a reference the image stays unnamed.
         """
+        descriptor = self.put_manifest(layers, config, on_host=on_host, annotations=annotations)
+        self.name(descriptor, reference)
+        return self.image(descriptor, parse_reference(reference).familiar if reference else self._id(descriptor))
+
+    def put_manifest(
+        self,
+        layers: Sequence[Layer],
+        config: oci.ConfigFile,
+        *,
+        on_host: bool = False,
+        annotations: Mapping[str, str] | None = None,
+    ) -> oci.Descriptor:
+        """As ``put_image``, without a place in the index: for one that others list."""
         document = replace(config, diff_ids=tuple(layer.diff_id for layer in layers))
         stored = self.blobs.put_json(document.to_json(), oci.CONFIG)
         notes = {**(annotations or {}), **({BASE_ANNOTATION: HOST} if on_host else {})}
@@ -259,12 +272,22 @@ class ImageStore:
             tuple(oci.Descriptor(layer.media_type, layer.digest, layer.size) for layer in layers),
             annotations=notes,
         )
-        descriptor = replace(self.blobs.put_json(manifest.to_json(), oci.MANIFEST), platform=config.platform)
+        return replace(self.blobs.put_json(manifest.to_json(), oci.MANIFEST), platform=config.platform)
+
+    def put_index(self, manifests: Sequence[oci.Descriptor], platform: oci.Platform | None = None) -> oci.Descriptor:
+        """One image for several platforms. ``platform``: which of them is used here, where it is not this machine's."""
+        index = oci.Index(tuple(manifests))
+        return replace(self.blobs.put_json(index.to_json(), oci.INDEX), platform=platform)
+
+    def name(self, descriptor: oci.Descriptor, reference: str = "") -> None:
+        """Without a reference it gets a place in the index all the same."""
         if reference:
             self.index.set(str(self._new_name(reference)), descriptor)
         else:
             self.index.update(lambda items: items if _lists(items, descriptor) else (*items, descriptor))
-        return self.image(descriptor, parse_reference(reference).familiar if reference else stored.digest)
+
+    def _id(self, descriptor: oci.Descriptor) -> str:
+        return self.manifest(descriptor).config.digest
 
     def _new_name(self, reference: str) -> Reference:
         if is_host(reference) or reference == "scratch":

@@ -373,7 +373,7 @@ def test_additional_contexts(bench: Bench, tmp_path: Path) -> None:
         ("FROM base\nRUN --network=moon x\n", 2, "cannot use network 'moon'"),
         ("FROM base\nRUN --mount=type=magic,target=/x x\n", 2, "type 'magic' is unknown"),
         ("FROM base\nONBUILD FROM x\n", 2, "not allowed behind ONBUILD"),
-        ("FROM --platform=linux/s390x base\n", 1, "cannot build for linux/s390x"),
+        ("FROM --platform=linux/s390x base\n", 1, "cannot build FROM base for linux/s390x"),
     ],
 )
 def test_mistakes_have_a_place(bench: Bench, text: str, line: int, reason: str) -> None:

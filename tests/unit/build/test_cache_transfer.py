@@ -155,9 +155,3 @@ def test_a_full_disk(benches: tuple[Bench, Bench], monkeypatch: pytest.MonkeyPat
     assert [path.name for path in (bench.layout.build_cache / ".work").iterdir()] == [".gate"]
     assert bench.store.resolve("out") is None
     assert View(bench, bench.build(TEXT)).text("/b") == "A"
-
-
-def test_platforms(benches: tuple[Bench, Bench]) -> None:
-    bench, _ = benches
-    error = bench.refused(TEXT, "cannot build for linux/s390x: only", platforms=("linux/s390x",))
-    assert error.about == ".build.platforms"

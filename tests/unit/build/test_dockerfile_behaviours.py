@@ -124,7 +124,7 @@ STAGES: list[Case] = [
     ("stages that need each other", "FROM scratch AS x\nCOPY --from=y /a /\nFROM scratch AS y\nCOPY --from=x /a /\n", {},
      "not built before"),
     ("instructions before FROM", "ENV A=1\nFROM scratch\n", {}, "stands before the first FROM"),
-    ("another platform", "FROM --platform=linux/s390x base\n", {}, "cannot build for linux/s390x"),
+    ("another platform", "FROM --platform=linux/s390x base\n", {}, "cannot build FROM base for linux/s390x"),
     ("ONBUILD runs in the next stage and is gone", "FROM scratch AS x\nONBUILD COPY a /t\nONBUILD ENV A=1\nFROM x\n", A,
      {"/t": "A", "env.A": "1", "on_build": []}),
     ("ONBUILD is kept in its own", S + "ONBUILD COPY a /t\n", {}, {"on_build": ["COPY a /t"]}),
