@@ -51,8 +51,8 @@ def tell(session: Session, pruned: Pruned) -> None:
     if pruned.gone:
         lines = (line.partition(" ") for line in pruned.gone)
         session.console.print("\n".join(["Deleted Images:", *(f"{verb}: {what}" for verb, _, what in lines), ""]))
-    if pruned.freed is None:
-        session.console.warn("an image is being brought in right now: the space is freed by the next prune")
+    if pruned.collected.put_off:
+        session.console.warn(f"{pruned.collected.put_off}: the space is freed by the next prune")
 
 
 def space(session: Session, freed: int) -> None:

@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from stackup.base.errors import ImageError
 from stackup.base.values import frozen
 from stackup.images.catalog import familiar
 from stackup.images.lookup import Place, Stack
@@ -116,11 +117,15 @@ def bases(store: ImageStore, image: Image, manifest_notes: dict[str, str]) -> li
     own = [layer.diff_id for layer in image.layers]
     found: dict[tuple[str, str], Base] = {}
     for item in store.index.read().manifests:
-        config = store.config_file(store.manifest(item))
+        try:
+            manifest = store.manifest(item)
+            config = store.config_file(manifest)
+        except ImageError:  # a damaged image is nobody's base
+            continue
         below = list(config.diff_ids)
         # Of two images with the same layers the older one is the base: steps like CMD and ENV make none.
         shorter = len(below) < len(own) or (below == own and config.created < image.created)
-        if below and shorter and own[: len(below)] == below and store.manifest(item).config.digest != image.id:
+        if below and shorter and own[: len(below)] == below and manifest.config.digest != image.id:
             found[familiar(item), item.digest] = Base(familiar(item), item.digest, "layers", len(below), len(own))
     nearest = sorted(found.values(), key=lambda base: (-base.layers, base.name))
     said = {**image.config.labels, **manifest_notes}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stackup.base.paths import Layout
 from stackup.base.values import frozen
 from stackup.images import usage
 from stackup.images.catalog import Listed, listed
@@ -12,6 +13,8 @@ from stackup.images.layers import allocated
 
 if TYPE_CHECKING:
     from stackup.images.store import ImageStore
+
+_SOURCES = ("http", "git", "contexts")  # below the build cache
 
 
 @frozen
@@ -30,7 +33,7 @@ def image_use(store: ImageStore) -> ImageUse:
     cached = usage.build_cache_layers(store.layout)
     sizes = {f"sha256:{path.name}": allocated(path) for path in _files(store)}
     unpacked = {diff_id: allocated(store.layers.path(diff_id)) for diff_id in store.layers.diff_ids()}
-    kept = usage.reachable(store.blobs, [item.digest for item in found if item.used])
+    kept = usage.reachable(store.blobs, [item.digest for item in found if item.used], damaged=True)
     stood_on = "\n".join(text for _, text in usage.launches(store.layout))
     needed = sum(size for digest, size in sizes.items() if digest in kept[0] | cached)
     needed += sum(
@@ -43,14 +46,39 @@ def image_use(store: ImageStore) -> ImageUse:
     return ImageUse(tuple(found), len(ids), sum(ids.values()), total, total - needed)
 
 
-def build_cache_use(store: ImageStore) -> tuple[int, int]:
-    """How many steps are kept, and the bytes of layers that only they need."""
+@frozen
+class CacheUse:
+    """What builds keep, in bytes of the disk: layers that only cached ``steps`` need, the ``mounts`` of
+    RUN --mount=type=cache, and sources (downloads, checkouts), which prune leaves to their age."""
+
+    steps: int = 0
+    layer_bytes: int = 0
+    mounts: int = 0
+    mount_bytes: int = 0
+    source_bytes: int = 0
+
+
+def build_cache_use(store: ImageStore) -> CacheUse:
     cached = usage.build_cache_layers(store.layout) - {""}
-    digests, diff_ids = usage.reachable(store.blobs, [item.digest for item in store.index.read().manifests])
+    manifests = [item.digest for item in store.index.read().manifests]
+    digests, diff_ids = usage.reachable(store.blobs, manifests, damaged=True)
     own = [digest for digest in cached if digest not in digests]
     size = sum(allocated(store.blobs.path(digest)) for digest in own if store.blobs.has(digest))
     size += sum(allocated(store.layers.path(digest)) for digest in cached - diff_ids)
-    return len(list((store.layout.build_cache / "steps").glob("*/*.json"))), size
+    cache = store.layout.build_cache
+    mounts = cache_mounts(store.layout)
+    sources = sum(allocated(path) for name in _SOURCES for path in _entries(cache / name))
+    steps = len(list((cache / "steps").glob("*/*.json")))
+    return CacheUse(steps, size, len(mounts), sum(mounts.values()), sources)
+
+
+def cache_mounts(layout: Layout) -> dict[str, int]:
+    """The caches of RUN --mount=type=cache, by the names of their directories, and their bytes."""
+    return {path.name: allocated(path) for path in _entries(layout.build_cache / "mounts")}
+
+
+def _entries(directory: Path) -> list[Path]:
+    return [path for path in directory.glob("*") if not path.name.startswith(".")]
 
 
 def _files(store: ImageStore) -> list[Path]:

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 @frozen
 class Pruned:
-    """``gone``: lines as ``rmi`` has them. ``freed`` in bytes; None: something is being brought in right now, and what
-    has no name any more is deleted by the next collection."""
+    """``gone``: lines as ``rmi`` has them. What has no name any more, but was not ``collected``, is deleted by the next
+    collection."""
 
     gone: tuple[str, ...]
-    freed: int | None
+    collected: usage.Collected
 
 
 def prune(store: ImageStore, *, named: bool, wanted: Callable[[Listed], bool] = lambda _item: True) -> Pruned:

@@ -11,6 +11,7 @@ from pathlib import Path
 from stackup.base.errors import ImageError
 from stackup.base.files import locked, try_lock
 from stackup.base.paths import Layout
+from stackup.base.values import frozen
 from stackup.images.blobs import BlobStore
 from stackup.images.index import ImageIndex
 from stackup.images.layers import LayerStore, allocated
@@ -57,8 +58,20 @@ def container_using(layout: Layout, layers: Iterable[Layer]) -> str:
     return next((who[:12] for who, text in launches(layout) if any(name in text for name in names)), "")
 
 
-def reachable(blobs: BlobStore, manifests: Iterable[str]) -> tuple[set[str], set[str]]:
-    """Digests of all blobs, and diff ids of all layers, that these manifests lead to. Raises ImageError, ValueError."""
+@frozen
+class Collected:
+    """``freed``: bytes of the disk. ``put_off`` says why nothing could be deleted, and so the next collection has to."""
+
+    freed: int = 0
+    put_off: str = ""
+
+
+BUSY = Collected(put_off="an image is being brought in right now")
+
+
+def reachable(blobs: BlobStore, manifests: Iterable[str], *, damaged: bool = False) -> tuple[set[str], set[str]]:
+    """Digests of all blobs, and diff ids of all layers, that these manifests lead to. Raises ImageError where one
+    cannot be read; with ``damaged`` such a one leads nowhere."""
     digests: set[str] = set()
     diff_ids: set[str] = set()
     todo = list(manifests)
@@ -67,15 +80,19 @@ def reachable(blobs: BlobStore, manifests: Iterable[str]) -> tuple[set[str], set
         if digest in digests or not blobs.has(digest):
             continue
         digests.add(digest)
-        document = blobs.read_json(digest)
-        if "manifests" in document:
-            todo += [item.digest for item in oci.Index.from_json(document).manifests]
-        elif "layers" in document:
-            manifest = oci.Manifest.from_json(document)
-            digests |= {layer.digest for layer in manifest.layers}
-            todo.append(manifest.config.digest)
-        else:
-            diff_ids |= set(oci.ConfigFile.from_json(document).diff_ids)
+        try:
+            document = blobs.read_json(digest)
+            if "manifests" in document:
+                todo += [item.digest for item in oci.Index.from_json(document).manifests]
+            elif "layers" in document:
+                manifest = oci.Manifest.from_json(document)
+                digests |= {layer.digest for layer in manifest.layers}
+                todo.append(manifest.config.digest)
+            else:
+                diff_ids |= set(oci.ConfigFile.from_json(document).diff_ids)
+        except (ImageError, ValueError) as error:
+            if not damaged:
+                raise ImageError(f"blob {digest} cannot be read") from error
     return digests, diff_ids
 
 
@@ -97,23 +114,19 @@ def bringing_in(layout: Layout) -> Iterator[None]:
         yield
 
 
-def collect(layout: Layout, blobs: BlobStore, layers: LayerStore, index: ImageIndex) -> int | None:
-    """Deletes blobs and unpacked layers that no image, no container and no cached build step needs; answers how many
-    bytes of the disk that freed.
-
-    None when something is being brought in right now; then the next collection does it. Where a manifest cannot be
-    read, and so nobody knows what it needs, only what is half-made goes.
-    """
+def collect(layout: Layout, blobs: BlobStore, layers: LayerStore, index: ImageIndex) -> Collected:
+    """Deletes blobs and unpacked layers that no image, no container and no cached build step needs. Puts it off while
+    something is being brought in, and while a manifest cannot be read, so that nobody knows what it needs."""
     fd = try_lock(layout.images / ".busy")
     if fd is None:
-        return None
+        return BUSY
     freed = 0
     try:
         cached = build_cache_layers(layout)
         try:
             digests, diff_ids = reachable(blobs, [item.digest for item in index.read().manifests])
-        except (ImageError, ValueError):
-            return 0
+        except ImageError as error:
+            return Collected(put_off=f"nobody knows what is still needed: {error.message}")
         for name in os.listdir(blobs.directory) if blobs.directory.is_dir() else []:
             if f"sha256:{name}" not in digests | cached:
                 freed += allocated(blobs.directory / name)
@@ -123,7 +136,7 @@ def collect(layout: Layout, blobs: BlobStore, layers: LayerStore, index: ImageIn
         freed += layers.bury([item for item in doomed if str(layers.path(item)) not in used], lambda: _stood_on(layout))
     finally:
         os.close(fd)
-    return freed
+    return Collected(freed)
 
 
 def _stood_on(layout: Layout) -> str:

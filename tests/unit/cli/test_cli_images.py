@@ -214,7 +214,14 @@ def test_system_df_and_prune(layout: Layout) -> None:
     assert (use["Images"]["TotalCount"], use["Images"]["Active"]) == ("3", "1")
     assert (use["Containers"]["TotalCount"], use["Containers"]["Active"]) == ("1", "0")
     assert "shop-web-1" in run(layout, "system df", verbose=True)
+    mount = layout.build_cache / "mounts" / "pip"
+    mount.mkdir(parents=True)
+    (mount / "wheel").write_bytes(b"x" * 2_000_000)
+    cache = {item["Type"]: item for item in lines(run(layout, "system df", format="json"))}["Build Cache"]
+    assert cache["TotalCount"] == "1" and cache["Size"].startswith("2") and cache["Size"].endswith("MB")
+    assert "1 cache mounts" in run(layout, "system df", verbose=True)
     found = run(layout, "system prune", force=True, volumes=True)
+    assert float(found.splitlines()[-1].split()[-1].removesuffix("MB")) > 2
     assert "Deleted Images:" in found and found.splitlines()[-1].startswith("Total reclaimed space: ")
     assert {item["Repository"] for item in lines(run(layout, "image ls", format="json"))} == {"toy", "spare"}
     run(layout, "system prune", force=True, all=True)

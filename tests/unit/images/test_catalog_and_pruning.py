@@ -12,7 +12,7 @@ from image_support import CREATED, container_on, make_image, new_store, put_laye
 from stackup.base.errors import ImageError
 from stackup.base.paths import Layout
 from stackup.images import catalog, pruning, usage
-from stackup.images.diskuse import build_cache_use, image_use
+from stackup.images.diskuse import CacheUse, build_cache_use, image_use
 from stackup.images.loading import load
 from stackup.images.pruning import prune
 from stackup.images.saving import archive
@@ -55,7 +55,10 @@ def test_a_damaged_image_is_listed_as_such_and_can_be_removed(store: ImageStore)
     found = listed(store)
     assert "does not match its digest" in found["bad:latest"].damage
     assert found["good:latest"].damage == ""
-    assert prune(store, named=True).gone[-1].startswith("deleted")
+    assert image_use(store).total == 2
+    pruned = prune(store, named=True)
+    assert pruned.gone[-1].startswith("deleted")
+    assert image.digest in pruned.collected.put_off
     assert list(listed(store)) == ["bad:latest"]
     assert store.remove("bad") == ["untagged bad:latest", f"deleted {image.digest}"]
     assert store.layers.diff_ids() == []
@@ -83,10 +86,10 @@ def test_pruning_takes_what_has_no_name(store: ImageStore) -> None:
     make_image(store, "other", [own("other")])
     found = prune(store, named=False)
     assert found.gone == (f"deleted {first.id}",)
-    assert found.freed and found.freed > 0
+    assert found.collected.freed > 0
     assert set(listed(store)) == {"toy:latest", "other:latest"}
     assert not store.blobs.has(first.layers[0].digest) and not first.layers[0].path.exists()
-    assert prune(store, named=False) == pruning.Pruned((), 0)
+    assert prune(store, named=False) == pruning.Pruned((), usage.Collected())
 
 
 def test_pruning_of_all_keeps_what_containers_use(store: ImageStore) -> None:
@@ -165,9 +168,9 @@ def test_nothing_is_collected_while_something_is_brought_in(store: ImageStore) -
     make_image(store, "toy", [rootfs()])
     with usage.bringing_in(store.layout):
         layer = put_layer(store, own("half"))
-        assert prune(store, named=True).freed is None
+        assert prune(store, named=True).collected == usage.BUSY
         assert layer.path.is_dir() and store.blobs.has(layer.digest)
-    assert prune(store, named=True).freed
+    assert prune(store, named=True).collected.freed
     assert not layer.path.is_dir() and not store.blobs.has(layer.digest)
 
 
@@ -219,15 +222,22 @@ def test_disk_use(store: ImageStore) -> None:
     found = image_use(store)
     assert (found.total, found.active) == (2, 1)
     assert 0 < found.reclaimable < found.size
-    assert build_cache_use(store) == (0, 0)
+    assert build_cache_use(store) == CacheUse()
     steps = store.layout.build_cache / "steps" / "ab"
     steps.mkdir(parents=True)
     layer = put_layer(store, own("step"))
     (steps / "abc.json").write_text(f'{{"layer": "{layer.digest}"}}')
-    count, size = build_cache_use(store)
-    assert count == 1 and size > 0
+    mount = store.layout.build_cache / "mounts" / "pip"
+    mount.mkdir(parents=True)
+    (mount / "wheel").write_bytes(b"x" * 9000)
+    (mount.parent / ".locks").mkdir()
+    (store.layout.build_cache / "http").mkdir()
+    (store.layout.build_cache / "http" / "file").write_bytes(b"x" * 5000)
+    cache = build_cache_use(store)
+    assert (cache.steps, cache.mounts) == (1, 1)
+    assert cache.layer_bytes > 0 and cache.mount_bytes > 9000 and cache.source_bytes > 5000
     usage.forget_build_cache(store.layout)
-    assert prune(store, named=False).freed and not layer.path.exists()
+    assert prune(store, named=False).collected.freed and not layer.path.exists()
 
 
 def test_newest_first(store: ImageStore) -> None:

@@ -97,6 +97,9 @@ def test_the_base_is_the_longest_run_of_lowest_layers(store: ImageStore) -> None
     make_image(store, "python", [one, two])
     make_image(store, "other", [two, one])
     make_image(store, "app", [one, two, three])
+    damaged = store.blobs.path(make_image(store, "damaged", [three, one]).id)
+    damaged.chmod(0o644)
+    damaged.write_bytes(b"{}")
     assert known(store, "app") == [("python:latest", "layers", 2), ("debian:latest", "layers", 1)]
     assert known(store, "python") == [("debian:latest", "layers", 1)]
     assert known(store, "debian") == known(store, "other") == []

@@ -17,6 +17,7 @@ import pytest
 from registry_support import Client
 
 from stackup.base.errors import ImageError
+from stackup.images import usage
 from stackup.images.partial import KEPT, Parts
 from stackup.images.registry.errors import (
     BadAnswer,
@@ -643,15 +644,16 @@ def test_a_collection_in_the_middle_takes_nothing_away(client: Client, registry:
     digest = large(registry)
     store = client.store
 
-    def collect(data: bytes) -> bytes:
-        from stackup.images import usage
+    found = []
 
-        assert usage.collect(store.layout, store.blobs, store.layers, store.index) is False
+    def collect(data: bytes) -> bytes:
+        found.append(usage.collect(store.layout, store.blobs, store.layers, store.index))
         store.sweep()
         return data
 
     registry.faults = [Fault(digest, change=collect)]
     client.pull(name_of(registry))
+    assert found == [usage.BUSY]
     assert_whole(client, registry)
 
 

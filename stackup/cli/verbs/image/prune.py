@@ -25,5 +25,5 @@ def run(session: Session, request: Request) -> int:
         confirm(session, "prune images", f"WARNING! This will remove {which}.")
     pruned = prune(session, named=request.all, texts=request.filter)
     tell(session, pruned)
-    space(session, pruned.freed or 0)
+    space(session, pruned.collected.freed)
     return 0

@@ -53,13 +53,14 @@ def run(session: Session, request: Request) -> int:
     from stackup.images import diskuse
 
     store = store_of(session)
-    images, (steps, cached) = diskuse.image_use(store), diskuse.build_cache_use(store)
+    images, cache = diskuse.image_use(store), diskuse.build_cache_use(store)
+    freed = cache.layer_bytes + cache.mount_bytes
     containers, volumes = _containers(session), _volumes(session)
     uses = (
         Use("Images", images.total, images.active, images.size, images.reclaimable),
         _of("Containers", containers),
         _of("Local Volumes", volumes),
-        Use("Build Cache", steps, 0, cached, cached),
+        Use("Build Cache", cache.steps + cache.mounts, 0, freed + cache.source_bytes, freed),
     )
     out = session.console.out
     if request.format == "json":
@@ -79,6 +80,13 @@ def run(session: Session, request: Request) -> int:
         out.write("\nImages, as stored:\n\n" + table(header, rows))
         out.write("\nContainers, what they wrote:\n\n" + _things("NAME", "RUNNING", containers))
         out.write("\nLocal Volumes:\n\n" + _things("VOLUME NAME", "USED", volumes))
+        kept = (
+            (f"layers of {cache.steps} steps", cache.layer_bytes, "yes"),
+            (f"{cache.mounts} cache mounts", cache.mount_bytes, "yes"),
+            ("downloads and checkouts", cache.source_bytes, "30 days after their last use"),
+        )
+        rows = ((what, human_size(size), goes) for what, size, goes in kept)
+        out.write("\nBuild Cache:\n\n" + table(("WHAT", "SIZE", "PRUNED"), rows))
     return 0
 
 

@@ -29,16 +29,24 @@ def run(session: Session, request: Request) -> int:
         confirm(session, "prune", question(request))
     networks.run(session, networks.Request(force=True))
     freed = remove_unused(session, (), named=False) if request.volumes else 0
-    from stackup.build.mounting import forget_cache_mounts
-    from stackup.images.usage import forget_build_cache
-
-    forget_build_cache(session.layout)
-    forget_cache_mounts(session.layout)
+    freed += _forget_builds(session)
     pruned = imagechanges.prune(session, named=request.all, texts=request.filter)
     store_of(session).sweep()
     imagechanges.tell(session, pruned)
-    imagechanges.space(session, freed + (pruned.freed or 0))
+    imagechanges.space(session, freed + pruned.collected.freed)
     return 0
+
+
+def _forget_builds(session: Session) -> int:
+    """Bytes of the caches that commands mount; the layers of cached steps are freed with those of images."""
+    from stackup.build.mounting import forget_cache_mounts
+    from stackup.images.diskuse import cache_mounts
+    from stackup.images.usage import forget_build_cache
+
+    forget_build_cache(session.layout)
+    before = sum(cache_mounts(session.layout).values())
+    forget_cache_mounts(session.layout)
+    return before - sum(cache_mounts(session.layout).values())
 
 
 def question(request: Request) -> str:
