@@ -16,8 +16,8 @@ FINE = "services: {web: {image: busybox, command: sleep 1000, stop_signal: SIGKI
 
 
 def refused(scenario: Scenario, *words: str) -> None:
-    """``config``, ``plan`` and ``up`` all say so, and nothing is there afterwards."""
-    for command in (("config",), ("plan",), ("up", "-d")):
+    """``config`` and ``up`` say so, and nothing is there afterwards."""
+    for command in (("config",), ("up", "-d")):
         scenario.stackup(*command).refused(*words)
     eventually(lambda: scenario.projects() == [], "no project is left")
 
@@ -58,6 +58,7 @@ def test_a_dependency_cycle_is_spelt_out(scenario: Scenario) -> None:
           c: {image: busybox, depends_on: [a]}
         """)
     refused(scenario, "a -> b -> c -> a")
+    scenario.stackup("plan").refused("a -> b -> c -> a")
 
 
 def test_a_dependency_on_nothing(scenario: Scenario) -> None:
@@ -86,9 +87,12 @@ def test_a_command_that_is_not_in_the_image(scenario: Scenario) -> None:
     scenario.stackup("up", "-d").refused("no-such-command", "PATH", "web")
 
 
-@pytest.mark.parametrize(
-    ("attribute", "column", "words"),
-    [
+def test_what_cannot_start_points_at_its_attribute(scenario: Scenario) -> None:
+    """One after the other beside a service that runs on: so that the supervisor does, too."""
+    tail = "  other: {image: busybox, command: sleep 1000, stop_signal: SIGKILL}\n"
+    scenario.compose(f"services:\n{tail}")
+    scenario.stackup("up", "-d").ok()
+    for attribute, column, words in (
         ("command: [no-such-command]", 5, "command not found"),
         ("entrypoint: /etc", 5, "is a directory"),
         ("working_dir: /etc/passwd", 18, "not a directory"),
@@ -102,13 +106,11 @@ def test_a_command_that_is_not_in_the_image(scenario: Scenario) -> None:
         ("stop_signal: SIGFOO", 18, "no such signal"),
         ("ports: ['203.0.113.9:80:80']", 13, "no address 203.0.113.9"),
         ("build: ./nowhere", 12, "no such directory"),
-    ],
-)
-def test_what_cannot_start_points_at_its_attribute(scenario: Scenario, attribute: str, column: int, words: str) -> None:
-    command = "" if "command" in attribute else "    command: sleep 1000\n"
-    scenario.compose(f"services:\n  web:\n    image: busybox\n    {attribute}\n{command}")
-    scenario.stackup("up", "-d", "--build").refused(rf"compose\.yaml:4:{column}\n", words)
-    assert scenario.ps("-a") == []
+    ):
+        command = "" if "command" in attribute else "    command: sleep 1000\n"
+        scenario.compose(f"services:\n  web:\n    image: busybox\n    {attribute}\n{command}{tail}")
+        scenario.stackup("up", "-d", "--build").refused(rf"compose\.yaml:4:{column}\n", words)
+        assert [(row["Service"], row["State"]) for row in scenario.ps("-a")] == [("other", "running")], attribute
 
 
 def test_a_port_of_another_project(scenario: Scenario) -> None:
