@@ -143,23 +143,28 @@ def as_json(item: Listed, *, whole: bool = False) -> dict[str, Any]:
     }
 
 
-def as_docker_json(item: Listed, *, whole: bool) -> str:
-    """A line with the keys that ``docker image ls --format json`` has."""
+def as_docker(item: Listed, *, whole: bool) -> dict[str, str]:
+    """With the keys that ``docker image ls --format json`` has."""
     repository, tag = name_and_tag(item.reference)
-    return json.dumps(
-        {
-            "Containers": "N/A",
-            "CreatedAt": item.created,
-            "CreatedSince": age(item.created),
-            "Digest": item.digest,
-            "ID": item.id if whole else short_id(item.id),
-            "Repository": repository,
-            "SharedSize": human_size(item.size - item.unique),
-            "Size": human_size(item.size),
-            "Tag": tag,
-            "UniqueSize": human_size(item.unique),
-        }
-    )
+    return {
+        "Containers": "N/A",
+        "CreatedAt": item.created,
+        "CreatedSince": age(item.created),
+        "Digest": item.digest,
+        "ID": item.id if whole else short_id(item.id),
+        "Repository": repository,
+        "SharedSize": human_size(item.size - item.unique),
+        "Size": human_size(item.size),
+        "Tag": tag,
+        "UniqueSize": human_size(item.unique),
+    }
+
+
+def show_by(session: Session, template: str, items: Sequence[Listed], *, whole: bool) -> None:
+    from stackup.cli.templates import listed
+
+    rows = (as_docker(item, whole=whole) for item in items)
+    session.console.out.write(listed(template, rows, {"ID": "IMAGE ID", "CreatedSince": "CREATED"}))
 
 
 # Verifying

@@ -60,7 +60,7 @@ def container_using(layout: Layout, layers: Iterable[Layer]) -> str:
 
 @frozen
 class Collected:
-    """``freed``: bytes of the disk. ``put_off`` says why nothing could be deleted, and so the next collection has to."""
+    """``freed``: bytes of the disk. ``put_off`` says why nothing could be deleted; then the next collection does it."""
 
     freed: int = 0
     put_off: str = ""

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from stackup.base.errors import StackFileError, UsageError
 from stackup.cli.containers import Row
+from stackup.cli.formats import checked, is_template
 from stackup.cli.freshness import outdated
-from stackup.cli.imagelists import age, as_json, ids, name_and_tag, select, short_id, show, store_of, verify
+from stackup.cli.imagelists import age, as_json, ids, name_and_tag, select, short_id, show, show_by, store_of, verify
 from stackup.cli.options import switch, value, values
 from stackup.cli.session import Session
 from stackup.cli.table import human_size, table
@@ -32,7 +33,10 @@ class Request:
     )  # fmt: skip
     no_trunc: bool = switch("--no-trunc", help="Whole ids.")
     quiet: bool = switch("-q", "--quiet", help="Only ids.")
-    format: str = value("--format", help="Output format.", default="table", choices=("table", "json"))
+    format: str = value(
+        "--format", help="table, json, or a template such as '{{.ID}}'.", default="table",
+        metavar="FORMAT", check=checked("table", "json"),
+    )  # fmt: skip
     outdated: bool = switch("--outdated", help="Ask registries for newer digests of images, pins and bases instead.")
     verify: bool = switch("--verify", help="Compare all blobs and layers with their digests instead.")
 
@@ -77,6 +81,11 @@ def _print_used(session: Session, request: Request, rows: list[Row]) -> None:
             console.print(image_id if request.no_trunc else short_id(image_id))
         return
     found = [_used(row, stored.get(row.image_id)) for row in rows]
+    if is_template(request.format):
+        from stackup.cli.templates import listed
+
+        console.out.write(listed(request.format, map(_words, found), {"ID": "IMAGE ID", "ContainerName": "CONTAINER"}))
+        return
     if request.format == "json":
         console.print(json.dumps(found, indent=2))
         return
@@ -105,11 +114,22 @@ def _used(row: Row, image: Listed | None) -> dict[str, Any]:
     }
 
 
+def _words(item: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **item,
+        "Size": human_size(item["Size"]),
+        "CreatedSince": age(item["Created"]),
+        "CreatedAt": item["Created"],
+    }
+
+
 def _print_stored(session: Session, request: Request) -> None:
     found = select(store_of(session), request.filter)
     if request.quiet:
         session.console.out.write("".join(f"{image_id}\n" for image_id in ids(found, whole=request.no_trunc)))
     elif request.format == "json":
         session.console.print(json.dumps([as_json(item, whole=request.no_trunc) for item in found], indent=2))
+    elif is_template(request.format):
+        show_by(session, request.format, found, whole=request.no_trunc)
     else:
         show(session, found, digests=request.digests, whole=request.no_trunc)

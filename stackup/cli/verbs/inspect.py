@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stackup.base.errors import NotFound
+from stackup.cli.formats import checked, is_template
 from stackup.cli.imagelists import store_of
 from stackup.cli.options import argument, value
 from stackup.cli.session import Session
@@ -21,6 +22,10 @@ class Request:
     names: tuple[str, ...] = argument(
         "Names or ids of images or containers, or services.", metavar="NAME", many=True, required=True
     )
+    format: str = value(
+        "-f", "--format", help="json, or a template such as '{{.Id}}' or '{{json .Config}}'.", default="json",
+        metavar="FORMAT", check=checked("json"),
+    )  # fmt: skip
     type: str = value("--type", help="Only that; else an image before a container.", default="", choices=KINDS)
 
 
@@ -29,8 +34,17 @@ def run(session: Session, request: Request) -> int:
     try:
         each(request.names, lambda name: found.append(_one(session, name, request.type)))
     finally:
-        print_list(session, found)
+        if is_template(request.format):
+            _print_by(session, request.format, found)
+        else:
+            print_list(session, found)
     return 0
+
+
+def _print_by(session: Session, template: str, found: list[dict[str, Any]]) -> None:
+    from stackup.cli.templates import render
+
+    session.console.out.write("".join(f"{render(template, item)}\n" for item in found))
 
 
 def _one(session: Session, name: str, kind: str) -> dict[str, Any]:

@@ -98,6 +98,17 @@ def test_filters_that_are_none(layout: Layout, text: str) -> None:
         run(layout, "image ls", filter=(text,))
 
 
+def test_formats(layout: Layout) -> None:
+    """Of every verb that has one."""
+    assert run(layout, "image ls", name="toy", format="{{.Repository}}:{{.Tag}} {{len .ID}}") == "toy:1 12\n"
+    header, *rows = run(layout, "images", all=True, format="table {{.Repository}}\\t{{.ID}}").splitlines()
+    assert header.split() == ["REPOSITORY", "IMAGE", "ID"] and len(rows) == 3
+    assert run(layout, "inspect", names=("toy:1",), format="{{json .RepoTags}}") == '["toy:1"]\n'
+    assert run(layout, "image inspect", images=("toy:1", "spare:2"), format="{{.Os}}") == "linux\nlinux\n"
+    assert run(layout, "image history", image="toy:1", no_trunc=True, format="{{.ID}}").startswith("sha256:")
+    assert run(layout, "system df", format="{{.Type}}").splitlines()[0] == "Images"
+
+
 def test_tag_and_remove(layout: Layout) -> None:
     run(layout, "tag", source="spare:2", target="team/spare")
     assert run(layout, "rmi", images=("spare:2",)) == "Untagged: spare:2\n"

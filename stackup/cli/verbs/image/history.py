@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from stackup.cli.formats import checked, is_template
 from stackup.cli.imagelists import age, short_id, store_of
 from stackup.cli.options import argument, switch, value
 from stackup.cli.session import Session
@@ -23,7 +24,10 @@ class Request:
     """Show the steps that an image was made in, the last one first."""
 
     image: str = argument("Name or id.", metavar="IMAGE", required=True)
-    format: str = value("--format", help="Output format.", default="table", choices=("table", "json"))
+    format: str = value(
+        "--format", help="table, json, or a template such as '{{.ID}}'.", default="table",
+        metavar="FORMAT", check=checked("table", "json"),
+    )  # fmt: skip
     no_trunc: bool = switch("--no-trunc", help="Whole commands and ids.")
     quiet: bool = switch("-q", "--quiet", help="Only ids.")
 
@@ -35,7 +39,12 @@ def run(session: Session, request: Request) -> int:
     if request.quiet:
         out.write("".join(f"{_id(step, whole)}\n" for step in steps))
     elif request.format == "json":
-        out.write("".join(_json(step, whole) + "\n" for step in steps))
+        out.write("".join(json.dumps(_row(step, whole)) + "\n" for step in steps))
+    elif is_template(request.format):
+        from stackup.cli.templates import listed
+
+        headers = {"ID": "IMAGE", "CreatedSince": "CREATED"}
+        out.write(listed(request.format, (_row(step, whole) for step in steps), headers))
     else:
         rows = (
             (_id(step, whole), age(step.created), _text(step, whole), human_size(step.size), step.comment)
@@ -54,14 +63,12 @@ def _text(step: Step, whole: bool) -> str:
     return text if whole else shorten(text, WIDTH)
 
 
-def _json(step: Step, whole: bool) -> str:
-    return json.dumps(
-        {
-            "Comment": step.comment,
-            "CreatedAt": step.created,
-            "CreatedBy": _text(step, whole),
-            "CreatedSince": age(step.created),
-            "ID": _id(step, whole),
-            "Size": human_size(step.size),
-        }
-    )
+def _row(step: Step, whole: bool) -> dict[str, str]:
+    return {
+        "Comment": step.comment,
+        "CreatedAt": step.created,
+        "CreatedBy": _text(step, whole),
+        "CreatedSince": age(step.created),
+        "ID": _id(step, whole),
+        "Size": human_size(step.size),
+    }

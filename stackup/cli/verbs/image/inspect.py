@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stackup.cli.options import argument
+from stackup.cli.formats import checked
+from stackup.cli.options import argument, value
 from stackup.cli.session import Session
 from stackup.cli.verbs import inspect
 
@@ -14,7 +15,11 @@ class Request:
     """Show images in detail, as a JSON list with docker's keys."""
 
     images: tuple[str, ...] = argument("Names or ids.", metavar="IMAGE", many=True, required=True)
+    format: str = value(
+        "-f", "--format", help="json, or a template such as '{{.Id}}' or '{{json .Config}}'.", default="json",
+        metavar="FORMAT", check=checked("json"),
+    )  # fmt: skip
 
 
 def run(session: Session, request: Request) -> int:
-    return inspect.run(session, inspect.Request(request.images, type="image"))
+    return inspect.run(session, inspect.Request(request.images, format=request.format, type="image"))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
-from stackup.cli.imagelists import as_docker_json, ids, select, show, store_of
+from stackup.cli.formats import checked, is_template
+from stackup.cli.imagelists import as_docker, ids, select, show, show_by, store_of
 from stackup.cli.options import argument, switch, value, values
 from stackup.cli.session import Session
 
@@ -19,7 +21,10 @@ class Request:
     filter: tuple[str, ...] = values(
         "-f", "--filter", help="Only some: dangling=, reference=, label=, before=, since=.", metavar="KEY=VALUE"
     )
-    format: str = value("--format", help="Output format.", default="table", choices=("table", "json"))
+    format: str = value(
+        "--format", help="table, json, or a template such as '{{.ID}}'.", default="table",
+        metavar="FORMAT", check=checked("table", "json"),
+    )  # fmt: skip
     no_trunc: bool = switch("--no-trunc", help="Whole ids.")
     quiet: bool = switch("-q", "--quiet", help="Only ids.")
 
@@ -30,7 +35,9 @@ def run(session: Session, request: Request) -> int:
     if request.quiet:
         out.write("".join(f"{image_id}\n" for image_id in ids(found, whole=whole)))
     elif request.format == "json":
-        out.write("".join(as_docker_json(item, whole=whole) + "\n" for item in found))
+        out.write("".join(json.dumps(as_docker(item, whole=whole)) + "\n" for item in found))
+    elif is_template(request.format):
+        show_by(session, request.format, found, whole=whole)
     else:
         show(session, found, digests=request.digests, whole=whole)
     return 0

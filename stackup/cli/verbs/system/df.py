@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from stackup.cli.formats import checked, is_template
 from stackup.cli.imagelists import as_json, name_and_tag, short_id, store_of
 from stackup.cli.options import switch, value
 from stackup.cli.session import Session
@@ -17,7 +18,10 @@ from stackup.cli.table import human_size, table
 class Request:
     """Show how much of the disk images, containers, volumes and the build cache use."""
 
-    format: str = value("--format", help="Output format.", default="table", choices=("table", "json"))
+    format: str = value(
+        "--format", help="table, json, or a template such as '{{.ID}}'.", default="table",
+        metavar="FORMAT", check=checked("table", "json"),
+    )  # fmt: skip
     verbose: bool = switch("-v", "--verbose", help="Every image, container and volume by itself.")
 
 
@@ -39,6 +43,11 @@ class Use(NamedTuple):
             human_size(self.size),
             f"{human_size(self.reclaimable)}{share}",
         )
+
+    def row(self) -> dict[str, str]:
+        """With the keys that ``docker system df --format json`` has."""
+        kind, total, active, size, free = self.cells()
+        return {"Active": active, "Reclaimable": free, "Size": size, "TotalCount": total, "Type": kind}
 
 
 class Thing(NamedTuple):
@@ -64,10 +73,12 @@ def run(session: Session, request: Request) -> int:
     )
     out = session.console.out
     if request.format == "json":
-        for use in uses:
-            total, active, size, free = use.cells()[1:]
-            line = {"Active": active, "Reclaimable": free, "Size": size, "TotalCount": total, "Type": use.kind}
-            out.write(json.dumps(line) + "\n")
+        out.write("".join(json.dumps(use.row()) + "\n" for use in uses))
+        return 0
+    if is_template(request.format):
+        from stackup.cli.templates import listed
+
+        out.write(listed(request.format, (use.row() for use in uses), {"TotalCount": "TOTAL"}))
         return 0
     out.write(table(("TYPE", "TOTAL", "ACTIVE", "SIZE", "RECLAIMABLE"), (use.cells() for use in uses)))
     if request.verbose:
@@ -85,8 +96,8 @@ def run(session: Session, request: Request) -> int:
             (f"{cache.mounts} cache mounts", cache.mount_bytes, "yes"),
             ("downloads and checkouts", cache.source_bytes, "30 days after their last use"),
         )
-        rows = ((what, human_size(size), goes) for what, size, goes in kept)
-        out.write("\nBuild Cache:\n\n" + table(("WHAT", "SIZE", "PRUNED"), rows))
+        caches = ((what, human_size(size), goes) for what, size, goes in kept)
+        out.write("\nBuild Cache:\n\n" + table(("WHAT", "SIZE", "PRUNED"), caches))
     return 0
 
 
