@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +22,12 @@ from stackup.model.plan import PullImage
 from stackup.model.stack import Stack
 
 if TYPE_CHECKING:
+    from stackup.base.paths import Layout
     from stackup.engine.loading import LoadedStack
     from stackup.images.image import Image
 
 BUILDER = "stackup.build.worker"
+GRACE = 15.0  # seconds that a worker has to clean up
 PULLS_AT_ONCE = 3  # images; each brings in several layers at a time
 
 _pulls = asyncio.Semaphore(PULLS_AT_ONCE)
@@ -48,7 +51,14 @@ async def build_service(
         warned = event.get("kind") == "warning"
         emit({"event": "notice", "text": build_warning(event, service_name, loaded)} if warned else event)
 
-    await run_worker(BUILDER, f"build an image for {service_name}", world.layout.root, request, tell, about)
+    task = f"build an image for {service_name}"
+    await run_worker(BUILDER, task, world.layout.root, request, tell, about, lambda: _sweep_builds(world.layout))
+
+
+def _sweep_builds(layout: Layout) -> None:
+    from stackup.build import sweep  # seldom needed
+
+    sweep(layout)
 
 
 def build_warning(event: Mapping[str, Any], service_name: str, loaded: LoadedStack | None) -> str:
@@ -106,9 +116,16 @@ def marks_of(image: Image | None) -> ImageMarks | None:
 
 
 async def run_worker(
-    module: str, task: str, root: str, request: dict[str, Any], emit: Emit, about: dict[str, Any]
+    module: str,
+    task: str,
+    root: str,
+    request: dict[str, Any],
+    emit: Emit,
+    about: dict[str, Any],
+    after_kill: Callable[[], object] = lambda: None,
 ) -> None:
-    """Runs ``python -m MODULE``; when this is cancelled, the worker is ended and cleans up. ``task``: for an error."""
+    """Runs ``python -m MODULE``; when this is cancelled, the worker is ended and cleans up. ``task``: for an error.
+    ``after_kill``: takes away what one that did not end in time has left; called in a thread."""
     process = await asyncio.create_subprocess_exec(
         *transfers.command(module),
         stdin=asyncio.subprocess.PIPE,
@@ -119,9 +136,27 @@ async def run_worker(
     try:
         await _converse(process, task, request, emit, about)
     finally:
-        if process.returncode is None:
-            process.terminate()
-            await process.wait()
+        if not await _ended(process):
+            with suppress(OSError, StackupError):  # what stays is collected by the next build
+                await asyncio.to_thread(after_kill)
+
+
+async def _ended(process: asyncio.subprocess.Process) -> bool:
+    """Asks the worker to end; False when it had to be killed. It never outlives this, also when that is cancelled."""
+    if process.returncode is not None:
+        return True
+    with suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        await asyncio.wait_for(process.wait(), GRACE)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        return False
+    except asyncio.CancelledError:
+        process.kill()
+        raise
+    return True
 
 
 def _told(event: dict[str, Any]) -> dict[str, Any]:
@@ -150,8 +185,11 @@ async def _converse(
         if event.get("event") == "error":
             raise StackupError.from_dict(event["error"])
         if event.get("event") == "done":
-            await process.wait()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), GRACE)
             return
         emit({"event": "progress", **about, **_told(event)})
-    code = await process.wait()
-    raise ImageError(f"cannot {task}: the worker ended with code {code}")
+    with suppress(TimeoutError):
+        code = await asyncio.wait_for(process.wait(), GRACE)
+        raise ImageError(f"cannot {task}: the worker ended with code {code}")
+    raise ImageError(f"cannot {task}: the worker says nothing more and does not end")
