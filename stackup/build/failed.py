@@ -27,6 +27,7 @@ from stackup.linux.overlay import Overlay
 _DAY = 86400.0
 _SHELLS = ("/bin/bash", "/bin/sh")
 _CHUNK = 1 << 16
+_LOOK_SECONDS = 0.3  # at the size of the terminal
 
 
 def _root(layout: Layout) -> Path:
@@ -104,11 +105,13 @@ def _talk(console: int) -> None:
 
     try:
         with _raw():
-            columns, rows = shutil.get_terminal_size()
-            set_size(console, rows, columns)
+            size = None
             readable = [console, 0]
             while True:
-                ready, _, _ = select.select(readable, [], [])
+                if (now := shutil.get_terminal_size()) != size:  # signals reach the main thread only, which waits
+                    size = now
+                    set_size(console, size.lines, size.columns)
+                ready, _, _ = select.select(readable, [], [], _LOOK_SECONDS)
                 if console in ready and not _pass_on(console, 1):
                     return
                 if 0 in ready and not _pass_on(0, console):

@@ -24,6 +24,7 @@ from stackup.cli.terminal import Console
 CANCELLING = "Cancelling... (press Ctrl+C again to force)"
 STOPPING = "Gracefully stopping... (press Ctrl+C again to force)"
 INTERRUPTED = 130
+SHOWN_BY_ERROR = 20  # last lines of its output that a failed build has in its error
 
 
 @dataclass
@@ -147,7 +148,7 @@ class Follower:
         self.progress.plan(event)
 
     def _last_words(self, action_id: str) -> None:
-        lines = self.progress.output_of(action_id)
+        lines = self.progress.output_of(action_id)[:-SHOWN_BY_ERROR]
         if lines:
             with self.progress.beside():
                 self.session.console.say("\n".join(lines))
