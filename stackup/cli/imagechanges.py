@@ -22,7 +22,7 @@ def remove(session: Session, names: Sequence[str], *, force: bool) -> int:
     store = store_of(session)
 
     def one(name: str) -> None:
-        if force and store.find(name) is None:
+        if force and store.pick(name) is None:
             session.console.warn(f"image {name}: no such image")
             return
         for line in store.remove(name, force=force):

@@ -31,7 +31,7 @@ class Step:
 
 def found(store: ImageStore, reference: str, verb: str) -> oci.Descriptor:
     """Its place in the index. Raises ImageError where it is not here."""
-    descriptor = store.find(reference)
+    descriptor = store.pick(reference)
     if is_host(reference):
         raise ImageError(f"cannot {verb} 'host': it is this machine, not a stored image", hint="see docs/images.md")
     if descriptor is None:

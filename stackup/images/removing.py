@@ -23,7 +23,7 @@ def remove_image(store: ImageStore, descriptor: oci.Descriptor, reference: str, 
     """
     name = descriptor.annotations.get(oci.REF_NAME, "")
     by_id = not name or _canonical(reference) != name
-    image_id = _id(store, descriptor)
+    image_id = store.id_of(descriptor)
     gone: list[str] = []
 
     def change(items: Entries) -> Entries:
@@ -39,7 +39,7 @@ def remove_image(store: ImageStore, descriptor: oci.Descriptor, reference: str, 
             raise ImageError(f"cannot remove '{reference}': container {user} stands on it")
         gone.extend(f"untagged {item}" for item in _names(doomed))
         kept = tuple(item for item in items if item not in doomed)
-        if image_id not in {_id(store, item) for item in kept}:
+        if image_id not in {store.id_of(item) for item in kept}:
             gone.append(f"deleted {image_id}")
         return kept
 
@@ -51,14 +51,6 @@ def remove_image(store: ImageStore, descriptor: oci.Descriptor, reference: str, 
 
 def _names(items: Iterable[oci.Descriptor]) -> list[str]:
     return [references.parse(text).familiar for item in items if (text := item.annotations.get(oci.REF_NAME))]
-
-
-def _id(store: ImageStore, descriptor: oci.Descriptor) -> str:
-    """Of an image whose manifest is damaged, the manifest's digest."""
-    try:
-        return store.manifest(descriptor).config.digest
-    except ImageError:
-        return descriptor.digest
 
 
 def _user(store: ImageStore, descriptor: oci.Descriptor) -> str:

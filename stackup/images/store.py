@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import platform as machine
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
@@ -31,6 +31,7 @@ from stackup.oci.reference import Reference
 BASE_ANNOTATION = "dev.stackup.base"
 PULLED = "dev.stackup.pulled"  # of a name in the index: when its registry was asked last, RFC 3339
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
+_ID_DIGITS = 3  # of an id that a person types, at least
 DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -89,6 +90,19 @@ class ImageStore:
         """The place in the index of what ``resolve`` answers; None for ``host``, too."""
         return None if is_host(reference) else self._descriptor(reference)
 
+    def pick(self, text: str) -> oci.Descriptor | None:
+        """As ``find``, for what a person typed to name an image that is here: also the first digits of its id, where no
+        image has that name. Raises ImageError where several ids begin so."""
+        found, digits = self.find(text), text.removeprefix("sha256:")
+        if found is not None or is_host(text) or not re.fullmatch(rf"[0-9a-f]{{{_ID_DIGITS},}}", digits):
+            return found
+        items = [item for item in self.index.read().manifests if self._has_id(item, digits)]
+        ids = sorted({self.id_of(item) for item in items})
+        if len(ids) > 1:
+            shown = ", ".join(item.removeprefix("sha256:")[:12] for item in ids)
+            raise ImageError(f"cannot use '{text}': the ids of several images begin so: {shown}")
+        return items[0] if items else None
+
     def _descriptor(self, reference: str) -> oci.Descriptor | None:
         digits = reference.removeprefix("sha256:")
         if len(digits) >= 12 and all(digit in "0123456789abcdef" for digit in digits):
@@ -103,10 +117,15 @@ class ImageStore:
         return self.index.find(str(wanted))
 
     def _has_id(self, descriptor: oci.Descriptor, digits: str) -> bool:
-        hexes = [descriptor.digest]
-        with suppress(ImageError):  # a damaged image has its manifest's digest alone
-            hexes.append(self.manifest(descriptor).config.digest)
-        return any(item.removeprefix("sha256:").startswith(digits) for item in hexes)
+        ids = (descriptor.digest, self.id_of(descriptor))
+        return any(item.removeprefix("sha256:").startswith(digits) for item in ids)
+
+    def id_of(self, descriptor: oci.Descriptor) -> str:
+        """The configuration's digest; of a damaged image, the manifest's."""
+        try:
+            return self.manifest(descriptor).config.digest
+        except ImageError:
+            return descriptor.digest
 
     def manifest(self, descriptor: oci.Descriptor) -> oci.Manifest:
         """The manifest behind a descriptor; out of a multi-platform index, the one for the descriptor's platform, or
@@ -253,7 +272,7 @@ class ImageStore:
         """
         descriptor = self.put_manifest(layers, config, on_host=on_host, annotations=annotations)
         self.name(descriptor, reference)
-        return self.image(descriptor, parse_reference(reference).familiar if reference else self._id(descriptor))
+        return self.image(descriptor, parse_reference(reference).familiar if reference else self.id_of(descriptor))
 
     def put_manifest(
         self,
@@ -285,9 +304,6 @@ class ImageStore:
             self.index.set(str(self._new_name(reference)), descriptor)
         else:
             self.index.update(lambda items: items if _lists(items, descriptor) else (*items, descriptor))
-
-    def _id(self, descriptor: oci.Descriptor) -> str:
-        return self.manifest(descriptor).config.digest
 
     def _new_name(self, reference: str) -> Reference:
         if is_host(reference) or reference == "scratch":
@@ -321,7 +337,7 @@ class ImageStore:
         if is_host(source):
             raise ImageError("cannot tag 'host': it is built in; build FROM it instead")
         with usage.bringing_in(self.layout):  # a collection must not come between looking and naming
-            descriptor = self._descriptor(source)
+            descriptor = self.pick(source)
             if descriptor is None:
                 raise ImageError(f"cannot tag '{source}': no such image")
             self.index.set(str(name), replace(descriptor, annotations={}))
@@ -333,7 +349,7 @@ class ImageStore:
         """
         if is_host(reference):
             raise ImageError("cannot remove 'host': it is built in")
-        descriptor = self._descriptor(reference)
+        descriptor = self.pick(reference)
         if descriptor is None:
             raise ImageError(f"cannot remove '{reference}': no such image")
         return remove_image(self, descriptor, reference, force=force)

@@ -61,4 +61,4 @@ def _one(session: Session, name: str, kind: str) -> dict[str, Any]:
     except NotFound:
         if kind:
             raise
-        return inspect(store, name)  # which says that there is no such image
+        return inspect(store, name)  # by the beginning of its id; or it says that there is no such image

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from image_support import make_image, rootfs
 
 from stackup.base.errors import ImageError
 from stackup.base.paths import Layout
@@ -306,3 +307,30 @@ def test_what_is_no_archive_of_a_root_file_system(store: ImageStore, tmp_path: P
 def test_a_file_that_cannot_be_read(store: ImageStore, tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="cannot import /proc/self/mem: Input/output error"):
         store.import_rootfs(Path("/proc/self/mem"), "toy:1")
+
+
+def test_the_beginning_of_an_id_is_enough_for_a_person(store: ImageStore) -> None:
+    image = make_image(store, "toy:1", [rootfs()])
+    digits = image.id.removeprefix("sha256:")
+    for text in (digits[:3], f"sha256:{digits[:5]}", digits[:20], digits):
+        found = store.pick(text)
+        assert found is not None and store.id_of(found) == image.id
+    assert store.pick(digits[:2]) is None and store.pick("nosuch") is None and store.pick("host") is None
+    assert store.resolve(digits[:5]) is None  # a stack file's `image: abcde` is a name
+    store.tag(digits[:5], "other")
+    assert {item.reference for item in store.images()} == {"toy:1", "other:latest"}
+    named = make_image(store, digits[:3], [rootfs(), Archive().add("x", b"").data()])
+    found = store.pick(digits[:3])
+    assert found is not None and store.id_of(found) == named.id  # a name goes before
+
+
+def test_of_an_id_that_several_images_begin_with_they_are_told(
+    store: ImageStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stackup.images.store._ID_DIGITS", 1)
+    for number in range(17):  # two of them share their first digit
+        make_image(store, f"toy:{number}", [Archive().add("x", bytes([number])).data()])
+    firsts = [item.id.removeprefix("sha256:")[0] for item in store.images()]
+    digit = next(text for text in firsts if firsts.count(text) > 1)
+    with pytest.raises(ImageError, match=f"cannot use '{digit}': the ids of several images begin so: {digit}"):
+        store.pick(digit)

@@ -6,7 +6,6 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from stackup.base.errors import ImageError
 from stackup.cli.imagelists import store_of
 from stackup.cli.options import argument, value
 from stackup.cli.session import Session
@@ -42,9 +41,9 @@ def run(session: Session, request: Request) -> int:
 
 
 def _image(store: ImageStore, name: str) -> Image:
-    image = store.resolve(name)
-    if image is None:
-        raise ImageError(f"cannot compare '{name}': no such image", hint=f"stackup pull {name}")
+    from stackup.images.describing import found
+
+    image = store.image(found(store, name, "compare"), name)
     store.materialize(image)
     return image
 
