@@ -4,57 +4,14 @@ from __future__ import annotations
 
 from struct import pack
 
+from stackup.base.capabilities import ALL_CAPABILITIES
 from stackup.linux.syscall import buffer, call, prctl
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# include/uapi/linux/capability.h, in order of their numbers.
-NAMES = (
-    "CAP_CHOWN",
-    "CAP_DAC_OVERRIDE",
-    "CAP_DAC_READ_SEARCH",
-    "CAP_FOWNER",
-    "CAP_FSETID",
-    "CAP_KILL",
-    "CAP_SETGID",
-    "CAP_SETUID",
-    "CAP_SETPCAP",
-    "CAP_LINUX_IMMUTABLE",
-    "CAP_NET_BIND_SERVICE",
-    "CAP_NET_BROADCAST",
-    "CAP_NET_ADMIN",
-    "CAP_NET_RAW",
-    "CAP_IPC_LOCK",
-    "CAP_IPC_OWNER",
-    "CAP_SYS_MODULE",
-    "CAP_SYS_RAWIO",
-    "CAP_SYS_CHROOT",
-    "CAP_SYS_PTRACE",
-    "CAP_SYS_PACCT",
-    "CAP_SYS_ADMIN",
-    "CAP_SYS_BOOT",
-    "CAP_SYS_NICE",
-    "CAP_SYS_RESOURCE",
-    "CAP_SYS_TIME",
-    "CAP_SYS_TTY_CONFIG",
-    "CAP_MKNOD",
-    "CAP_LEASE",
-    "CAP_AUDIT_WRITE",
-    "CAP_AUDIT_CONTROL",
-    "CAP_SETFCAP",
-    "CAP_MAC_OVERRIDE",
-    "CAP_MAC_ADMIN",
-    "CAP_SYSLOG",
-    "CAP_WAKE_ALARM",
-    "CAP_BLOCK_SUSPEND",
-    "CAP_AUDIT_READ",
-    "CAP_PERFMON",
-    "CAP_BPF",
-    "CAP_CHECKPOINT_RESTORE",
-)
-_BITS = {name: 1 << number for number, name in enumerate(NAMES)}
+_BITS = {name: 1 << number for number, name in enumerate(ALL_CAPABILITIES)}
 _VERSION_3 = 0x20080522
 _PR_CAPBSET_DROP = 24
 _PR_CAP_AMBIENT, _AMBIENT_RAISE = 47, 2
@@ -80,7 +37,7 @@ def present() -> tuple[str, ...]:
     """Names of those that this process may hand on: not always all that the kernel has."""
     with open("/proc/self/status", encoding="utf-8", errors="replace") as file:
         bounding = next(int(line.split()[1], 16) for line in file if line.startswith("CapBnd:"))
-    return tuple(name for number, name in enumerate(NAMES) if bounding >> number & 1)
+    return tuple(name for number, name in enumerate(ALL_CAPABILITIES) if bounding >> number & 1)
 
 
 def drop_bounding(keep: int, last: int) -> None:
@@ -100,6 +57,6 @@ def set_capabilities(effective: int, permitted: int, inheritable: int) -> None:
 
 
 def raise_ambient(bits: int) -> None:
-    for number in range(len(NAMES)):
+    for number in range(len(ALL_CAPABILITIES)):
         if bits >> number & 1:
             prctl(_PR_CAP_AMBIENT, _AMBIENT_RAISE, number)

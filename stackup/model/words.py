@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import signal
 
-from stackup.oci.capabilities import ALL_CAPABILITIES
+from stackup.base.capabilities import ALL_CAPABILITIES
 
 SECURITY_OPTIONS = (
     "no-new-privileges:true, seccomp=FILE, seccomp=unconfined, apparmor=PROFILE, label=..., systempaths=unconfined"

@@ -6,9 +6,9 @@ import posixpath
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from stackup.base.capabilities import ALL_CAPABILITIES
 from stackup.base.errors import ContainerFault, UsageError
 from stackup.model.stack import Service
-from stackup.oci.capabilities import ALL_CAPABILITIES
 from stackup.oci.image import ImageConfig
 from stackup.oci.runtime import DEFAULT_PATH, Process, Rlimit, Spec, User
 from stackup.spec.context import RenderContext, UserIds

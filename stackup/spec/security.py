@@ -5,11 +5,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
+from stackup.base.capabilities import ALL_CAPABILITIES
 from stackup.base.errors import StackFileError
 from stackup.base.values import frozen
 from stackup.model.stack import Service
 from stackup.model.words import SECURITY_OPTIONS, capability, security_option
-from stackup.oci.capabilities import ALL_CAPABILITIES
 from stackup.oci.runtime import Capabilities
 from stackup.spec.defaults import DEFAULT_CAPABILITIES
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 from typing import Any
 
+from stackup.base.capabilities import ALL_CAPABILITIES
 from stackup.base.errors import ImageError
 from stackup.model.words import (
     DEVICE_RULE,
@@ -22,7 +23,6 @@ from stackup.model.words import (
     security_option,
     signal_number,
 )
-from stackup.oci.capabilities import ALL_CAPABILITIES
 from stackup.oci.platforms import is_architecture, parse_platform
 from stackup.stackfile.problems import did_you_mean
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from stackup.base.capabilities import ALL_CAPABILITIES
 from stackup.base.errors import ContainerFault, UsageError
 from stackup.model.stack import Service
-from stackup.oci.capabilities import ALL_CAPABILITIES
 from stackup.oci.image import Healthcheck, ImageConfig
 from stackup.oci.runtime import Capabilities, Process, Spec, User
 from stackup.spec import HealthSettings, RenderContext, health_settings, probe_command, render, render_exec

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from stackup.base.capabilities import ALL_CAPABILITIES
 from stackup.base.errors import ContainerFault, StackFileError
 from stackup.model.stack import Service
-from stackup.oci.capabilities import ALL_CAPABILITIES
 from stackup.oci.image import ImageConfig
 from stackup.oci.runtime import Capabilities, DeviceRule, Memory, Mount, Namespace, Rlimit, Spec
 from stackup.spec import HostDevice, InheritedMount, RenderContext, grants, render
