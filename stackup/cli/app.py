@@ -17,7 +17,7 @@ from stackup.base.errors import UsageError
 from stackup.cli.execute import execute
 from stackup.cli.globals import Globals
 from stackup.cli.options import Option, options_of
-from stackup.cli.registry import GROUPS, VERBS, Verb, load
+from stackup.cli.registry import GROUPS, SPELLINGS, VERBS, Verb, load
 
 EPILOG = (
     "Options of stackup itself (-f, -p, ...) stand before the command. Exit codes: 0 done; 1 failed; "
@@ -54,13 +54,17 @@ def build() -> typer.Typer:
         inner = typer.Typer(help=_GROUP_HELP[group], no_args_is_help=True, rich_markup_mode=None)
         for name in names:
             _add(inner, name, load(f"{group} {name}"))
+        for other, name in SPELLINGS.items():
+            if name in names:
+                _add(inner, other, load(f"{group} {name}"), hidden=True)
         app.add_typer(inner, name=group)
     return app
 
 
-def _add(app: typer.Typer, name: str, verb: Verb) -> None:
+def _add(app: typer.Typer, name: str, verb: Verb, *, hidden: bool = False) -> None:
     app.command(
         name,
+        hidden=hidden,
         help=inspect.getdoc(verb.request),
         short_help=_short(verb),
         context_settings={"allow_interspersed_args": not verb.positional_last},
@@ -95,6 +99,7 @@ def misplaced(argv: Sequence[str]) -> str:
     name = argv[verb_at]
     if name in GROUPS:
         inner = argv[verb_at + 1] if verb_at + 1 < len(argv) else ""
+        inner = SPELLINGS.get(inner, inner)
         if inner not in GROUPS[name]:
             return ""
         name, verb_at = f"{name} {inner}", verb_at + 1

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 ID_DIGITS = 12
 NONE = "<none>"
-FILTERS = ("dangling", "reference", "label", "before", "since")
+FILTERS = ("dangling", "reference", "label", "before", "since", "until")
 
 
 def store_of(session: Session) -> ImageStore:
@@ -51,8 +51,9 @@ def age(created: str) -> str:
         return "-"
 
 
-def select(store: ImageStore, texts: Sequence[str], name: str = "") -> list[Listed]:
-    """The images that docker's ``--filter`` words leave, and whose name or repository is ``name`` (a pattern)."""
+def select(store: ImageStore, texts: Sequence[str], *names: str) -> list[Listed]:
+    """The images that docker's ``--filter`` words leave, and whose name or repository is one of ``names`` (patterns);
+    of all where there are none."""
     from stackup.images import catalog
 
     wanted = filters(texts, FILTERS)
@@ -60,11 +61,14 @@ def select(store: ImageStore, texts: Sequence[str], name: str = "") -> list[List
     dangling = truth("dangling", wanted.get("dangling", ()))
     if dangling is not None:
         found = [item for item in found if item.dangling is dangling]
-    if name:
-        found = catalog.matching(found, [name])
+    if names:
+        found = catalog.matching(found, names)
     if wanted.get("reference"):
         found = catalog.matching(found, wanted["reference"])
     found = [item for item in found if has_labels(item.labels, wanted.get("label", ()))]
+    if wanted.get("until"):
+        before = until(wanted["until"])
+        found = [item for item in found if before(item.created)]
     for key, keep in (("before", _older), ("since", _newer)):
         for text in wanted.get(key, ()):
             created = _created(store, key, text)

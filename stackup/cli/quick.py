@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from stackup.cli.globals import Globals
 from stackup.cli.options import Option, options_of
-from stackup.cli.registry import GROUPS, VERBS, Verb, load
+from stackup.cli.registry import GROUPS, SPELLINGS, VERBS, Verb, load
 
 
 class NotQuickError(Exception):
@@ -37,8 +37,8 @@ def parse(argv: Sequence[str]) -> Invocation:
     if not rest:
         raise NotQuickError
     name, rest = rest[0], rest[1:]
-    if name in GROUPS and rest and rest[0] in GROUPS[name]:
-        name, rest = f"{name} {rest[0]}", rest[1:]
+    if name in GROUPS and rest and (inner := SPELLINGS.get(rest[0], rest[0])) in GROUPS[name]:
+        name, rest = f"{name} {inner}", rest[1:]
     elif name not in VERBS:
         raise NotQuickError
     verb = load(name)

@@ -55,16 +55,17 @@ VERBS = {
     "doctor": "doctor",
     "version": "version",
 }
-
-
+_BOTH = ("build", "pull", "push", "save", "load", "import")  # with `image` before them, as docker has it, and without
 # Verbs of two words; the modules are in a package named after the first one.
 GROUPS = {
     "network": ("create", "ls", "inspect", "rm", "prune"),
-    "image": ("ls", "rm", "tag", "history", "inspect", "prune", "base", "diff", "verify"),
+    "image": ("ls", "rm", "tag", "history", "inspect", "prune", "base", "diff", "verify", *_BOTH),
     "system": ("df", "prune"),
     "volume": ("create", "ls", "inspect", "rm", "prune"),
     "systemd": ("install", "remove", "status", "start", "stop"),
 }
+_SAME = {"image rm": "rmi", **{f"image {name}": name for name in ("tag", *_BOTH)}}
+SPELLINGS = {"list": "ls", "remove": "rm"}  # of the second word
 
 
 def names() -> tuple[str, ...]:
@@ -84,7 +85,8 @@ class Verb(NamedTuple):
 
 
 def load(name: str) -> Verb:
-    module = importlib.import_module(f"stackup.cli.verbs.{VERBS.get(name) or name.replace(' ', '.')}")
+    same = _SAME.get(name, name)
+    module = importlib.import_module(f"stackup.cli.verbs.{VERBS.get(same) or same.replace(' ', '.')}")
     return Verb(
         name=name,
         request=module.Request,

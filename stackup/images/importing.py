@@ -43,6 +43,7 @@ def import_rootfs(
     config: oci.ImageConfig,
     platform: oci.Platform,
     say: Progress,
+    message: str = "",
 ) -> Image:
     """``ImageStore.import_rootfs`` behind its checks; the caller keeps collections away meanwhile."""
     label = source if isinstance(source, Path) else "the archive"
@@ -61,7 +62,7 @@ def import_rootfs(
         raise _refusal(label, "it is a saved image, not a root file system", "`docker export` of a container makes one")
     layer = Layer(diff_id, descriptor.digest, descriptor.media_type, descriptor.size, store.layers.path(diff_id))
     created = rfc3339(now_ns())
-    history = (oci.History(created, f"stackup import {label}"),)
+    history = (oci.History(created, f"stackup import {label}", message),)
     return store.put_image((layer,), oci.ConfigFile(platform, config, (diff_id,), history, created), name)
 
 

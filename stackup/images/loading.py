@@ -136,6 +136,8 @@ class _Loader:
 
     def _from_archive(self, file: BinaryIO) -> _Arrived:
         head = _Headed(file)
+        if not head.head:
+            raise ImageError("cannot load the archive: it is empty")
         arrived = _Arrived()
         with Pump(decompressed(head, Compression.of(head.head))).running() as pump:
             stream = TarStream(pump.reader.read, pump.reader.some)

@@ -226,19 +226,21 @@ class ImageStore:
         config: oci.ImageConfig | None = None,
         progress: Progress | None = None,
         platform: oci.Platform | None = None,
+        message: str = "",
     ) -> Image:
         """Makes a root file system an image of one layer: a tar archive (plain, gzip, xz, bzip2, zstd) or a directory.
 
-        ``config`` defaults to a shell and the usual PATH. A directory is taken as it is, whiteouts excepted.
+        ``config`` defaults to a shell and the usual PATH; ``message`` goes into the history. Without a ``reference``
+        the image stays unnamed. A directory is taken as it is, whiteouts excepted.
         """
-        name = self._new_name(reference)
+        name = str(self._new_name(reference)) if reference else ""
         if isinstance(source, Path) and not source.exists():
             raise ImageError(f"cannot import {source}: no such file or directory")
         settings = config or oci.ImageConfig(env=(DEFAULT_PATH,), cmd=("/bin/sh",))
         try:
             with usage.bringing_in(self.layout):
                 say = progress or (lambda _text: None)
-                return import_rootfs(self, source, str(name), settings, platform or host_platform(), say)
+                return import_rootfs(self, source, name, settings, platform or host_platform(), say, message)
         except BaseException:  # what was stored of it is nobody's
             usage.collect(self.layout, self.blobs, self.layers, self.index)
             raise

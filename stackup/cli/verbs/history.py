@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stackup.base.clock import rfc3339
-from stackup.cli.options import switch, value
+from stackup.cli.options import argument, switch, value
 from stackup.cli.session import Session
 from stackup.cli.table import elapsed, table
 
@@ -22,6 +22,7 @@ HEADER = ("WHEN", "WHO", "COMMAND", "RESULT", "STEPS")
 class Request:
     """Show who changed the project when, and how; kept after down."""
 
+    image: str = argument("An image: its steps instead, as `image history` shows them.", metavar="IMAGE")
     limit: int = value("-n", "--limit", help="The last so many commands.", kind=int, default=20, metavar="NUMBER")
     all: bool = switch(
         "-a", "--all", help="With what was executed in containers, which changes nothing of the project."
@@ -32,6 +33,10 @@ class Request:
 
 
 def run(session: Session, request: Request) -> int:
+    if request.image:
+        from stackup.cli.verbs.image import history
+
+        return history.run(session, history.Request(request.image))
     if request.runs:
         return _show_runs(session, request)
     from stackup.engine.chronicle import EXEC, commands

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from stackup.base.errors import StackFileError, UsageError
+from stackup.base.errors import NotFound, StackFileError, UsageError
 from stackup.cli.containers import Row
 from stackup.cli.formats import checked, is_template
 from stackup.cli.freshness import outdated
@@ -22,13 +22,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Request:
-    """List the images that the project's containers were made from; with -a, or outside of a project, all images."""
+    """List the images that the project's containers were made from; with -a, or outside of a project, all images, or
+    those of the given names."""
 
     services: tuple[str, ...] = services()
     all: bool = switch("-a", "--all", help="All images that are stored on this machine.")
     digests: bool = switch("--digests", help="With the digests of the manifests; implies -a.")
     filter: tuple[str, ...] = values(
-        "-f", "--filter", help="Only some: dangling=, reference=, label=, before=, since=; implies -a.",
+        "-f", "--filter", help="Only some: dangling=, reference=, label=, before=, since=, until=; implies -a.",
         metavar="KEY=VALUE",
     )  # fmt: skip
     no_trunc: bool = switch("--no-trunc", help="Whole ids.")
@@ -49,7 +50,9 @@ def run(session: Session, request: Request) -> int:
         return verify(session, request.format)
     rows = None if stored else _of_project(session, request)
     if request.outdated:
-        return outdated(session, None if not rows else [row.image for row in rows], request.format)
+        return outdated(
+            session, [row.image for row in rows] if rows else list(request.services) or None, request.format
+        )
     if rows is None:
         _print_stored(session, request)
     else:
@@ -65,9 +68,15 @@ def _of_project(session: Session, request: Request) -> list[Row] | None:
         rows = read(session)
     except StackFileError as error:
         options = session.options
-        if request.services or options.file or options.project_name or error.where:
+        if options.file or options.project_name or error.where or error.details:
             raise
         return None
+    for name in request.services:
+        if not any(row.service == name for row in rows):
+            raise NotFound(
+                f"cannot list the images of service {name}: it has no containers",
+                hint=f"`stackup image ls {name}` lists the stored images of that name",
+            )
     return [row for row in rows if not request.services or row.service in request.services]
 
 
@@ -124,7 +133,7 @@ def _words(item: dict[str, Any]) -> dict[str, Any]:
 
 
 def _print_stored(session: Session, request: Request) -> None:
-    found = select(store_of(session), request.filter)
+    found = select(store_of(session), request.filter, *request.services)
     if request.quiet:
         session.console.out.write("".join(f"{image_id}\n" for image_id in ids(found, whole=request.no_trunc)))
     elif request.format == "json":

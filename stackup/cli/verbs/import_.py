@@ -20,10 +20,11 @@ class Request:
     """Make an image of a root file system: a directory, a tar archive (.gz, .xz, .zst too), or - for standard input."""
 
     source: str = argument("Directory, archive, or - for standard input.", metavar="SOURCE", required=True)
-    reference: str = argument("Name of the image.", metavar="NAME[:TAG]", required=True)
+    reference: str = argument("Name of the image (default: none).", metavar="NAME[:TAG]")
     change: tuple[str, ...] = values(
         "-c", "--change", help="Dockerfile instruction to apply, such as 'CMD [\"/bin/sh\"]'.", metavar="INSTRUCTION"
     )
+    message: str = value("-m", "--message", help="A note for the image's history.", metavar="TEXT", default="")
     platform: str = value("--platform", help="What it is for (default: this machine).", metavar="OS/ARCH", default="")
     quiet: bool = switch("-q", "--quiet", help="Print only the image's id.")
 
@@ -37,9 +38,9 @@ def run(session: Session, request: Request) -> int:
     platform = parse_platform(request.platform) if request.platform else None
     source = _source(session, request.source)
     store = ImageStore(session.layout)
-    with single_action(session, "import", f"image {request.reference}", quiet=request.quiet) as say:
-        image = store.import_rootfs(source, request.reference, config, say, platform)
-    if request.quiet:
+    with single_action(session, "import", f"image {request.reference}".strip(), quiet=request.quiet) as say:
+        image = store.import_rootfs(source, request.reference, config, say, platform, request.message)
+    if request.quiet or not request.reference:
         session.console.print(image.id)
     return 0
 

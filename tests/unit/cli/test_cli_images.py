@@ -14,6 +14,7 @@ from cli_support import out, session
 
 from stackup.base.errors import ImageError, NotFound, PlanRefused, UsageError
 from stackup.base.paths import Layout
+from stackup.cli.globals import Globals
 from stackup.cli.registry import load
 from stackup.engine.records import Definition, Records, State
 from stackup.images.store import ImageStore
@@ -78,6 +79,7 @@ def test_lists(layout: Layout) -> None:
     ("filters", "found"),
     [
         (("dangling=true",), ["<none>"]),
+        (("until=2020-01-01",), []),
         (("dangling=false",), ["toy", "spare"]),
         (("reference=s*",), ["spare"]),
         (("reference=s*", "reference=toy:1"), ["toy", "spare"]),
@@ -107,6 +109,26 @@ def test_formats(layout: Layout) -> None:
     assert run(layout, "image inspect", images=("toy:1", "spare:2"), format="{{.Os}}") == "linux\nlinux\n"
     assert run(layout, "image history", image="toy:1", no_trunc=True, format="{{.ID}}").startswith("sha256:")
     assert run(layout, "system df", format="{{.Type}}").splitlines()[0] == "Images"
+
+
+def test_images_of_a_name_where_there_is_no_project(layout: Layout) -> None:
+    def images(**given: Any) -> str:
+        verb, used = load("images"), session(layout)
+        used.options, used.cwd = Globals(), str(layout.state.parent.parent)
+        assert verb.run(used, verb.request(**given)) == 0
+        return out(used)
+
+    assert images(services=("toy",), format="{{.Tag}}") == "1\n"
+    assert images(services=("nosuch",), quiet=True) == ""
+    with pytest.raises(NotFound, match="cannot list the images of service toy: it has no containers"):
+        run(layout, "images", services=("toy",))
+
+
+def test_an_import_without_a_name(layout: Layout, tmp_path: Path) -> None:
+    (tmp_path / "root.tar").write_bytes(ROOTFS)
+    image = run(layout, "import", source=str(tmp_path / "root.tar"), message="from afar").strip()
+    assert run(layout, "inspect", names=(image[7:17],), format="{{.RepoTags}} {{.Comment}}") == "[] from afar\n"
+    assert "from afar" in run(layout, "history", image=image)
 
 
 def test_tag_and_remove(layout: Layout) -> None:

@@ -191,6 +191,19 @@ def test_every_group_has_help(group: str, capsys: pytest.CaptureFixture[str]) ->
     assert "nonsense" in found.err
 
 
+@pytest.mark.parametrize(("words", "name"), [("image list", "image ls"), ("image remove x", "image rm")])
+def test_the_second_words_other_spellings(words: str, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert quick.parse(words.split()).verb.name == name
+    assert app.main([*words.split(), "--help"]) == 0
+    assert f"Usage: stackup {' '.join(words.split()[:2])}" in capsys.readouterr().out
+
+
+def test_what_docker_has_below_image_too() -> None:
+    for name in ("pull", "save", "import", "build"):
+        assert load(f"image {name}").request is load(name).request
+    assert load("image rm").request is load("rmi").request
+
+
 def test_a_verb_of_two_words_and_a_global_flag_behind_it(capsys: pytest.CaptureFixture[str]) -> None:
     invocation = quick.parse(["-p", "shop", "network", "create", "--label", "a=b", "edge"])
     assert (invocation.verb.name, invocation.request.name, invocation.request.label) == (

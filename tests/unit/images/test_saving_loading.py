@@ -321,7 +321,7 @@ def assert_nothing(store: ImageStore) -> None:
     ("data", "reason"),
     [
         (b"no archive at all" * 100, "it is not a tar archive"),
-        (b"", "there is no manifest.json"),
+        (b"", "it is empty"),
         (rootfs(), "there is no manifest.json"),
         (old_archive()[:3000], "cut off"),
         (gzip.compress(old_archive())[:-9], "cut off"),

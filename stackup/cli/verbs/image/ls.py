@@ -19,7 +19,7 @@ class Request:
     all: bool = switch("-a", "--all", help="All, which is the default.", hidden=True)
     digests: bool = switch("--digests", help="With the digests of the manifests.")
     filter: tuple[str, ...] = values(
-        "-f", "--filter", help="Only some: dangling=, reference=, label=, before=, since=.", metavar="KEY=VALUE"
+        "-f", "--filter", help="Only some: dangling=, reference=, label=, before=, since=, until=.", metavar="KEY=VALUE"
     )
     format: str = value(
         "--format", help="table, json, or a template such as '{{.ID}}'.", default="table",
@@ -30,7 +30,7 @@ class Request:
 
 
 def run(session: Session, request: Request) -> int:
-    found = select(store_of(session), request.filter, request.name)
+    found = select(store_of(session), request.filter, *filter(None, [request.name]))
     out, whole = session.console.out, request.no_trunc
     if request.quiet:
         out.write("".join(f"{image_id}\n" for image_id in ids(found, whole=whole)))
