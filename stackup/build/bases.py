@@ -53,6 +53,9 @@ class Bases:
             try:
                 return self._find(reference, wanted, strict=strict)
             except ImageError as error:
+                if item.keyword != "FROM":
+                    error.message = error.message.replace("cannot build FROM", "cannot take files from", 1)
+                    error.args = (error.message,)
                 placed = item.error(error.message, word=reference)
                 error.where, error.snippet = placed.where, placed.snippet
                 raise
@@ -110,12 +113,8 @@ class Bases:
 
     def _pull(self, reference: str, wanted: oci.Platform, *, here: bool) -> None:
         if not here:
-            name = (
-                reference
-                if runs_here(wanted)
-                else f"{parse_reference(reference).without_digest().familiar} for {wanted}"
-            )
-            self._say(Noted(f"pulling {name}"))
+            name = parse_reference(reference).without_digest().familiar
+            self._say(Noted(f"pulling {reference if runs_here(wanted) else f'{name} for {wanted}'}"))
         platform = "" if runs_here(wanted) else str(wanted)
         try:
             pull_image(self._store, reference, self._request.environment, self._say, platform)
@@ -123,7 +122,7 @@ class Bases:
             if here:  # an image of this machine's own, perhaps
                 self._say(Noted(f"{error.message}; the image that is here is used"))
                 return
-            reason = error.message.removeprefix(f"cannot pull {reference}: ")
+            reason = error.message.removeprefix(f"cannot pull {parse_reference(reference).familiar}: ")
             hint = f"import it: stackup import ROOTFS.tar {reference}; or build FROM host"
             raise ImageError(
                 f"cannot build FROM {reference}: no such image here, and it cannot be pulled: {reason}",

@@ -30,6 +30,7 @@ from stackup.images import prepare
 from stackup.linux.overlay import Overlay
 
 _AGENTS = "/run/buildkit"
+AGENTS_HINT = "`ssh: [default]` below `build`, or --ssh default, hands in the one of SSH_AUTH_SOCK"
 _SLOTS = 64  # private caches of one id, for commands that run at the same time
 
 
@@ -54,6 +55,20 @@ class Supplies:
     secrets: Mapping[str, Secret]
     agents: Mapping[str, tuple[str, ...]]
     hidden: Path
+
+    @property
+    def secrets_hint(self) -> str:
+        there = f"it has {', '.join(self.secrets)}; " if self.secrets else ""
+        return f"{there}a build gets those that `secrets` below `build` names"
+
+    def lacking(self, requests: Sequence[MountRequest]) -> list[str]:
+        """What a command may have missed: secrets and agents that it need not have, and that are not there."""
+        secrets = [item.id for item in requests if item.kind == "secret" and item.id not in self.secrets]
+        agents = [item.id for item in requests if item.kind == "ssh" and not self.agents.get(item.id)]
+        return [
+            *(f"there was no secret {name}: {self.secrets_hint}" for name in secrets),
+            *(f"there was no ssh agent {name}: {AGENTS_HINT}" for name in agents),
+        ]
 
 
 @contextmanager
@@ -206,7 +221,7 @@ class _Maker:
         secret = self.supplies.secrets.get(request.id)
         if secret is None:
             if request.required:
-                raise ImageError(f"there is no secret {request.id} for this build")
+                raise ImageError(f"there is no secret {request.id} for this build", hint=self.supplies.secrets_hint)
             return
         content = secret.read()
         if request.env:
@@ -222,7 +237,7 @@ class _Maker:
         named = self.supplies.agents.get(request.id)
         if not named:
             if request.required:
-                raise ImageError(f"there is no ssh agent {request.id} for this build")
+                raise ImageError(f"there is no ssh agent {request.id} for this build", hint=AGENTS_HINT)
             return
         target = request.target or posixpath.join(_AGENTS, f"ssh_agent.{len(self.found.files)}")
         path = self._hidden() / f"agent-{len(self.found.files)}"

@@ -127,7 +127,9 @@ class Runner:
                 try:
                     ready = stack.enter_context(mounted(run.mounts, self.supplies, room, run.texts))
                 except ImageError as error:
-                    raise replace_message(error, f"cannot RUN: {error.message}") from None
+                    placed = item.error(f"cannot RUN: {error.message}", word="--mount")
+                    error.where, error.snippet = placed.where, placed.snippet
+                    raise replace_message(error, placed.message) from None
                 self._run(run, overlays, item, ready)
         finally:
             delete(room)
@@ -150,13 +152,14 @@ class Runner:
         )
         code = self.run_command((*overlays, *more), command, on_line)
         if code:
-            raise self._failed(item, code, list(tail))
+            raise self._failed(item, code, list(tail), run.mounts)
         stubs.remove()
 
-    def _failed(self, item: Instruction, code: int, tail: list[str]) -> ImageError:
+    def _failed(self, item: Instruction, code: int, tail: list[str], mounts: Sequence[MountRequest]) -> ImageError:
         shell = f"for a shell there: stackup build --shell-on-failure {self.request.service}".rstrip()
         hints = [
             full_now(self.supplies.layout),
+            *self.supplies.lacking(mounts),
             "" if tail else "it printed nothing",
             "" if self.request.keep_failed else shell,
         ]

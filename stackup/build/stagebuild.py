@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import time
 from collections import deque
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from stackup.build.metadata import HANDLERS, Scope
 from stackup.build.origins import Origins
 from stackup.build.progress import OnProgress, Output, StepCached, StepDone, StepStarted
 from stackup.build.running import Runner
-from stackup.build.shown import TAIL_LINES, snippet
+from stackup.build.shown import TAIL_LINES, in_one_line, snippet
 from stackup.build.sources import Source
 from stackup.build.stages import BuildPlan, Stage, find_stage
 from stackup.build.state import State
@@ -105,7 +106,13 @@ class StageBuilder:
         stage = find_stage(self.shop.plan.stages, reference)
         if stage is not None:
             return self.shop.origins.of_state(self._require(stage.number, self.stage.number))
-        return self.shop.origins.source(reference, self.at, self._platform)
+        try:
+            return self.shop.origins.source(reference, self.at, self._platform)
+        except ImageError as error:
+            names = [other.name for other in self.shop.plan.stages if other.name]
+            close = difflib.get_close_matches(reference.lower(), names, 1)
+            error.hint = f"did you mean the stage {close[0]}?" if close else error.hint
+            raise
 
     def _triggers(self, state: State) -> tuple[Instruction, ...]:
         """The base's ONBUILD instructions."""
@@ -118,7 +125,7 @@ class StageBuilder:
     def _instruction(self, state: State, item: Instruction, scope: Scope, place: tuple[str, int, int]) -> State:
         started, self.at = time.monotonic(), item
         self._tail.clear()
-        shown = (*place, item.text, item.position.line)
+        shown = (*place, in_one_line(item), item.position.line)
         before = len(state.layers)
         cached = False
         try:

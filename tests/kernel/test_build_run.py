@@ -304,10 +304,12 @@ def test_what_a_mount_needs_and_what_a_build_is_not_entitled_to(bench: Bench) ->
         ("--mount=type=ssh,required true", "there is no ssh agent default"),
         ("--mount=type=bind,from=busybox,source=/none,target=/x true", "there is no '/none' in busybox"),
         ("--security=insecure true", "not entitled to it"),
+        ("--mount=type=secret,id=none cat /run/secrets/none", "exit code 1"),
     ):
         with pytest.raises((ImageError, StackFileError), match=reason) as caught:
             bench.build(f"FROM busybox\nRUN {run}\n")
         assert caught.value.where and caught.value.where.line == 2
+        assert ("secret" in run) == ("`secrets` below `build`" in caught.value.hint)
     bench.build(
         "FROM busybox\nRUN --security=insecure grep CapEff /proc/self/status\nRUN ulimit -n\n",
         entitlements=("security.insecure",), ulimits={"nofile": (1234, 1234)},

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from build_support import Bench, View
+from build_support import Bench, View, no_registry
 
 from stackup.build.progress import Noted
 from tests.support.archives import Archive
@@ -31,7 +31,9 @@ def bench(tmp_path: Path) -> Bench:
     return found
 
 
-def test_bases_are_pulled_where_they_are_missing(bench: Bench, registry: FakeRegistry) -> None:
+def test_bases_are_pulled_where_they_are_missing(
+    bench: Bench, registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
     name = f"{registry.host}/team/app:1"
     registry.image("team/app", "1", [Archive().add("pulled", b"1").data()])
     environment = {"HOME": str(bench.context)}
@@ -44,6 +46,11 @@ def test_bases_are_pulled_where_they_are_missing(bench: Bench, registry: FakeReg
     registry.image("team/app", "1", [Archive().add("pulled", b"2").data()])
     assert View(bench, bench.build(text, environment=environment, pull=True)).text("/pulled") == "2"
     bench.refused(f"FROM {registry.host}/none:1\n", "cannot build FROM .*none:1: no such image here, and it cannot", 1)
+    text = f"FROM scratch AS builder\nFROM scratch\nCOPY --from={registry.host}/builder /x /\n"
+    bench.refused(text, rf"cannot take files from {registry.host}/builder: .* it cannot be pulled: (?!cannot)", 3)
+    no_registry(monkeypatch)
+    error = bench.refused("FROM scratch AS builder\nFROM scratch\nCOPY --from=bulder /x /\n", "cannot take files", 3)
+    assert error.hint == "did you mean the stage builder?"
 
 
 def test_a_cache_in_a_registry(bench: Bench, registry: FakeRegistry, tmp_path: Path) -> None:
