@@ -204,6 +204,8 @@ def repair(item: Damage) -> str:
     if item.what == "layer":
         return f"container {item.container} stands on it: take its project down and verify again"
     names = " ".join(item.images)
+    if not names:
+        return "no image needs it: `stackup system prune` deletes it, with the build cache"
     return f"repair: stackup rmi -f {names}, then pull, build or load again"
 
 

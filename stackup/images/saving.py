@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from stackup.base.errors import ImageError
 from stackup.base.files import write_atomic
@@ -254,11 +254,24 @@ def to_file(chunks: Iterable[bytes], target: Path) -> None:
         return
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("xb") as file:
+        with _fresh(temporary) as file:
             for chunk in chunks:
                 file.write(chunk)
+            file.flush()
+            if not temporary.exists():
+                # With a directory's descriptor, which an absolute path does not need, Python takes linkat and follows.
+                os.link(f"/proc/self/fd/{file.fileno()}", temporary, src_dir_fd=file.fileno(), follow_symlinks=True)
         os.replace(temporary, target)
     except OSError as error:
         raise ImageError(f"cannot write {target}: {error.strerror}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _fresh(path: Path) -> BinaryIO:
+    """A file that has no name until it is whole, so that nothing stays of it when this process is killed; ``path``
+    itself where the file system has no such files."""
+    try:
+        return open(os.open(path.parent, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o666), "wb")
+    except OSError:
+        return path.open("xb")

@@ -23,6 +23,7 @@ from stackup.images.catalog import familiar
 from stackup.images.streams import CHUNK, Compression, Pump, decompressed
 from stackup.images.unpack import OPAQUE, unpack_layer, wanted_xattr
 from stackup.oci import image as oci
+from stackup.oci.reference import is_digest
 
 if TYPE_CHECKING:
     from stackup.images.store import ImageStore
@@ -58,33 +59,58 @@ class Verifier:
         self._names: dict[str, list[str]] = defaultdict(list)  # digest -> names that need it
         self._layers: dict[str, _Layer] = {}  # by the blob's digest
         self._damage: dict[tuple[str, str], Damage] = {}
+        self._seen: set[str] = set()  # digests of blobs
         self.checked = 0
 
     def run(self) -> list[Damage]:
         """Everything that is wrong, the roots first."""
         with usage.bringing_in(self._store.layout):  # nothing is collected meanwhile
             for item in self._store.index.read().manifests:
-                self._manifest(item, familiar(item) or item.digest[7:19])
+                self._manifest(item, familiar(item) or self._store.id_of(item)[7:19])
+            self._build_cache()
             for digest, layer in self._layers.items():
                 self._say(f"layer {digest[7:19]}")
                 if self._blob(layer):
                     self._unpacked(layer)
+            self._others()
         return [
             changed(found, images=tuple(dict.fromkeys(self._names[digest])))
             for (_, digest), found in self._damage.items()
         ]
+
+    def _build_cache(self) -> None:
+        """Layers that only cached steps need. They are not compressed, so that one digest is both."""
+        for digest in sorted(usage.build_cache_layers(self._store.layout)):
+            if is_digest(digest) and digest not in self._layers and self._store.blobs.has(digest):
+                self._layers[digest] = _Layer(oci.Descriptor(oci.LAYER, digest, 0), digest)
+
+    def _others(self) -> None:
+        """Blobs that no image for this machine needs: of other platforms, or nobody's."""
+        directory = self._store.blobs.directory
+        for name in sorted(os.listdir(directory)) if directory.is_dir() else []:
+            digest = f"sha256:{name}"
+            if not is_digest(digest) or digest in self._seen:
+                continue
+            self.checked += 1
+            if reason := self._blob_damage(directory / name, digest):
+                self._add("blob", digest, reason, directory / name)
+                for item in self._store.index.read().manifests:
+                    if digest in usage.reachable(self._store.blobs, [item.digest], damaged=True)[0]:
+                        self._names[digest].append(familiar(item) or self._store.id_of(item)[7:19])
 
     def _add(self, what: str, digest: str, reason: str, path: Path, container: str = "") -> None:
         self._damage.setdefault((what, digest), Damage(what, digest, str(path), reason, (), container))
 
     def _manifest(self, item: oci.Descriptor, name: str) -> None:
         self._names[item.digest].append(name)
+        self._seen.add(item.digest)
         try:
             manifest = self._store.manifest(item)
         except ImageError as error:
             self._add("manifest", item.digest, error.message, self._store.blobs.path(item.digest))
             return
         self._names[manifest.config.digest].append(name)
+        self._seen.add(manifest.config.digest)
         try:
             config = self._store.config_file(manifest)
         except ImageError as error:
@@ -103,20 +129,21 @@ class Verifier:
 
     def _blob(self, layer: _Layer) -> bool:
         path = self._store.blobs.path(layer.descriptor.digest)
-        reason = self._blob_damage(path, layer)
+        reason = self._blob_damage(path, layer.descriptor.digest)
         self.checked += 1
+        self._seen.add(layer.descriptor.digest)
         if reason:
             self._add("blob", layer.descriptor.digest, reason, path)
         return not reason
 
-    def _blob_damage(self, path: Path, layer: _Layer) -> str:
+    def _blob_damage(self, path: Path, digest: str) -> str:
         try:
             actual = content_digest(path)
         except FileNotFoundError:
             return "it is missing"
         except OSError as error:
             return f"it cannot be read: {error.strerror}"
-        return "" if actual == layer.descriptor.digest else f"its content is {actual}"
+        return "" if actual == digest else f"its content is {actual}"
 
     # Unpacked layers
 

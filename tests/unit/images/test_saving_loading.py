@@ -6,7 +6,9 @@ import gzip
 import hashlib
 import io
 import json
+import os
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -162,6 +164,20 @@ def test_a_file_is_whole_or_not_there(store: ImageStore, tmp_path: Path) -> None
         saving.to_file(breaks(), tmp_path / "old")  # type: ignore[arg-type]
     assert (tmp_path / "old").read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["old"]
+
+
+def test_a_killed_save_leaves_nothing(tmp_path: Path) -> None:
+    def killed() -> Iterator[bytes]:
+        yield b"half"
+        os._exit(9)
+
+    child = os.fork()
+    if not child:
+        saving.to_file(killed(), tmp_path / "saved")
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    assert list(tmp_path.iterdir()) == []
+    saving.to_file([b"whole"], tmp_path / "saved")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"whole"]
 
 
 # Several platforms

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from image_support import container_on, make_image, make_index, new_store, rootfs
+from image_support import container_on, make_image, make_index, new_store, put_layer, rootfs
 
 from stackup.images.image import Image
 from stackup.images.store import ImageStore, host_platform
 from stackup.images.verifying import Damage, Verifier
+from stackup.oci import image as oci
 from tests.support.archives import Archive
 
 
@@ -59,6 +60,26 @@ def test_a_flipped_bit_in_a_blob(store: ImageStore, image: Image, what: str) -> 
     assert (found.what, found.digest) == (what, digests[what])
     assert found.path == str(store.blobs.path(digests[what]))
     assert set(found.images) == {"toy:latest", "again:latest"}
+
+
+def test_blobs_that_no_image_of_this_machine_needs(store: ImageStore, image: Image) -> None:
+    """Of another platform; of the build cache, whose unpacked layer is looked at, too; and of nobody."""
+    index = make_index(store, "docker.io/library/many:1", ["linux/s390x", f"linux/{host_platform().architecture}"])
+    stranger = oci.Index.from_json(store.blobs.read_json(index.digest)).manifests[0].digest
+    cached, spoilt = (put_layer(store, Archive().add(name, b"cached").data()) for name in ("one", "two"))
+    steps = store.layout.build_cache / "steps" / "ab"
+    steps.mkdir(parents=True)
+    for layer in (cached, spoilt):
+        (steps / f"{layer.digest[7:]}.json").write_text(f'{{"layer": "{layer.digest}"}}')
+    nobodys = store.blobs.put([b"anything"], "").digest
+    assert damage(store) == []
+    for digest in (stranger, cached.digest, nobodys):
+        flip(store.blobs.path(digest))
+    (spoilt.path / "two").write_bytes(b"other!")
+    found = {item.digest: item for item in damage(store)}
+    assert found.keys() == {stranger, cached.digest, nobodys, spoilt.digest}
+    assert found[stranger].images == ("many:1",) and found[nobodys].images == found[cached.digest].images == ()
+    assert found[spoilt.digest].what == "layer" and not spoilt.path.exists()
 
 
 def test_a_missing_blob(store: ImageStore, image: Image) -> None:
