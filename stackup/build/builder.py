@@ -23,7 +23,7 @@ from stackup.build.dockerfile import Dockerfile, raise_all, read_dockerfile
 from stackup.build.download import Downloads
 from stackup.build.filedigests import FileDigests
 from stackup.build.gitsource import GitCheckouts
-from stackup.build.lint import Finding, findings
+from stackup.build.lint import Finding, findings, unused_arguments
 from stackup.build.mounting import Supplies, sweep_secrets
 from stackup.build.origins import Origins
 from stackup.build.orphans import sweep_orphans
@@ -83,6 +83,9 @@ def _build(request: BuildRequest, layout: Layout, say: OnProgress) -> Image:
     dockerfile, plans, found = read_plans(request, context, layout, wanted)
     for finding in found:
         say(Warned(f"{finding.rule}: {finding.message}", finding.where.file, finding.where.line))
+    for name, close in unused_arguments(dockerfile, request).items():
+        meant = f"; did you mean {close}?" if close else ""
+        say(Warned(f"build argument {name} has no effect: no ARG takes it{meant}", about=f".build.args.{name}"))
     for name in request.attestations:
         text = f"build.{name} is not carried out yet: no attestation is made"
         say(Warned(f"services.{request.service}.{text}" if request.service else text, about=f".build.{name}"))

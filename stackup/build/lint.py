@@ -6,6 +6,7 @@ out, or makes findings errors. Texts are stackup's own.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterator
 
 from stackup.base.errors import Position, StackFileError
@@ -13,10 +14,14 @@ from stackup.base.values import frozen
 from stackup.build import lintrules
 from stackup.build.dockerfile import Dockerfile
 from stackup.build.ignore import IgnoreRules
+from stackup.build.inputs import platform_arguments
 from stackup.build.lintrules import Found, Subject
+from stackup.build.metadata import PROXIES
 from stackup.build.request import BuildRequest
+from stackup.build.stages import parse_arguments
 
 _ARGUMENT = "BUILDKIT_DOCKERFILE_CHECK"
+_ALWAYS = (*PROXIES, *platform_arguments(), "SOURCE_DATE_EPOCH")  # known without ARG
 
 
 @frozen
@@ -61,6 +66,15 @@ def findings(
         errors[0].details = tuple(errors[1:])
         raise errors[0]
     return found
+
+
+def unused_arguments(dockerfile: Dockerfile, request: BuildRequest) -> dict[str, str]:
+    """Of the user's: names that no ARG takes, with what may be meant instead. The base may have triggers, too."""
+    known = [name for item in dockerfile.instructions if item.keyword == "ARG" for name, _ in parse_arguments(item)]
+    if any("$" in name for name in known) or any(item.keyword == "ONBUILD" for item in dockerfile.instructions):
+        return {}
+    unused = [name for name in request.args if name not in (*known, *_ALWAYS) and not name.startswith("BUILDKIT_")]
+    return {name: next(iter(difflib.get_close_matches(name, known, 1)), "") for name in unused}
 
 
 def read_settings(text: str) -> Settings:

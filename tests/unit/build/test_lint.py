@@ -7,7 +7,7 @@ import pytest
 from stackup.base.errors import Position, StackFileError
 from stackup.build.dockerfile import parse_dockerfile
 from stackup.build.ignore import IgnoreRules
-from stackup.build.lint import findings
+from stackup.build.lint import findings, unused_arguments
 from stackup.build.request import BuildRequest
 from stackup.images.store import host_platform
 
@@ -111,3 +111,12 @@ def test_an_image_for_another_platform(text: str, wanted: int) -> None:
         parse_dockerfile(text, "D"), BuildRequest(), IgnoreRules(), BASES.get, lambda base: here.get(base, "")
     )
     assert [item.rule for item in items] == ["InvalidBaseImagePlatform"] * wanted
+
+
+def test_arguments_that_nothing_takes() -> None:
+    def unused(text: str, **arguments: str) -> dict[str, str]:
+        return unused_arguments(parse_dockerfile(text, "D"), BuildRequest(args=arguments))
+
+    assert unused("ARG A\nFROM x\nARG B=1 C\n", A="", B="", C="", http_proxy="", TARGETARCH="", BUILDKIT_X="") == {}
+    assert unused("FROM x\nARG VERSION\n", VERSON="1", OTHER="2") == {"VERSON": "VERSION", "OTHER": ""}
+    assert unused("FROM x\nONBUILD ARG A\n", A="1") == {}, "who knows what its triggers take"
