@@ -18,7 +18,6 @@ from stackup.base.errors import ImageError
 from stackup.base.files import write_atomic
 from stackup.base.values import frozen
 from stackup.images import diff, tarstream, usage
-from stackup.images.blobs import content_digest
 from stackup.images.describing import found
 from stackup.images.index import ImageIndex
 from stackup.images.store import host_platform, parse_reference
@@ -172,9 +171,14 @@ def _small(name: str, data: bytes) -> bytes:
 
 
 def _member(path: Path, digest: str) -> Iterator[bytes]:
-    """Hashed on the way: whoever saves an image may delete it next."""
     size = path.stat().st_size
     yield _header(_place(digest), tarstream.FILE, size)
+    yield from _content(path, digest, size)
+    yield bytes(-size % tarstream.BLOCK)
+
+
+def _content(path: Path, digest: str, size: int) -> Iterator[bytes]:
+    """Hashed on the way: whoever saves an image may delete it next."""
     left, state = size, hashlib.sha256()
     with path.open("rb") as file:
         while left:
@@ -185,15 +189,10 @@ def _member(path: Path, digest: str) -> Iterator[bytes]:
             state.update(chunk)
             yield chunk
     if f"sha256:{state.hexdigest()}" != digest:
-        raise _damaged(digest)
-    yield bytes(-size % tarstream.BLOCK)
-
-
-def _damaged(digest: str) -> ImageError:
-    return ImageError(
-        f"cannot save: blob {digest} is damaged",
-        hint="`stackup images --verify` says which images need it, and how to get them back",
-    )
+        raise ImageError(
+            f"cannot save: blob {digest} is damaged",
+            hint="`stackup images --verify` says which images need it, and how to get them back",
+        )
 
 
 def to_directory(store: ImageStore, references: Sequence[str], target: Path, platform: str = "") -> Selection:
@@ -235,11 +234,9 @@ def _to_directory(store: ImageStore, references: Sequence[str], target: Path, pl
 def _copy(source: Path, target: Path, digest: str) -> None:
     temporary = target.with_name(f".{target.name}.tmp")
     try:
-        with source.open("rb") as file, temporary.open("wb") as copy:
-            while os.copy_file_range(file.fileno(), copy.fileno(), 1 << 30):
-                pass
-        if content_digest(temporary) != digest:
-            raise _damaged(digest)
+        with temporary.open("wb") as copy:
+            for chunk in _content(source, digest, source.stat().st_size):
+                copy.write(chunk)
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)

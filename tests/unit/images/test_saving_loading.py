@@ -8,6 +8,7 @@ import io
 import json
 import os
 import tarfile
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -152,6 +153,13 @@ def test_a_directory_takes_more_images_and_nothing_else(store: ImageStore, tmp_p
     (tmp_path / "other/precious").write_text("")
     with pytest.raises(ImageError, match="neither empty nor an OCI image layout"):
         saving.to_directory(store, ["a"], tmp_path / "other")
+
+
+def test_a_directory_on_another_file_system(store: ImageStore, other: ImageStore) -> None:
+    image = make_image(store, "toy:1", [rootfs()])
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as target:
+        saving.to_directory(store, ["toy:1"], Path(target))
+        assert load(other, Path(target)) == [Loaded(image.id, ("toy:1",))]
 
 
 def test_a_file_is_whole_or_not_there(store: ImageStore, tmp_path: Path) -> None:
