@@ -40,7 +40,7 @@ def full_now(layout: Layout) -> str:
     except OSError:
         return ""
     exhausted = found.f_files and not found.f_favail
-    return f"{_left(layout.state)}; {HINT}" if exhausted or found.f_bavail * found.f_frsize < _NOTHING else ""
+    return f"{_left(layout.state)}\n{HINT}" if exhausted or found.f_bavail * found.f_frsize < _NOTHING else ""
 
 
 def _described(error: OSError, layout: Layout) -> str:
@@ -58,7 +58,8 @@ def _left(path: Path) -> str:
     if found.f_files and not found.f_favail:
         return f"the disk is full: no inode is left {at}"
     free, size = found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
-    return f"the disk is full: {_mib(free)} of {_mib(size)} left {at}"
+    enough = ", too little for this step" if free >= _NOTHING else ""  # what was half written has gone already
+    return f"the disk is full: {_mib(free)} of {_mib(size)} left {at}{enough}"
 
 
 def _existing(path: Path) -> Path:
