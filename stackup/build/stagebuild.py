@@ -123,8 +123,15 @@ class StageBuilder:
         return tuple(replace(item, position=self.stage.source.position, lines=()) for item in found.instructions)
 
     def _instruction(self, state: State, item: Instruction, scope: Scope, place: tuple[str, int, int]) -> State:
-        started, self.at = time.monotonic(), item
+        self.at = item
         self._tail.clear()
+        begun = time.monotonic()
+
+        def begin() -> None:
+            nonlocal begun
+            begun = time.monotonic()  # what other stages took is not this step's
+            self.shop.say(StepStarted(*shown))
+
         shown = (*place, in_one_line(item), item.position.line)
         before = len(state.layers)
         cached = False
@@ -132,7 +139,7 @@ class StageBuilder:
             if item.keyword in HANDLERS:
                 state = HANDLERS[item.keyword](state, item, scope)
             if item.keyword in FILE_KEYWORDS:
-                state, cached = self.files.run(state, item, scope, lambda: self.shop.say(StepStarted(*shown)))
+                state, cached = self.files.run(state, item, scope, begin)
         except (WordError, ValueError) as error:
             raise item.error(f"cannot {item.keyword}: {error}") from None
         except OSError as error:
@@ -147,7 +154,7 @@ class StageBuilder:
             self.shop.say(StepCached(*shown))
         elif item.keyword in FILE_KEYWORDS:
             size = sum(layer.size for layer in state.layers[before:])
-            self.shop.say(StepDone(*place, round((time.monotonic() - started) * 1000), size))
+            self.shop.say(StepDone(*place, round((time.monotonic() - begun) * 1000), size))
         return state
 
     def _placed(self, error: StackupError, item: Instruction) -> StackupError:
