@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from stackup.base.errors import NotFound
 from stackup.base.names import LABEL_PREFIX
 from stackup.cli.things import label_text
 
 if TYPE_CHECKING:
+    from stackup.cli.session import Session
     from stackup.volumes.store import Volume
 
 DRIVER, SCOPE = "local", "local"
+
+
+def find(session: Session, name: str) -> Volume:
+    """Raises NotFound."""
+    from stackup.volumes.store import VolumeStore
+
+    volume = VolumeStore(session.layout).get(name)
+    if volume is None:
+        raise NotFound(f"cannot find volume {name}: there is no such volume", hint="stackup volume ls")
+    return volume
 
 
 def labels_of(volume: Volume) -> dict[str, str]:

@@ -12,21 +12,24 @@ from stackup.cli.options import argument, value
 from stackup.cli.session import Session
 from stackup.cli.things import each, print_list
 
-KINDS = ("image", "container")
+KINDS = ("image", "container", "volume", "network")
 
 
 @dataclass(frozen=True)
 class Request:
-    """Show images and containers in detail, as a JSON list with docker's keys."""
+    """Show images, containers, volumes and networks in detail, as a JSON list with docker's keys."""
 
     names: tuple[str, ...] = argument(
-        "Names or ids of images or containers, or services.", metavar="NAME", many=True, required=True
+        "Names or ids of images, containers, volumes or networks, or services.",
+        metavar="NAME",
+        many=True,
+        required=True,
     )
     format: str = value(
         "-f", "--format", help="json, or a template such as '{{.Id}}' or '{{json .Config}}'.", default="json",
         metavar="FORMAT", check=checked("json"),
     )  # fmt: skip
-    type: str = value("--type", help="Only that; else an image before a container.", default="", choices=KINDS)
+    type: str = value("--type", help="Only that; else the first of these that has the name.", default="", choices=KINDS)
 
 
 def run(session: Session, request: Request) -> int:
@@ -53,12 +56,33 @@ def _one(session: Session, name: str, kind: str) -> dict[str, Any]:
     store = store_of(session)
     if kind == "image" or (not kind and store.find(name) is not None):
         return inspect(store, name)
+    for wanted, look in (("container", _container), ("volume", _volume), ("network", _network)):
+        try:
+            if kind in ("", wanted):
+                return look(session, name)
+        except NotFound:
+            if kind:
+                raise
+    return inspect(store, name)  # by the beginning of its id; or it says that there is no such image
+
+
+def _container(session: Session, name: str) -> dict[str, Any]:
     from stackup.cli.containerfinding import container  # reads the records of all projects
     from stackup.cli.describing import describe
 
-    try:
-        return describe(session, container(session, "inspect", name))
-    except NotFound:
-        if kind:
-            raise
-        return inspect(store, name)  # by the beginning of its id; or it says that there is no such image
+    return describe(session, container(session, "inspect", name))
+
+
+def _volume(session: Session, name: str) -> dict[str, Any]:
+    from stackup.cli.volumes import find, whole
+
+    return whole(find(session, name))
+
+
+def _network(session: Session, name: str) -> dict[str, Any]:
+    from stackup.cli.networks import find, whole
+    from stackup.engine.inventory import Inventory
+
+    inventory = Inventory(session.layout)
+    view = find(inventory, name)
+    return whole(view, inventory.users_of_network(view.name))

@@ -19,6 +19,7 @@ from stackup.cli.registry import load
 from stackup.engine.records import Definition, Records, State
 from stackup.images.store import ImageStore
 from stackup.oci.image import ImageConfig
+from stackup.volumes.store import VolumeStore
 from tests.support.archives import Archive
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="images belong to root")
@@ -162,6 +163,14 @@ def test_inspect_prints_what_it_found_before_it_fails(layout: Layout) -> None:
     assert found["RepoTags"] == ["toy:1"] and found["Config"]["Labels"] == {"keep": "yes"}
     with pytest.raises(ImageError, match="cannot inspect 'nosuch'"):
         run(layout, "image inspect", images=("toy:1", "nosuch"))
+
+
+def test_inspect_finds_every_kind(layout: Layout) -> None:
+    VolumeStore(layout).create("data")
+    assert run(layout, "inspect", names=("toy:1", "data"), format="{{or .RepoTags .Name}}") == ("[toy:1]\ndata\n")
+    for kind in ("container", "volume", "network"):
+        with pytest.raises(NotFound, match="toy:1"):
+            run(layout, "inspect", names=("toy:1",), type=kind)
 
 
 def test_history(layout: Layout) -> None:

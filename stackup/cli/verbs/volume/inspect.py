@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from stackup.base.errors import NotFound
 from stackup.cli.options import argument
 from stackup.cli.session import Session
 from stackup.cli.things import each, print_list
-from stackup.cli.volumes import whole
+from stackup.cli.volumes import find, whole
 
 
 @dataclass(frozen=True)
@@ -20,18 +19,9 @@ class Request:
 
 
 def run(session: Session, request: Request) -> int:
-    from stackup.volumes.store import VolumeStore
-
-    store, found = VolumeStore(session.layout), list[dict[str, Any]]()
-
-    def add(name: str) -> None:
-        volume = store.get(name)
-        if volume is None:
-            raise NotFound(f"cannot find volume {name}: there is no such volume", hint="stackup volume ls")
-        found.append(whole(volume))
-
+    found = list[dict[str, Any]]()
     try:
-        each(request.names, add)
+        each(request.names, lambda name: found.append(whole(find(session, name))))
     finally:
         print_list(session, found)
     return 0
