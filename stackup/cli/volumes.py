@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from stackup.base.errors import NotFound
+from stackup.base.errors import NotFound, StackFileError
 from stackup.base.names import LABEL_PREFIX
 from stackup.cli.things import label_text
 
@@ -19,7 +20,9 @@ def find(session: Session, name: str) -> Volume:
     """Raises NotFound."""
     from stackup.volumes.store import VolumeStore
 
-    volume = VolumeStore(session.layout).get(name)
+    volume = None
+    with suppress(StackFileError):  # no volume can have that name
+        volume = VolumeStore(session.layout).get(name)
     if volume is None:
         raise NotFound(f"cannot find volume {name}: there is no such volume", hint="stackup volume ls")
     return volume

@@ -171,6 +171,8 @@ def test_inspect_finds_every_kind(layout: Layout) -> None:
     for kind in ("container", "volume", "network"):
         with pytest.raises(NotFound, match="toy:1"):
             run(layout, "inspect", names=("toy:1",), type=kind)
+    with pytest.raises(ImageError, match="cannot inspect 'toy:2': no such image"):
+        run(layout, "inspect", names=("toy:2",))
 
 
 def test_history(layout: Layout) -> None:
