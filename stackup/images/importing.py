@@ -59,7 +59,7 @@ def import_rootfs(
     if diff_id == _EMPTY:
         raise _refusal(label, "it is empty")
     if _is_saved_image(store.layers.path(diff_id)):
-        raise _refusal(label, "it is a saved image, not a root file system", "`docker export` of a container makes one")
+        raise _refusal(label, "it is a saved image, not a root file system", "`stackup load` takes saved images")
     layer = Layer(diff_id, descriptor.digest, descriptor.media_type, descriptor.size, store.layers.path(diff_id))
     created = rfc3339(now_ns())
     history = (oci.History(created, f"stackup import {label}", message),)

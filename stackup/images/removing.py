@@ -35,11 +35,15 @@ def remove_image(store: ImageStore, descriptor: oci.Descriptor, reference: str, 
         if by_id and len(same) > 1 and not force:
             names = ", ".join(_names(same))
             raise ImageError(f"cannot remove '{reference}': it has several names: {names}", hint="Remove them by name.")
-        if len(doomed) == len(same) and not force and (user := _user(store, descriptor)):
-            raise ImageError(f"cannot remove '{reference}': container {user} stands on it")
-        gone.extend(f"untagged {item}" for item in _names(doomed))
         kept = tuple(item for item in items if item not in doomed)
-        if image_id not in {store.id_of(item) for item in kept}:
+        last = image_id not in {store.id_of(item) for item in kept}
+        if last and not force and (user := usage.images_used(store.layout).get(image_id)):
+            raise ImageError(
+                f"cannot remove '{reference}': container {user} was made from it",
+                hint="take its project down first; or give --force, and the container keeps its layers",
+            )
+        gone.extend(f"untagged {item}" for item in _names(doomed))
+        if last:
             gone.append(f"deleted {image_id}")
         return kept
 
@@ -51,14 +55,6 @@ def remove_image(store: ImageStore, descriptor: oci.Descriptor, reference: str, 
 
 def _names(items: Iterable[oci.Descriptor]) -> list[str]:
     return [references.parse(text).familiar for item in items if (text := item.annotations.get(oci.REF_NAME))]
-
-
-def _user(store: ImageStore, descriptor: oci.Descriptor) -> str:
-    try:
-        image = store.image(descriptor, "")
-    except ImageError:  # damaged: it must be possible to be rid of it; a container's layers stay all the same
-        return ""
-    return usage.container_using(store.layout, image.layers)
 
 
 def _canonical(text: str) -> str:

@@ -15,7 +15,6 @@ from stackup.base.values import frozen
 from stackup.images.blobs import BlobStore
 from stackup.images.index import ImageIndex
 from stackup.images.layers import LayerStore, allocated
-from stackup.images.tree import Layer
 from stackup.oci import image as oci
 
 
@@ -41,21 +40,16 @@ def _definitions(database: Path) -> Iterator[tuple[str, str]]:
         return
 
 
-def images_used(layout: Layout) -> set[str]:
-    """Ids of the images that containers, running or not, were made from."""
-    found = set()
-    for _, text in launches(layout):
+def images_used(layout: Layout) -> dict[str, str]:
+    """Ids of the images that containers, running or not, were made from, and the short id of one such container. Others
+    that share layers with them are not used: the layers stay all the same."""
+    found = {}
+    for who, text in launches(layout):
         try:
-            found.add(json.loads(text).get("image_id", ""))
+            found[json.loads(text).get("image_id", "")] = who[:12]
         except ValueError:
             continue
     return found
-
-
-def container_using(layout: Layout, layers: Iterable[Layer]) -> str:
-    """The short id of a container whose root file system contains one of the layers, or ""."""
-    names = [str(layer.path) for layer in layers]
-    return next((who[:12] for who, text in launches(layout) if any(name in text for name in names)), "")
 
 
 @frozen

@@ -45,7 +45,7 @@ def test_from_a_container_to_an_image_and_back(scenario: Scenario) -> None:
     stackup("import", "root.tar", "flat:1", "-q").ok()
 
     stackup("save", "made:1", "flat:1", "-o", "both.tar").ok()
-    stackup("rmi", "busybox").refused("stands on it")
+    stackup("rmi", "busybox").refused("was made from it")
     pruned = stackup("image", "prune", "-a", "-f").ok().out
     assert "untagged: made:1" in pruned and "untagged: flat:1" in pruned and "busybox" not in pruned
     assert stackup("load", "-i", "both.tar").ok().out == "Loaded image: made:1\nLoaded image: flat:1\n"

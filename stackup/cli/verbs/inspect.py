@@ -26,7 +26,7 @@ class Request:
         required=True,
     )
     format: str = value(
-        "-f", "--format", help="json, or a template such as '{{.Id}}' or '{{json .Config}}'.", default="json",
+        "-f", "--format", help="json, or a template such as '{{.Id}}' or '{{json .Config}}'.", default="",
         metavar="FORMAT", check=checked("json"),
     )  # fmt: skip
     type: str = value("--type", help="Only that; else the first of these that has the name.", default="", choices=KINDS)

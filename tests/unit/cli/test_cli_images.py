@@ -137,7 +137,7 @@ def test_tag_and_remove(layout: Layout) -> None:
     assert run(layout, "rmi", images=("spare:2",)) == "Untagged: spare:2\n"
     gone = run(layout, "rmi", images=("team/spare",)).splitlines()
     assert gone[0] == "Untagged: team/spare:latest" and gone[1].startswith("Deleted: sha256:")
-    with pytest.raises(ImageError, match="container cccccccccccc stands on it"):
+    with pytest.raises(ImageError, match="container cccccccccccc was made from it"):
         run(layout, "rmi", images=("toy:1",))
     with pytest.raises(ImageError, match="cannot remove 'a': no such image") as caught:
         run(layout, "image rm", images=("a", "b"))

@@ -103,10 +103,21 @@ def test_pruning_of_all_keeps_what_containers_use(store: ImageStore) -> None:
     assert prune(store, named=True).gone == ()
 
 
+def test_an_image_that_only_shares_layers_with_a_containers_can_be_removed(store: ImageStore) -> None:
+    used = make_image(store, "used", [rootfs(), own("used")])
+    make_image(store, "sibling", [rootfs(), own("sibling")])
+    make_image(store, "base", [rootfs()])
+    container_on(store, used)
+    assert store.remove("sibling")[0] == "untagged sibling:latest"
+    assert store.remove("base")[0] == "untagged base:latest"
+    assert all(layer.path.is_dir() for layer in used.layers)
+    assert list(listed(store)) == ["used:latest"]
+
+
 def test_layers_of_a_container_stay_when_its_image_was_forced_away(store: ImageStore) -> None:
     used = make_image(store, "used", [own("used")])
     container_on(store, used)
-    with pytest.raises(ImageError, match="container c0ffee00c0ff stands on it"):
+    with pytest.raises(ImageError, match="container c0ffee00c0ff was made from it"):
         store.remove("used")
     store.remove("used", force=True)
     prune(store, named=True)

@@ -169,8 +169,10 @@ def test_an_image_under_a_container_is_not_removed(store: ImageStore) -> None:
     assert image
     bundle = store.layout.project("p").container("c" * 64).state
     bundle.mkdir(parents=True)
-    (bundle / "launch.json").write_text(json.dumps({"overlays": [{"lowers": [str(image.layers[0].path)]}]}))
-    with pytest.raises(ImageError, match="container cccccccccccc stands on it"):
+    (bundle / "launch.json").write_text(
+        json.dumps({"image_id": image.id, "overlays": [{"lowers": [str(image.layers[0].path)]}]})
+    )
+    with pytest.raises(ImageError, match="container cccccccccccc was made from it"):
         store.remove("toy:1")
     store.remove("toy:1", force=True)
     assert image.layers[0].path.is_dir()

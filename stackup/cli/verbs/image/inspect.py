@@ -16,7 +16,7 @@ class Request:
 
     images: tuple[str, ...] = argument("Names or ids.", metavar="IMAGE", many=True, required=True)
     format: str = value(
-        "-f", "--format", help="json, or a template such as '{{.Id}}' or '{{json .Config}}'.", default="json",
+        "-f", "--format", help="json, or a template such as '{{.Id}}' or '{{json .Config}}'.", default="",
         metavar="FORMAT", check=checked("json"),
     )  # fmt: skip
 
