@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from stackup.base.clock import rfc3339
@@ -11,7 +12,7 @@ from stackup.cli.containers import DOCKER_STATES
 
 if TYPE_CHECKING:
     from stackup.cli.session import Session
-    from stackup.engine.records import ContainerRecord
+    from stackup.engine.records import ContainerRecord, Definition, EndpointRecord
 
 NEVER = "0001-01-01T00:00:00Z"  # as Docker writes it
 
@@ -44,6 +45,56 @@ def describe(session: Session, record: ContainerRecord) -> dict[str, Any]:
         "RestartCount": row["restarts"],
         "State": state,
         "Config": {"Image": definition.image, "Labels": dict(row["labels"])},
+        "Mounts": list(_mounts(session, definition)),
+        "NetworkSettings": {
+            "Ports": _ports(row["ports"]),
+            "Networks": {item.name: _network(item, record, alive=alive) for item in definition.endpoints},
+        },
+    }
+
+
+def _mounts(session: Session, definition: Definition) -> Iterator[dict[str, Any]]:
+    """Volumes and bind mounts."""
+    from stackup.volumes.store import VolumeStore
+
+    asked = {item.get("target", ""): item for item in definition.config.get("volumes") or ()}
+    for target, name in definition.volumes.items():
+        volume = VolumeStore(session.layout).get(name)
+        source = str(volume.data) if volume else ""
+        writable = not asked.get(target, {}).get("read_only")
+        yield {"Type": "volume", "Name": name, "Source": source, "Destination": target, "RW": writable}
+    for target, item in asked.items():
+        if item.get("type") == "bind":
+            source, writable = item.get("source", ""), not item.get("read_only")
+            yield {"Type": "bind", "Source": source, "Destination": target, "RW": writable}
+
+
+def _ports(ports: Iterable[Mapping[str, Any]]) -> dict[str, list[dict[str, str]]]:
+    """Published ones, by ``80/tcp``."""
+    found: dict[str, list[dict[str, str]]] = {}
+    for port in ports:
+        place = {"HostIp": port["host_ip"] or "0.0.0.0", "HostPort": str(port["host_port"] or "")}
+        found.setdefault(f"{port['container_port']}/{port['protocol']}", []).append(place)
+    return found
+
+
+def _network(endpoint: EndpointRecord, record: ContainerRecord, *, alive: bool) -> dict[str, Any]:
+    """Addresses are shown while the container lives, as docker has it."""
+    places = [item for item in record.state.attachments if alive and item["network_id"] == endpoint.network_id]
+    place = places[0] if places else {}
+    addresses = [text.partition("/") for text in place.get("addresses", ())]
+    four = next((item for item in addresses if ":" not in item[0]), ("", "", "0"))
+    six = next((item for item in addresses if ":" in item[0]), ("", "", "0"))
+    return {
+        "NetworkID": endpoint.network_id,
+        "MacAddress": place.get("mac", ""),
+        "Gateway": place.get("gateway", ""),
+        "IPAddress": four[0],
+        "IPPrefixLen": int(four[2] or 0),
+        "IPv6Gateway": place.get("gateway6", ""),
+        "GlobalIPv6Address": six[0],
+        "GlobalIPv6PrefixLen": int(six[2] or 0),
+        "Aliases": list(place.get("aliases", ())),
     }
 
 

@@ -16,7 +16,7 @@ from stackup.base.errors import ImageError, NotFound, PlanRefused, UsageError
 from stackup.base.paths import Layout
 from stackup.cli.globals import Globals
 from stackup.cli.registry import load
-from stackup.engine.records import Definition, Records, State
+from stackup.engine.records import Definition, EndpointRecord, PortRecord, Records, State
 from stackup.images.store import ImageStore
 from stackup.oci.image import ImageConfig
 from stackup.volumes.store import VolumeStore
@@ -24,6 +24,7 @@ from tests.support.archives import Archive
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="images belong to root")
 
+MOUNTS = [{"type": "bind", "source": "/srv", "target": "/mnt", "read_only": True}]
 ROOTFS = Archive().directory("etc").add("etc/os-release", b"ID=toy\n").data()
 
 
@@ -39,8 +40,11 @@ def layout(tmp_path: Path) -> Layout:
     lowers = [str(layer.path) for layer in toy.layers]
     overlays = ({"target": "/", "lowers": lowers, "upper": str(tmp_path / "upper"), "work": str(tmp_path / "work")},)
     definition = Definition(
-        id="c" * 64, name="shop-web-1", service="web", number=1, created_ns=1, config_hash="", config={"user": "app"},
+        id="c" * 64, name="shop-web-1", service="web", number=1, created_ns=1, config_hash="",
+        config={"user": "app", "volumes": MOUNTS},
         image="toy:1", image_id=toy.id, overlays=overlays, command="run me",
+        labels={"com.docker.compose.project": "shop"}, volumes={"/data": "shop_data"},
+        ports=(PortRecord(80, "8080"),), endpoints=(EndpointRecord("default", "1234", "shop_default"),),
     )  # fmt: skip
     records.add_container(definition, State("exited"))
     records.close()
@@ -173,6 +177,17 @@ def test_inspect_finds_every_kind(layout: Layout) -> None:
             run(layout, "inspect", names=("toy:1",), type=kind)
     with pytest.raises(ImageError, match="cannot inspect 'toy:2': no such image"):
         run(layout, "inspect", names=("toy:2",))
+
+
+def test_inspect_of_a_container(layout: Layout) -> None:
+    (found,) = json.loads(run(layout, "inspect", names=("shop-web-1",)))
+    assert found["NetworkSettings"]["Ports"] == {"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}]}
+    network = found["NetworkSettings"]["Networks"]["shop_default"]
+    assert (network["NetworkID"], network["IPAddress"]) == ("1234", "")  # it does not run
+    assert found["Mounts"] == [
+        {"Type": "volume", "Name": "shop_data", "Source": "", "Destination": "/data", "RW": True},
+        {"Type": "bind", "Source": "/srv", "Destination": "/mnt", "RW": False},
+    ]
 
 
 def test_history(layout: Layout) -> None:
