@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +14,12 @@ from stackup.base.errors import ImageError, Position, StackupError
 from stackup.base.values import changed
 from stackup.engine.apply import Emit
 from stackup.engine.build_requests import build_request
+from stackup.engine.observe import service_image
 from stackup.engine.world import World
 from stackup.images import transfers
+from stackup.images.claims import Claim
 from stackup.images.registry.errors import RegistryError
+from stackup.images.store import is_host
 from stackup.model.observed import ImageMarks
 from stackup.model.plan import PullImage
 from stackup.model.stack import Stack
@@ -31,6 +34,15 @@ GRACE = 15.0  # seconds that a worker has to clean up
 PULLS_AT_ONCE = 3  # images; each brings in several layers at a time
 
 _pulls = asyncio.Semaphore(PULLS_AT_ONCE)
+
+
+async def claim_images(world: World, stack: Stack) -> AbstractContextManager[object]:
+    """Keeps the images of the stack's services here, and what is brought in under their names, until it is left."""
+    references = {service_image(stack, name) for name in stack.services}
+    wanted = [reference for reference in references if not is_host(reference)]
+    if not wanted:
+        return nullcontext()
+    return await asyncio.to_thread(Claim, world.layout, f"project {world.project}", wanted)
 
 
 async def build_service(

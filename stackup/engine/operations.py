@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from stackup.engine.damage import damage
 from stackup.engine.effects import StackEffects
 from stackup.engine.follow import Follower
 from stackup.engine.foresight import saved_form
-from stackup.engine.images_desk import marks_of, without_pulls
+from stackup.engine.images_desk import claim_images, marks_of, without_pulls
 from stackup.engine.loading import LoadedStack, Loader
 from stackup.engine.observe import observe
 from stackup.engine.preflight import MAKING, beside, check, foresee
@@ -270,7 +270,19 @@ class Operations:
     async def _reconcile(
         self, desired: Desired, loaded: LoadedStack | None, session: Session, expected: Expected | None = None
     ) -> Report:
-        """Look, decide, act. Where the outcome of a build decides what else is to be done, twice."""
+        """Look, decide, act; no image that is needed goes away from the first look to the last container's record."""
+        with await self._claim(desired):
+            return await self._reconcile_claimed(desired, loaded, session, expected)
+
+    async def _claim(self, desired: Desired) -> AbstractContextManager[object]:
+        if desired.stack is None or desired.verb is Verb.DOWN:
+            return nullcontext()
+        return await claim_images(self._world, desired.stack)
+
+    async def _reconcile_claimed(
+        self, desired: Desired, loaded: LoadedStack | None, session: Session, expected: Expected | None
+    ) -> Report:
+        """Where the outcome of a build decides what else is to be done, looks and decides twice."""
         if desired.stack is not None and desired.verb is not Verb.DOWN:
             await self._world.starts_over()
         observed = await self._look(desired)

@@ -1,4 +1,5 @@
-"""Removes images that nobody needs. Whatever a container stands on, running or not, stays."""
+"""Removes images that nobody needs. Whatever a container stands on, running or not, stays; and what a command that is
+under way is about to make containers of."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING
 from stackup.base.values import frozen
 from stackup.images import catalog, usage
 from stackup.images.catalog import Listed
+from stackup.images.claims import claimed
 from stackup.oci import image as oci
 
 if TYPE_CHECKING:
@@ -31,11 +33,13 @@ def prune(store: ImageStore, *, named: bool, wanted: Callable[[Listed], bool] = 
     def change(items: tuple[oci.Descriptor, ...]) -> tuple[oci.Descriptor, ...]:
         gone.clear()
         listed = catalog.listed(store)
+        needed = {(catalog.familiar(item), item.digest) for item, _ in claimed(store)}
         doomed = {
             (item.reference, item.digest): item
             for item in listed
             if not item.used and not item.damage and (named or item.dangling) and wanted(item)
-        }
+            and (item.reference, item.digest) not in needed
+        }  # fmt: skip
         kept = tuple(item for item in items if (catalog.familiar(item), item.digest) not in doomed)
         still = {item.id for item in listed if (item.reference, item.digest) not in doomed}
         gone.extend(f"untagged {item.reference}" for item in doomed.values() if item.reference)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from stackup.base.errors import ImageError
 from stackup.images import usage
+from stackup.images.claims import claimed
 from stackup.oci import image as oci
 from stackup.oci import reference as references
 
@@ -41,6 +42,11 @@ def remove_image(store: ImageStore, descriptor: oci.Descriptor, reference: str, 
             raise ImageError(
                 f"cannot remove '{reference}': container {user} was made from it",
                 hint="take its project down first; or give --force, and the container keeps its layers",
+            )
+        if not force and (owner := next((owner for item, owner in claimed(store) if item in doomed), "")):
+            raise ImageError(
+                f"cannot remove '{reference}': {owner} is about to make a container of it",
+                hint="wait for its command to end; or give --force",
             )
         gone.extend(f"untagged {item}" for item in _names(doomed))
         if last:
