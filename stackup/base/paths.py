@@ -6,6 +6,7 @@ State under /var/lib/stackup, run-time files under /run/stackup; ``STACKUP_ROOT`
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from stackup.base.values import frozen
@@ -90,6 +91,24 @@ class Layout:
     def at(cls, root: str | Path) -> Layout:
         path = Path(root).absolute()
         return cls(path / "lib", path / "run", str(path))
+
+    def claim(self) -> None:
+        """Called before anything is written: nobody but root may enter, for set-uid programs of containers, secrets and
+        records lie below. A place that cannot be written to says so itself, later and better."""
+        for place in (self.state, self.run):
+            with suppress(OSError):
+                place.parent.mkdir(parents=True, exist_ok=True)
+                with suppress(FileExistsError):
+                    place.mkdir(0o700)
+        self.close()
+
+    def close(self) -> None:
+        """As ``claim``, for what is there already, and was left open by an earlier release or by somebody else."""
+        for place in (self.state, self.run):
+            with suppress(OSError):
+                there = place.stat()
+                if there.st_mode & 0o077 and there.st_uid == os.geteuid():
+                    place.chmod(0o700)
 
     @property
     def images(self) -> Path:

@@ -68,7 +68,10 @@ def _run(options: Globals, verb: Verb, request: Any, console: Console) -> int:
         raise no_root(verb.name)
     if os.geteuid() == 0 and os.environ.get("SUDO_UID"):
         caller_home()
-    session = Session(options, Layout.from_environment(), console, _environment(), _working_directory())
+    layout = Layout.from_environment()
+    if verb.needs_root:
+        layout.close()
+    session = Session(options, layout, console, _environment(), _working_directory())
     return verb.run(session, request)
 
 

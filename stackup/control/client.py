@@ -94,6 +94,7 @@ def _connect_path(sock: socket.socket, path: Path) -> None:
 def _start(layout: Layout, project: str, paths: ProjectPaths) -> socket.socket:
     from stackup.runtime.boot import spawn_launcher  # only a cold start pays for it
 
+    layout.claim()
     deadline = time.monotonic() + START_TIMEOUT
     pid = ended = 0
     while time.monotonic() < deadline and ended < RETRIES:

@@ -51,6 +51,7 @@ def main(project: str) -> int:
     sys.setswitchinterval(0.0005)
     _raise_open_files()
     layout = Layout.from_environment()
+    layout.claim()
     channel = socket.socket(fileno=int(os.environ.pop("STACKUP_LAUNCHER_FD")))
     listener = socket.socket(fileno=int(os.environ.pop("STACKUP_CONTROL_FD")))
     for sock in (channel, listener):

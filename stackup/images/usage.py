@@ -104,6 +104,7 @@ def build_cache_layers(layout: Layout) -> set[str]:
 @contextmanager
 def bringing_in(layout: Layout) -> Iterator[None]:
     """Held by imports and builds from their first blob until the index names the result: no collection meanwhile."""
+    layout.claim()
     with locked(layout.images / ".busy", shared=True):
         yield
 

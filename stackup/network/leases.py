@@ -30,7 +30,8 @@ def host_lock(layout: Layout) -> Iterator[None]:
 
     The locks are on things that are there anyway, the lease directory and the namespace: nothing is left of them.
     """
-    layout.leases.mkdir(parents=True, exist_ok=True)
+    layout.claim()
+    layout.leases.mkdir(exist_ok=True)
     with ExitStack() as held:
         for path in (str(layout.leases), "/proc/thread-self/ns/net"):
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

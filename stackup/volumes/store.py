@@ -77,6 +77,7 @@ class VolumeStore:
 
     def __init__(self, layout: Layout) -> None:
         self.root = layout.volumes
+        self._layout = layout
         self._workroom = Workroom(self.root / ".work")
 
     def _path(self, name: str) -> Path:
@@ -120,7 +121,8 @@ class VolumeStore:
         volume = Volume(
             name, path, project, key, config_hash, dict(labels or {}), dict(options or {}), rfc3339(now_ns()), anonymous
         )
-        self.root.mkdir(parents=True, exist_ok=True)
+        self._layout.claim()
+        self.root.mkdir(exist_ok=True)
         os.chmod(self.root, 0o700)
         with locked(self.root / ".lock"), self._workroom.directory() as temporary:
             found = self.get(name)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import re
+import stat
+import subprocess
 
 import pytest
 
@@ -50,6 +52,18 @@ def test_it_has_namespaces_of_its_own(scenario: Scenario) -> None:
     for kind in ("net", "mnt", "pid", "uts", "ipc", "cgroup"):
         assert os.stat(f"/proc/{pid}/ns/{kind}").st_ino != os.stat(f"/proc/self/ns/{kind}").st_ino, kind
     assert scenario.run_in("web", "ls /sys/class/net | sort | tr '\\n' ' '").split() == ["eth0", "lo"]
+
+
+def test_what_lies_on_disk_is_roots_alone(scenario: Scenario) -> None:
+    """Set-uid programs of containers and secrets lie there: the state root of an earlier release is closed, too."""
+    (scenario.root / "lib").chmod(0o755)
+    up(scenario)
+    assert stat.S_IMODE((scenario.root / "lib").stat().st_mode) == 0o700
+    found = next((scenario.root / "lib/projects").rglob("config.json"))
+    looked = subprocess.run(
+        ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "cat", found], capture_output=True
+    )
+    assert looked.returncode != 0 and b"Permission denied" in looked.stderr
 
 
 def test_host_files_and_devices_appear_only_on_request(scenario: Scenario) -> None:
