@@ -206,7 +206,7 @@ def repair(item: Damage) -> str:
     names = " ".join(item.images)
     if not names:
         return "no image needs it: `stackup system prune` deletes it, with the build cache"
-    return f"repair: stackup rmi -f {names}, then pull, build or load again"
+    return f"repair: stackup pull {names}; or build, load or import again what came that way"
 
 
 def _damage(item: Damage) -> dict[str, Any]:

@@ -6,11 +6,12 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from stackup.base.errors import ImageError
-from stackup.base.files import sync_directory
+from stackup.base.files import sync_directory, write_atomic
 from stackup.base.values import frozen
 from stackup.base.workroom import Workroom
 from stackup.oci import image as oci
@@ -47,6 +48,41 @@ class BlobStore:
             return content_digest(self.path(digest)) == digest
         except OSError:
             return False
+
+    def sound(self, descriptor: oci.Descriptor) -> bool:
+        """Whether the blob is there, as far as that can be told without reading all of it; what a verification has
+        found damaged is read, though."""
+        try:
+            if self.path(descriptor.digest).stat().st_size != descriptor.size:
+                return False
+        except OSError:
+            return False
+        suspects = self._suspected()
+        if descriptor.digest not in suspects:
+            return True
+        if not self.intact(descriptor.digest):
+            return False
+        self.suspect(suspects - {descriptor.digest})  # replaced meanwhile
+        return True
+
+    def suspect(self, digests: Iterable[str]) -> None:
+        """Remembers what a verification has found damaged, and nothing else any more."""
+        text = "".join(f"{digest}\n" for digest in sorted(digests))
+        with suppress(OSError):
+            if text:
+                write_atomic(self._suspects, text)
+            else:
+                self._suspects.unlink(missing_ok=True)
+
+    @property
+    def _suspects(self) -> Path:
+        return self.root / ".suspects"
+
+    def _suspected(self) -> set[str]:
+        try:
+            return set(self._suspects.read_text(encoding="utf-8").split())
+        except (OSError, ValueError):
+            return set()
 
     def put(self, chunks: Iterable[bytes], media_type: str) -> oci.Descriptor:
         """Stores a stream; durable before it is visible. Equal content is stored once; what is there under its digest

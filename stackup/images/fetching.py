@@ -37,9 +37,9 @@ class Fetcher:
         self._parts = Parts(store.blobs)
 
     def blob(self, descriptor: oci.Descriptor) -> None:
-        """Into the store, unless it is there; somebody else who is at it is waited for."""
+        """A small one into the store, unless it is there; somebody else who is at it is waited for."""
         with self._parts.turn(descriptor.digest):
-            if self._store.blobs.has(descriptor.digest):
+            if self._store.blobs.intact(descriptor.digest):
                 return
             part = self._parts.open(descriptor.digest, descriptor.size)
             try:
@@ -52,8 +52,8 @@ class Fetcher:
         """The same, and unpacked."""
         digest = descriptor.digest
         with self._parts.turn(digest):
-            if self._store.blobs.has(digest):
-                self._unpack_stored(descriptor, diff_id)
+            if self._store.blobs.sound(descriptor) and self._unpacks(descriptor, diff_id):
+                self._meter.state(digest, HERE, "already here")
                 return
             part = self._parts.open(digest, descriptor.size)
             unpacking = Unpacking(self._store, part, diff_id)
@@ -73,11 +73,19 @@ class Fetcher:
                 part.close()
             self._meter.state(digest, DONE, "pulled")
 
-    def _unpack_stored(self, descriptor: oci.Descriptor, diff_id: str) -> None:
-        if not self._store.layers.path(diff_id).is_dir():
-            self._meter.state(descriptor.digest, UNPACKING)
+    def _unpacks(self, descriptor: oci.Descriptor, diff_id: str) -> bool:
+        """Makes an unpacked layer of the blob that is here, unless there is one; False for a blob that is damaged."""
+        if self._store.layers.path(diff_id).is_dir():
+            return True
+        self._meter.state(descriptor.digest, UNPACKING)
+        try:
             self._store.layers.ensure(descriptor, diff_id, self._store.blobs)
-        self._meter.state(descriptor.digest, HERE, "already here")
+        except ImageError:
+            if self._store.blobs.intact(descriptor.digest):
+                raise
+            self._meter.say(f"{_short(descriptor.digest)}: damaged on the disk; fetched once more")
+            return False
+        return True
 
     # Downloading
 
@@ -176,7 +184,11 @@ class _Interrupted(Exception):
 
 
 def _name(part: Part) -> str:
-    return part.digest.removeprefix("sha256:")[:SHORT]
+    return _short(part.digest)
+
+
+def _short(digest: str) -> str:
+    return digest.removeprefix("sha256:")[:SHORT]
 
 
 def _continues(answer: Answer, offset: int, part: Part) -> bool:
@@ -253,7 +265,6 @@ class Unpacking:
         """Raises what went wrong."""
         if isinstance(self._error, ImageError):
             reason = _REASON.sub("", self._error.message, count=1)
-            name = self._part.digest.removeprefix("sha256:")[:SHORT]
-            raise BadAnswer(f"layer {name} cannot be unpacked: {reason}", hint=self._error.hint) from None
+            raise BadAnswer(f"layer {_name(self._part)} cannot be unpacked: {reason}", hint=self._error.hint) from None
         if self._error is not None:
             raise self._error

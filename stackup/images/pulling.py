@@ -127,7 +127,7 @@ class _Pull:
     # What is here already
 
     def _complete(self, known: oci.Descriptor) -> bool:
-        """The image of the right platform, with every blob and every layer."""
+        """The image of the right platform, with every blob and every layer. A damaged one is not."""
         if known.media_type in _INDEXES and known.platform and not platforms.suits(known.platform, self._wanted):
             return False
         try:
@@ -137,7 +137,7 @@ class _Pull:
             return False
         if self._explicit and image.platform and not platforms.suits(image.platform, self._wanted):
             return False
-        here = all(self._store.blobs.has(layer.digest) for layer in manifest.layers)
+        here = all(self._store.blobs.sound(layer) for layer in manifest.layers)
         return here and all(layer.path.is_dir() for layer in image.layers)
 
     def _unchanged(self, known: oci.Descriptor, repositories: Sequence[Repository]) -> bool:

@@ -86,6 +86,16 @@ class ImageStore:
         descriptor = self._descriptor(reference)
         return None if descriptor is None else self.image(descriptor, reference)
 
+    def usable(self, reference: str) -> Image | None:
+        """As ``resolve``; None for a damaged image, too. Raises ImageError for malformed references."""
+        if is_host(reference):
+            return self._host_image()
+        descriptor = self._descriptor(reference)
+        try:
+            return None if descriptor is None else self.image(descriptor, reference)
+        except ImageError:
+            return None
+
     def find(self, reference: str) -> oci.Descriptor | None:
         """The place in the index of what ``resolve`` answers; None for ``host``, too."""
         return None if is_host(reference) else self._descriptor(reference)

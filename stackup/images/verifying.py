@@ -73,6 +73,7 @@ class Verifier:
                 if self._blob(layer):
                     self._unpacked(layer)
             self._others()
+        self._store.blobs.suspect(digest for what, digest in self._damage if what == "blob")
         return [
             changed(found, images=tuple(dict.fromkeys(self._names[digest])))
             for (_, digest), found in self._damage.items()

@@ -63,7 +63,7 @@ def _planned(session: Session, request: Request, stack: Stack, services: list[st
     from stackup.planner import Desired, Verb, decide
 
     store = ImageStore(session.layout)
-    found = {item.image: store.resolve(item.image) for item in stack.services.values() if item.image}
+    found = {item.image: store.usable(item.image) for item in stack.services.values() if item.image}
     observed = Observed(
         stack.name,
         images={reference: image.id if image else None for reference, image in found.items()},

@@ -256,7 +256,7 @@ def test_verify(layout: Layout) -> None:
     first, path, repair = run(layout, "images", verify=True, code=1).splitlines()
     assert first.startswith(f"blob {image.layers[0].digest[7:19]} of spare:2: its content is sha256:")
     assert path.strip() == str(blob)
-    assert repair.strip() == "repair: stackup rmi -f spare:2, then pull, build or load again"
+    assert repair.strip() == "repair: stackup pull spare:2; or build, load or import again what came that way"
     (found,) = json.loads(run(layout, "images", verify=True, format="json", code=1))
     assert (found["What"], found["Images"]) == ("blob", ["spare:2"])
     run(layout, "rmi", images=("spare:2",), force=True)

@@ -30,6 +30,8 @@ from stackup.images.registry.errors import (
     Unreachable,
 )
 from stackup.images.registry.transport import Patience
+from stackup.images.store import host_platform
+from stackup.images.verifying import Verifier
 from tests.support.fakeregistry import CONFIG, INDEX, MANIFEST, FakeRegistry, Fault, digest_of, some_layer
 
 SMALL = some_layer("etc", "bin")
@@ -117,6 +119,40 @@ def test_what_another_image_has_brought_is_not_fetched_again(client: Client, reg
     client.pull(name_of(registry))
     client.pull(name_of(registry, "team/app:2"))
     assert registry.count("GET", registry.layers_of("team/app", "1")[0]) == 1
+
+
+def spoil(path: Path, *, cut: int = 0) -> None:
+    """One bit is another one; ``cut``: and so many bytes are missing."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.chmod(0o644)
+    path.write_bytes(data[: len(data) - cut])
+
+
+@pytest.mark.parametrize("what", ["manifest", "index", "configuration", "short layer", "layer", "verified layer"])
+def test_what_is_damaged_on_the_disk_is_brought_in_again(client: Client, registry: FakeRegistry, what: str) -> None:
+    """Layers are not hashed each time: one of the right size is looked at where it is to be unpacked, or where a
+    verification has found it damaged."""
+    registry.image("team/app", "1", [SMALL, LARGE])
+    if what == "index":
+        name = f"linux/{host_platform().architecture}"
+        registry.index("team/app", "1", {name: registry.image("team/app", "", [SMALL, LARGE], platform=name)})
+    client.pull(name_of(registry))
+    store, image = client.store, client.store.resolve(name_of(registry))
+    assert image is not None
+    digests = {"manifest": image.digest, "index": image.digest, "configuration": image.id}
+    digest = digests.get(what, image.layers[1].digest)
+    spoil(store.blobs.path(digest), cut=9 if what == "short layer" else 0)
+    if what == "layer":
+        store.layers.remove(image.layers[1].diff_id)
+    if what == "verified layer":
+        assert [item.digest for item in Verifier(store).run()] == [digest]
+    client.pull(name_of(registry))
+    assert store.blobs.intact(digest)
+    assert Verifier(store).run() == []
+    registry.seen.clear()
+    client.pull(name_of(registry))
+    assert not [item for item in registry.seen if item.method == "GET" and "manifests" in item.path]
 
 
 def test_equal_layers_count_once(client: Client, registry: FakeRegistry) -> None:
