@@ -156,6 +156,13 @@ def test_volumes_outlive_down_but_not_down_v(scenario: Scenario) -> None:
     scenario.stackup("down", "-v").ok()
     scenario.stackup("up", "-d").ok()
     assert scenario.run_in("web", "ls /data") == ""
+    scenario.stackup("down").ok()
+    eventually(lambda: not scenario.projects(), "nothing but the volume is left")
+    assert "volume shop_data" in scenario.stackup("down", "-v", "--dry-run").ok().out
+    assert "shop_data" in scenario.stackup("volume", "ls").ok().out
+    scenario.stackup("down", "-v").ok()
+    assert "shop_data" not in scenario.stackup("volume", "ls").ok().out
+    assert "nothing to remove" in scenario.stackup("down", "-v").ok().err
 
 
 def test_down_leaves_no_process_of_a_container_that_forks(scenario: Scenario) -> None:

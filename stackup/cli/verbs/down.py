@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from stackup.base.errors import UsageError
 from stackup.cli.options import switch
 from stackup.cli.session import Session
-from stackup.cli.verbs.common import change, services, timeout
+from stackup.cli.verbs.common import change, send, services, timeout
 
 
 @dataclass(frozen=True)
@@ -38,4 +38,13 @@ def run(session: Session, request: Request) -> int:
         from stackup.cli.verbs.plan import show
 
         return show(session, "down", vars(request))
+    if request.volumes and not request.services and not session.known() and _volumes_left(session):
+        return send(session, "down", vars(request)).exit_code
     return change(session, "down", request, missing="nothing to remove", words="take down")
+
+
+def _volumes_left(session: Session) -> bool:
+    """They outlive a ``down`` without -v, and are then all that there is of the project."""
+    from stackup.volumes import VolumeStore  # seldom needed
+
+    return bool(VolumeStore(session.layout).list(session.project))
