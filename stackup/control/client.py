@@ -208,11 +208,7 @@ class Client:
                 return
             again = progress.again()
             if again is None or (progress.begun and (fds or self._cancelled)):
-                raise SupervisorLost(
-                    f"cannot finish {verb}: the supervisor of project {self.project} went away in the middle of it",
-                    hint="the containers run on, and another supervisor takes over; before you repeat it, look: "
-                    f"`stackup -p {self.project} history` says what was begun, `stackup plan` what is left",
-                )
+                raise self._cut_short(verb)
             attempt = 1 if time.monotonic() - began > LONG else attempt + 1
             if attempt > RETRIES:
                 raise SupervisorLost(
@@ -225,6 +221,19 @@ class Client:
             self.socket.close()
             self._replace_deleted()
             self.socket = ensure(self.layout, self.project).socket
+
+    def _cut_short(self, verb: str) -> SupervisorLost:
+        begin = f"cannot finish {verb}: the supervisor of project {self.project} went away in the middle of it"
+        if verb == "exec":
+            return SupervisorLost(
+                f"{begin}; the command runs on in the container, and how it ends will not be known",
+                hint=f"before you repeat it, look whether it still runs: stackup -p {self.project} top",
+            )
+        return SupervisorLost(
+            begin,
+            hint="the containers run on, and another supervisor takes over; before you repeat it, look: "
+            f"`stackup -p {self.project} history` says what was begun, `stackup plan` what is left",
+        )
 
     def _attempt(
         self, request: Request, fds: Sequence[int], progress: Progress
