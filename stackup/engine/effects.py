@@ -18,7 +18,9 @@ from stackup.engine.loading import LoadedStack
 from stackup.engine.observe import service_image
 from stackup.engine.records import Definition
 from stackup.engine.runner import Runner
+from stackup.engine.withdrawal import stands_beside, superseded_text, withdrawn_text
 from stackup.engine.world import World
+from stackup.model.observed import Phase
 from stackup.model.plan import (
     Action,
     BuildImage,
@@ -64,7 +66,9 @@ class StackEffects:
         self._creator = Creator(world, self._environment)
         self._batches: Batches | None = None
         self._created: dict[str, Container] = {}  # containers that this plan made, by name
+        self._replaced: dict[str, str] = {}  # id of such a container -> id of the one whose place it takes
         self._networks: set[str] = set()  # keys of networks that it made
+        self._first = not world.containers  # the project had nothing before
 
     async def perform(self, action: Action) -> None:
         try:
@@ -132,23 +136,29 @@ class StackEffects:
                 raise Bug(f"cannot {action.describe()}: nobody knows how")
 
     async def undo(self) -> None:
-        """After a failure: what this plan made is taken away, with what only it needed, unless something of it has run,
-        a pre_start command for example. Then all is kept, to be looked at and to be started by the next ``up``, but not
-        beside a container whose place it was to take."""
+        """After a failure: what is not to be looked at, and not to be started by the next ``up`` (``withdrawal``), is
+        taken away, with the networks that only it needed."""
+        replicas = self._world.replicas()
         made = [item for item in self._created.values() if item.id in self._world.containers]
-        made += [item for item in self._world.replicas() if self._left_beside(item)]
+        made += [item for item in replicas if self._left_beside(item)]
         ran = any(item.state.started_ns for one in made for item in (one, *self._world.steps_of(one)))
-        for container in made:
-            if container.state.started_ns or container.waits_for_its_time:
-                continue
-            if not ran or any(
-                item.name == container.name for item in self._world.replicas() if item.id != container.id
-            ):
-                await self._runner.remove(container, volumes=not container.definition.inherits)
+        idle = [item for item in made if not (item.state.started_ns or item.waits_for_its_time)]
+        beside = [item for item in idle if stands_beside(item, replicas, self._replaced)]
+        fresh = idle if self._first and not ran else []
+        for container in fresh or beside:
+            tried = container.phase is Phase.EXITED
+            await self._runner.remove(container, volumes=not container.definition.inherits)
+            if tried and not fresh:
+                self._tell(superseded_text(container))
+        self._tell(withdrawn_text(fresh))
         used = {item.network for other in self._world.containers.values() for item in other.definition.endpoints}
         for key in self._networks - used:
             await self._world.desk.remove_network(key)
             self._world.records.drop_network(key)
+
+    def _tell(self, text: str) -> None:
+        if text:
+            self._emit({"event": "notice", "text": text})
 
     def _left_beside(self, container: Container) -> bool:
         """It was made by an update that was cut short, and what it is to replace is there still."""
@@ -191,6 +201,7 @@ class StackEffects:
             trial_for=action.replaces if action.on_trial else "",
         )
         self._created[action.name] = container
+        self._replaced[container.id] = action.replaces
         if replaced is not None:
             self._remember(replaced, container.definition)
 
@@ -222,9 +233,7 @@ class StackEffects:
         from stackup.engine.rolling import Batches  # seldom needed
 
         if self._batches is None:
-            self._batches = Batches(
-                self._world, self._runner, lambda text: self._emit({"event": "notice", "text": text})
-            )
+            self._batches = Batches(self._world, self._runner, self._tell)
         ids = action.ids or ("",) * len(action.names)
         known = self._world.containers
         found = [known.get(i) if i else self._created.get(name) for name, i in zip(action.names, ids, strict=True)]

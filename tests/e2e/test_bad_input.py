@@ -88,7 +88,8 @@ def test_a_command_that_is_not_in_the_image(scenario: Scenario) -> None:
 
 
 def test_what_cannot_start_points_at_its_attribute(scenario: Scenario) -> None:
-    """One after the other beside a service that runs on: so that the supervisor does, too."""
+    """One after the other beside a service that runs on: so that the supervisor does, too. What could not be started
+    stays, to be looked at."""
     tail = "  other: {image: busybox, command: sleep 1000, stop_signal: SIGKILL}\n"
     scenario.compose(f"services:\n{tail}")
     scenario.stackup("up", "-d").ok()
@@ -110,7 +111,8 @@ def test_what_cannot_start_points_at_its_attribute(scenario: Scenario) -> None:
         command = "" if "command" in attribute else "    command: sleep 1000\n"
         scenario.compose(f"services:\n  web:\n    image: busybox\n    {attribute}\n{command}{tail}")
         scenario.stackup("up", "-d", "--build").refused(rf"compose\.yaml:4:{column}\n", words)
-        assert [(row["Service"], row["State"]) for row in scenario.ps("-a")] == [("other", "running")], attribute
+        states = {row["Service"]: row["State"] for row in scenario.ps("-a")}
+        assert states == {"other": "running", "web": "exited"}, attribute
 
 
 def test_a_port_of_another_project(scenario: Scenario) -> None:

@@ -58,5 +58,18 @@ def test_an_ordinary_user_is_told_the_command_that_works(scenario: Scenario) -> 
 
 def test_nothing_is_left_of_a_container_that_cannot_start(scenario: Scenario) -> None:
     scenario.compose("services: {web: {image: busybox, command: [no-such-command]}}")
-    scenario.stackup("up", "-d").refused("no-such-command")
+    scenario.stackup("up", "-d").refused("no-such-command", "shop-web-1 was removed again: nothing of the project runs")
     assert scenario.ps("-a") == []
+
+
+def test_a_successor_that_cannot_start_stays_to_be_looked_at(scenario: Scenario) -> None:
+    scenario.compose("services: {web: {image: busybox, command: [sleep, '1000'], stop_signal: SIGKILL}}")
+    scenario.stackup("up", "-d").ok()
+    scenario.replace("sleep", "no-such-command")
+    done = scenario.stackup("up", "-d").refused("no-such-command")
+    assert "removed again" not in done.err
+    (row,) = scenario.ps("-a")
+    assert (row["State"], row["ExitCode"]) == ("exited", 127)
+    assert "no-such-command" in row["Notice"]
+    assert "shop-web-1 has printed nothing: cannot start" in scenario.stackup("logs").ok().err
+    assert "it exited with code 127" in scenario.stackup("plan").says_changes().out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -71,17 +72,28 @@ def run(session: Session, request: Request) -> int:
             return 0
     if request.index:
         _check_index(request.index, [row for row in rows if not chosen or row.service in chosen])
+    for text in unstarted(rows, chosen, request.index):
+        session.console.warn(text)
     printer = _printer(session, request)
     try:
         client = _supervisor(session) if request.follow else None
         if client is None:
-            return _past(session, request, printer, rows or read(session, steps=True))
+            return _past(session, request, printer, rows)
         from stackup.cli.follow import Follower
 
         follower = Follower(session, client, "logs", logs=printer, cancellable=False)
         return follower.run("logs", _args(request, chosen)).exit_code
     finally:
         printer.close()
+
+
+def unstarted(rows: Iterable[Row], services: Collection[str], index: int) -> list[str]:
+    """Why those that have never run have nothing to show: no output of theirs can say it. ``services``: none is all."""
+    return [
+        f"{row.name} has printed nothing: {row.notice}"
+        for row in rows
+        if row.notice and not row.started_ns and (not services or row.service in services) and index in (0, row.number)
+    ]
 
 
 def _supervisor(session: Session) -> Client | None:
