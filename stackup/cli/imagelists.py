@@ -199,10 +199,14 @@ def verify(session: Session, form: str) -> int:
 
 def repair(item: Damage) -> str:
     """What to do about it, in one line."""
-    if item.what == "layer" and not item.container:
+    if item.removed:
         return "removed: it is unpacked again when it is needed"
+    if item.user.startswith("container "):
+        return f"{item.user} stands on it: take its project down and verify again"
+    if item.user:
+        return f"{item.user} uses it: verify again when that has ended"
     if item.what == "layer":
-        return f"container {item.container} stands on it: take its project down and verify again"
+        return "left alone: nobody knows whether it is damaged"
     names = " ".join(item.images)
     if not names:
         return "no image needs it: `stackup system prune` deletes it, with the build cache"
@@ -216,6 +220,7 @@ def _damage(item: Damage) -> dict[str, Any]:
         "Path": item.path,
         "Reason": item.reason,
         "Images": list(item.images),
-        "Container": item.container,
+        "UsedBy": item.user,
+        "Removed": item.removed,
         "Repair": repair(item),
     }

@@ -99,12 +99,12 @@ class World:
         return image.id if image else None
 
     async def materialize(self, image: Image) -> None:
-        """Unpacks what is not unpacked yet; asks once for each image (and state of the machine, for ``host``)."""
+        """Unpacks what is not unpacked yet, or not any more: a damaged layer is deleted while no container has it."""
         key = (image.id, image.host_state)
-        if key in self._materialized:
+        if key in self._materialized and self.images.ready(image):
             return
         async with self._materializing:
-            if key not in self._materialized:
+            if key not in self._materialized or not self.images.ready(image):
                 await asyncio.to_thread(self.images.materialize, image)
                 self._materialized.add(key)
 

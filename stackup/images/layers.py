@@ -125,12 +125,6 @@ class LayerStore:
                     freed += allocated(grave / self.path(diff_id).name)
         return freed
 
-    def remove(self, diff_id: str) -> None:
-        """Deletes an unpacked layer. A rename comes first: half a layer must never be visible."""
-        with locked(self._lock(diff_id)), self.workroom.directory() as grave:
-            if self.path(diff_id).is_dir():
-                os.rename(self.path(diff_id), grave / "layer")
-
     def sweep(self) -> None:
         self.workroom.sweep()
 

@@ -109,6 +109,31 @@ def bringing_in(layout: Layout) -> Iterator[None]:
         yield
 
 
+_WORKERS = {"stackup.build.worker": "a build", "stackup.images.worker": "a transfer"}
+
+
+def bringing_in_now(layout: Layout) -> str:
+    """Who holds ``bringing_in``, in words: "a build (process 42)"; "another command" where that cannot be told."""
+    try:
+        info = (layout.images / ".busy").stat()
+        locks = [line.split() for line in Path("/proc/locks").read_text(encoding="ascii").splitlines()]
+    except OSError:
+        return "another command"
+    held = {lock[5]: lock[4] for lock in locks if lock[1] == "FLOCK"}  # 1: FLOCK ADVISORY READ 42 fe:01:1234 0 EOF
+    exact = f"{os.major(info.st_dev):02x}:{os.minor(info.st_dev):02x}:{info.st_ino}"
+    like = (place for place in held if place.endswith(f":{info.st_ino}"))  # some file systems have devices of their own
+    pid = held.get(exact) or held.get(next(like, ""), "0")
+    return f"{_kind_of(pid)} (process {pid})" if int(pid) > 0 else "another command"
+
+
+def _kind_of(pid: str) -> str:
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8", errors="replace").split("\0")
+    except OSError:
+        words = []
+    return next((_WORKERS[word] for word in words if word in _WORKERS), "another command")
+
+
 def collect(layout: Layout, blobs: BlobStore, layers: LayerStore, index: ImageIndex) -> Collected:
     """Deletes blobs and unpacked layers that no image, no container and no cached build step needs. Puts it off while
     something is being brought in, and while a manifest cannot be read, so that nobody knows what it needs."""
@@ -127,14 +152,15 @@ def collect(layout: Layout, blobs: BlobStore, layers: LayerStore, index: ImageIn
                 freed += allocated(blobs.directory / name)
                 (blobs.directory / name).unlink(missing_ok=True)
         doomed = [item for item in layers.diff_ids() if item not in diff_ids | cached]
-        used = _stood_on(layout)
-        freed += layers.bury([item for item in doomed if str(layers.path(item)) not in used], lambda: _stood_on(layout))
+        used = stood_on(layout)
+        freed += layers.bury([item for item in doomed if str(layers.path(item)) not in used], lambda: stood_on(layout))
     finally:
         os.close(fd)
     return Collected(freed)
 
 
-def _stood_on(layout: Layout) -> str:
+def stood_on(layout: Layout) -> str:
+    """A text that names every lower directory of every container."""
     return "\n".join(text for _, text in launches(layout))
 
 

@@ -2,8 +2,9 @@
 
 Every blob that a stored image leads to is read and hashed, once compressed and once uncompressed; every unpacked layer
 is compared with its blob, unpacked again beside it: names, kinds, contents, modes, owners, links, devices and extended
-attributes (not times: SOURCE_DATE_EPOCH makes those of a built layer's archive others). A damaged layer that nothing
-stands on is deleted, and unpacked again at its next use. Platforms of an index that were never fetched are no damage.
+attributes (not times: SOURCE_DATE_EPOCH makes those of a built layer's archive others). A damaged layer that nobody
+uses, no container, no build, no command that is about to make a container, is deleted, and unpacked again at its next
+use. Platforms of an index that were never fetched are no damage.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stackup.base.errors import ImageError
+from stackup.base.files import locked, try_lock
 from stackup.base.values import changed, frozen
 from stackup.images import usage
 from stackup.images.blobs import content_digest
 from stackup.images.catalog import familiar
+from stackup.images.claims import claimed
 from stackup.images.streams import CHUNK, Compression, Pump, decompressed
 from stackup.images.unpack import OPAQUE, unpack_layer, wanted_xattr
 from stackup.oci import image as oci
@@ -34,14 +37,15 @@ _TREE_LIMIT = 5  # differences that are told of one layer
 @frozen
 class Damage:
     """``what`` is "manifest", "configuration", "blob" or "layer"; ``digest`` names it and ``path`` is where it lies.
-    ``images`` are the names that need it. ``container``: the short id of one that stands on it."""
+    ``images`` are the names that need it. Of a layer: ``removed``, or ``user``, who keeps that from being done."""
 
     what: str
     digest: str
     path: str
     reason: str
-    images: tuple[str, ...]
-    container: str = ""
+    images: tuple[str, ...] = ()
+    user: str = ""
+    removed: bool = False
 
 
 @frozen
@@ -60,6 +64,7 @@ class Verifier:
         self._layers: dict[str, _Layer] = {}  # by the blob's digest
         self._damage: dict[tuple[str, str], Damage] = {}
         self._seen: set[str] = set()  # digests of blobs
+        self._spoilt: list[str] = []  # diff ids of layers that are to be deleted
         self.checked = 0
 
     def run(self) -> list[Damage]:
@@ -74,6 +79,8 @@ class Verifier:
                     self._unpacked(layer)
             self._others()
         self._store.blobs.suspect(digest for what, digest in self._damage if what == "blob")
+        if self._spoilt:
+            self._delete(self._spoilt)
         return [
             changed(found, images=tuple(dict.fromkeys(self._names[digest])))
             for (_, digest), found in self._damage.items()
@@ -99,8 +106,8 @@ class Verifier:
                     if digest in usage.reachable(self._store.blobs, [item.digest], damaged=True)[0]:
                         self._names[digest].append(familiar(item) or self._store.id_of(item)[7:19])
 
-    def _add(self, what: str, digest: str, reason: str, path: Path, container: str = "") -> None:
-        self._damage.setdefault((what, digest), Damage(what, digest, str(path), reason, (), container))
+    def _add(self, what: str, digest: str, reason: str, path: Path, user: str = "") -> None:
+        self._damage.setdefault((what, digest), Damage(what, digest, str(path), reason, user=user))
 
     def _manifest(self, item: oci.Descriptor, name: str) -> None:
         self._names[item.digest].append(name)
@@ -183,19 +190,44 @@ class Verifier:
                     found[-1] = "and more"
                     break
         except OSError as error:  # the disk, or a path longer than the kernel takes: nobody knows, nothing is deleted
-            self._add("layer", diff_id, f"it cannot be compared: {error.strerror}", target, _user(self._store, diff_id))
+            self._add("layer", diff_id, f"it cannot be compared: {error.strerror}", target)
             return
-        if not found:
-            return
-        container = _user(self._store, diff_id)
-        self._add("layer", diff_id, "; ".join(found), target, container)
-        if not container:
-            self._store.layers.remove(diff_id)
+        if found:
+            self._add("layer", diff_id, "; ".join(found), target)
+            self._spoilt.append(diff_id)
+
+    def _delete(self, diff_ids: list[str]) -> None:
+        """Nobody brings anything in meanwhile, and nobody begins to look images up."""
+        layout, users = self._store.layout, dict[str, str]()
+        fd = try_lock(layout.images / ".busy")
+        if fd is None:
+            users = dict.fromkeys(diff_ids, usage.bringing_in_now(layout))
+        else:
+            try:
+                with locked(layout.images / ".lock"):
+                    users = self._users(diff_ids)
+                    free = [item for item in diff_ids if item not in users]
+                    self._store.layers.bury(free, lambda: usage.stood_on(layout))
+            finally:
+                os.close(fd)
+        for diff_id in diff_ids:
+            user = users.get(diff_id) or _user(self._store, diff_id)
+            there = self._store.layers.path(diff_id).is_dir()
+            found = self._damage["layer", diff_id]
+            self._damage["layer", diff_id] = changed(found, user=user if there else "", removed=not there)
+
+    def _users(self, diff_ids: list[str]) -> dict[str, str]:
+        """Who uses which of these layers, by container or by claim."""
+        found = {diff_id: user for diff_id in diff_ids if (user := _user(self._store, diff_id))}
+        for entry, owner in claimed(self._store):
+            for diff_id in usage.reachable(self._store.blobs, [entry.digest], damaged=True)[1]:
+                found.setdefault(diff_id, owner)
+        return found
 
 
 def _user(store: ImageStore, diff_id: str) -> str:
     path = str(store.layers.path(diff_id))
-    return next((who[:12] for who, text in usage.launches(store.layout) if path in text), "")
+    return next((f"container {who[:12]}" for who, text in usage.launches(store.layout) if path in text), "")
 
 
 def differences(expected: bytes, actual: bytes, below: bytes = b"") -> Iterator[str]:

@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 from image_support import container_on, make_image, make_index, new_store, put_layer, rootfs
 
+from stackup.base.paths import Layout
+from stackup.images import usage
+from stackup.images.claims import Claim
 from stackup.images.image import Image
 from stackup.images.store import ImageStore, host_platform
 from stackup.images.verifying import Damage, Verifier
@@ -123,7 +126,36 @@ def test_a_layer_that_a_container_stands_on_is_left_alone(store: ImageStore, ima
     container_on(store, image)
     flip(image.layers[1].path / "d/f")
     (found,) = damage(store)
-    assert found.container == "c0ffee00c0ff"
+    assert (found.user, found.removed) == ("container c0ffee00c0ff", False)
+    assert image.layers[1].path.is_dir()
+
+
+def test_a_layer_that_a_build_or_a_command_uses_is_left_alone(store: ImageStore, image: Image) -> None:
+    flip(image.layers[1].path / "d/f")
+    with usage.bringing_in(store.layout):  # as a build does from its beginning to its end
+        (found,) = damage(store)
+    assert (found.user, found.removed) == (f"another command (process {os.getpid()})", False)
+    with Claim(store.layout, "project shop", ["toy"]):
+        (found,) = damage(store)
+    assert (found.user, found.removed) == ("project shop", False)
+    assert image.layers[1].path.is_dir()
+    (found,) = damage(store)
+    assert (found.user, found.removed) == ("", True)
+
+
+def test_a_container_that_is_made_meanwhile_keeps_its_layer(
+    store: ImageStore, image: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flip(image.layers[1].path / "d/f")
+    stood_on = usage.stood_on
+
+    def late(layout: Layout) -> str:
+        container_on(store, image)
+        return stood_on(layout)
+
+    monkeypatch.setattr(usage, "stood_on", late)
+    (found,) = damage(store)
+    assert (found.user, found.removed) == ("container c0ffee00c0ff", False)
     assert image.layers[1].path.is_dir()
 
 
