@@ -48,7 +48,7 @@ group_add | Further groups of the process, by name or number. | | [audio, '1001'
 healthcheck | How to find out whether the container is healthy. | the image's HEALTHCHECK | {test: curl -f http://localhost, interval: 10s}
 hostname | Host name inside. | the container's id | web
 image | The image to run. | PROJECT-SERVICE when built | nginx:1.27
-init | Run a small init as process 1 that reaps and forwards signals. | false |
+init | Run a small init as process 1 that reaps and forwards signals. Its /proc/1/fd stays closed: print to /dev/stdout. | false |
 ipc | The IPC namespace: private, shareable, host, none, service:NAME or container:NAME. | private | host ; service:db
 isolation | Isolation technology, on Windows. | |
 label_file | Files with labels; labels wins over them. | | web.labels
