@@ -27,6 +27,7 @@ from stackup.engine.records import ContainerRecord
 from stackup.engine.runner import Runner
 from stackup.engine.scoping import of_project, whole_project, without_file
 from stackup.engine.session import Session
+from stackup.engine.turns import Turn, Turns
 from stackup.engine.wishes import (
     check_shown,
     desired_of,
@@ -93,8 +94,7 @@ class Operations:
         self._world = world
         self._runner = runner
         self._loader = loader
-        self._turn = asyncio.Lock()
-        self._busy_with = ""
+        self._turns = Turns()
         self.active = 0  # requests under way; the supervisor stays as long as there are any
 
     async def up(self, asked: Asked, session: Session) -> int:
@@ -214,27 +214,10 @@ class Operations:
             damage=lambda definition: damage(world.layout, world.container_paths(definition.id), definition),
         )
 
-    async def _turn_comes(self, session: Session) -> bool:
-        """False when the user has gone, or given up, before."""
-        if self._turn.locked():
-            session.emit({"event": "notice", "text": f"waiting for {self._busy_with} to finish"})
-        getting = asyncio.get_running_loop().create_task(self._turn.acquire())
-        leaving = [
-            asyncio.get_running_loop().create_task(event.wait()) for event in (session.closed, session.cancelled)
-        ]
-        try:
-            await asyncio.wait([getting, *leaving], return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in leaving:
-                task.cancel()
-            if not getting.done():
-                getting.cancel()
-        return getting.done()
-
     @asynccontextmanager
-    async def _my_turn(self, who: str, session: Session) -> AsyncIterator[None]:
-        """After ``_turn_comes``."""
-        self._busy_with = who
+    async def _my_turn(self, turn: Turn) -> AsyncIterator[None]:
+        """Once it has come."""
+        session = turn.session
         self._world.audience.append(session.emit)
         untold, self._world.untold = self._world.untold, []
         for text in untold:
@@ -243,7 +226,7 @@ class Operations:
             yield
         finally:
             self._world.audience.remove(session.emit)
-            self._turn.release()
+            self._turns.leave(turn)
 
     async def _change(
         self,
@@ -254,9 +237,10 @@ class Operations:
         expected: Expected | None = None,
     ) -> bool:
         """Plans and applies; True when something failed. A cancelled change stops where it is."""
-        if not await self._turn_comes(session):
-            raise GivenUp(f"cannot {desired.verb.value}: given up while waiting for {self._busy_with}")
-        async with self._my_turn(who, session):
+        turn = await self._turns.take(who, session)
+        if not turn.came.is_set():
+            raise GivenUp(f"cannot {desired.verb.value}: given up while waiting for {turn.waits_for}".rstrip(","))
+        async with self._my_turn(turn):
             work = asyncio.get_running_loop().create_task(self._reconcile(desired, loaded, session, expected))
             cancel = asyncio.get_running_loop().create_task(session.cancelled.wait())
             await asyncio.wait([work, cancel], return_when=asyncio.FIRST_COMPLETED)
@@ -399,10 +383,7 @@ class Operations:
     async def _stop_all(self, desired: Desired, session: Session, who: str) -> None:
         """First Ctrl-C: in reverse order, with grace; a second one while it runs: SIGKILL."""
         stop = Desired(Verb.STOP, services=desired.services, timeout=desired.timeout)
-        if self._turn.locked():
-            session.emit({"event": "notice", "text": f"waiting for {self._busy_with} to finish"})
-        await self._turn.acquire()
-        async with self._my_turn(who, session):
+        async with self._my_turn(await self._turns.take(who, session, patient=True)):
             stopping = asyncio.get_running_loop().create_task(self._reconcile(stop, None, session))
             killed = asyncio.get_running_loop().create_task(session.killed.wait())
             await asyncio.wait([stopping, killed], return_when=asyncio.FIRST_COMPLETED)

@@ -1,8 +1,8 @@
 """What a failed plan takes away again of what it has made. Pure: ``effects`` does it, and says so.
 
 What has run stays to be looked at, and so does what could not be started: ``ps -a`` and ``logs`` say why, the next
-``up`` tries again. Only two kinds go: what stands beside the container whose place it was to take, and all of a project that
-had nothing before and of which nothing has run.
+``up`` tries again. Only two kinds go: what stands beside the container whose place it was to take, and all of a
+project that had nothing before and of which nothing has run.
 """
 
 from __future__ import annotations
