@@ -18,6 +18,7 @@ from stackup.cli.execute import execute
 from stackup.cli.globals import Globals
 from stackup.cli.options import Option, options_of
 from stackup.cli.registry import GROUPS, SPELLINGS, VERBS, Verb, load
+from stackup.cli.switches import spelled_out
 
 EPILOG = (
     "Options of stackup itself (-f, -p, ...) stand before the command. Exit codes: 0 done; 1 failed; "
@@ -85,7 +86,12 @@ def main(argv: Sequence[str]) -> int:
         sys.stderr.write(hint)
         return UsageError.exit_code
     try:
-        typer.main.get_command(build()).main(list(argv), prog_name="stackup", standalone_mode=True)
+        argv = spelled_out(argv)
+    except ValueError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return UsageError.exit_code
+    try:
+        typer.main.get_command(build()).main(argv, prog_name="stackup", standalone_mode=True)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0

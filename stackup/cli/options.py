@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 
 
 class Option(NamedTuple):
-    """One flag or argument. ``flags`` is empty for an argument; ``kind`` bool means a switch that takes no value.
+    """One flag or argument. ``flags`` is empty for an argument; ``kind`` bool means a switch.
 
     ``many`` collects into a tuple. ``check`` raises ValueError, with the reason as its text, for a value that is wrong.
+    ``opposite`` is the name of the switch that "=false" behind this one means; else that takes back an earlier one.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Option(NamedTuple):
     hidden: bool = False
     required: bool = False
     check: Callable[[str], object] | None = None
+    opposite: str = ""
 
     def convert(self, text: str) -> Any:
         """``text`` as a value of this option; ValueError where it is none."""
@@ -35,9 +37,9 @@ class Option(NamedTuple):
         return self.kind(text)
 
 
-def switch(*flags: str, help: str, hidden: bool = False) -> Any:
-    """A flag without a value; False unless given."""
-    return _field(False, flags=flags, help=help, kind=bool, hidden=hidden)
+def switch(*flags: str, help: str, hidden: bool = False, opposite: str = "") -> Any:
+    """A flag without a value, but for "=true" and "=false" (``switches``); False unless given."""
+    return _field(False, flags=flags, help=help, kind=bool, hidden=hidden, opposite=opposite)
 
 
 def value(

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from stackup.cli.globals import Globals
 from stackup.cli.options import Option, options_of
 from stackup.cli.registry import GROUPS, SPELLINGS, VERBS, Verb, load
+from stackup.cli.switches import spelled_out
 
 
 class NotQuickError(Exception):
@@ -30,6 +31,10 @@ def parse(argv: Sequence[str]) -> Invocation:
     """Raises NotQuickError for everything that is not a complete and correct command."""
     if any(name.endswith("_COMPLETE") for name in os.environ):
         raise NotQuickError
+    try:
+        argv = spelled_out(argv)
+    except ValueError:
+        raise NotQuickError from None
     given, rest = _scan(options_of(Globals), argv, stop_at_argument=True)
     options = Globals(**given)
     if options.version and not rest:

@@ -32,7 +32,7 @@ class Request:
     )
     message: str = value("-m", "--message", help="What changed.", metavar="TEXT", default="")
     index: int = value("--index", help="Which of the service's containers.", kind=int, default=0, metavar="NUMBER")
-    pause: bool = switch("-p", "--pause", help="Pause it meanwhile; this is the default.")
+    pause: bool = switch("-p", "--pause", help="Pause it meanwhile; this is the default.", opposite="no_pause")
     no_pause: bool = switch("--no-pause", help="Let it run meanwhile: files may be caught half-written.")
 
 

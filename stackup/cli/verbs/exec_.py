@@ -30,7 +30,9 @@ class Request:
     user: str = value("-u", "--user", help="User, by name or number.", default="", metavar="USER[:GROUP]")
     workdir: str = value("-w", "--workdir", help="Working directory.", default="", metavar="PATH")
     interactive: bool = switch("-i", "--interactive", help="Ignored: input is always passed on.", hidden=True)
-    tty: bool = switch("-t", "--tty", help="Ignored: there is a terminal unless -T is given.", hidden=True)
+    tty: bool = switch(
+        "-t", "--tty", help="Ignored: there is a terminal unless -T is given.", hidden=True, opposite="no_tty"
+    )
 
 
 def run(session: Session, request: Request) -> int:

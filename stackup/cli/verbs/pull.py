@@ -32,7 +32,9 @@ class Request:
     include_deps: bool = switch("--include-deps", help="Also what these services depend on.")
     policy: str = value("--policy", help="missing: only what is not here.", default="", choices=("always", "missing"))
     platform: str = value("--platform", help="Another platform than this machine's.", default="", metavar="OS/ARCH")
-    parallel: bool = switch("--parallel", help="Accepted: images are pulled side by side.", hidden=True)
+    parallel: bool = switch(
+        "--parallel", help="Accepted: images are pulled side by side.", hidden=True, opposite="no_parallel"
+    )
     no_parallel: bool = switch("--no-parallel", help="One image at a time.", hidden=True)
 
 

@@ -100,6 +100,12 @@ COMMANDS = [
     "wait --down-project web",
     "port --protocol udp web 53",
     "top web",
+    "up -d=1 --wait=true --build=false",
+    "up -d --detach=false -yV=f -d",
+    "--version=false commit --pause=false web new -c=USER=1",
+    "exec --tty=false -i=false -e A=1 web ls --color=false",
+    "image prune -af=0",
+    "rm -fs=TRUE -- web",
 ]
 
 
@@ -121,8 +127,8 @@ def test_same_request_from_both(line: str, monkeypatch: pytest.MonkeyPatch) -> N
         "up --help",
         "upp",
         "up --nope",
-        "up -d=1",
         "up --detach=yes",
+        "up -d=",
         "up --scale web",
         "up --scale web=x",
         "up -t",
@@ -138,6 +144,27 @@ def test_same_request_from_both(line: str, monkeypatch: pytest.MonkeyPatch) -> N
 def test_everything_else_is_left_to_typer(line: str) -> None:
     with pytest.raises(quick.NotQuickError):
         quick.parse(line.split())
+
+
+def request(line: str) -> Any:
+    return quick.parse(line.split()).request
+
+
+def test_switches_with_values() -> None:
+    assert request("up -d=true --wait=T").detach is request("up --wait=1").wait is True
+    assert request("up -d --detach=False").detach is request("up -yd=0").detach is False
+    assert request("up -d=0 -d").detach is True
+    assert request("commit --pause=false web").no_pause is True
+    assert request("commit --pause=true web").no_pause is request("commit --no-pause=false web").no_pause is False
+    assert request("exec -t=false web ls -a=false").command == ("ls", "-a=false")
+    assert request("exec -t=false web ls").no_tty is True
+
+
+@pytest.mark.parametrize("flag", ["--detach=maybe", "-d=yes", "-yd=2", "--wait="])
+def test_a_switch_is_either_true_or_false(flag: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert quick.main(["up", flag]) == UsageError.exit_code
+    name, _, text = flag.replace("-yd", "-d").partition("=")
+    assert capfd.readouterr().err == f"error: cannot use {name}={text}: it is either true or false\n"
 
 
 def test_version_flag_is_the_verb() -> None:
