@@ -187,6 +187,8 @@ class Command:
         self._journal = chronicle.execs if verb == EXEC else chronicle.commands
         self._begun_ns = now_ns()
         self._actions: dict[str, Entry] = {}
+        self._places: dict[str, tuple[int, int]] = {}  # of an action: its plan and its place there, where they are kept
+        self._plans = 0
         command, _, process = who.strip("`").partition("` (process ")
         self._id = f"{self._begun_ns:x}"
         pid = process.rstrip(")")
@@ -203,17 +205,25 @@ class Command:
 
     def hear(self, event: Entry) -> None:
         kind = event.get("event")
+        place = self._places.get(event.get("id", ""))
+        at = {"at": place} if place else {}
         if kind == "plan":
             self._actions = {action["id"]: action for action in event["actions"]}
+            self._places = {name: (self._plans, index) for index, name in enumerate([*self._actions][:STEPS])}
+            self._plans += 1
             steps = [[item["text"], item["reason"], *item.get("changes", ())] for item in event["actions"]]
-            self._note("plan", steps=steps[:STEPS], count=len(steps))
-        elif kind == "action" and event["state"] == "done":
+            self._note("plan", steps=steps[:STEPS], count=len(steps), followed=True)
+        elif kind == "did":
+            self._note("did", step=[event["text"], event["reason"]])
+        elif kind == "action":
+            if at:
+                self._note("step", **at, state=event["state"])
             action = self._actions.get(event["id"], {})
-            if action.get("type") in _OBJECTS:
+            if event["state"] == "done" and action.get("type") in _OBJECTS:
                 self._chronicle.thing(*_OBJECTS[action["type"]], action["name"])
-        elif event.get("error"):
+        if event.get("error"):
             step = self._actions.get(event.get("id", ""), {}).get("text", "")
-            self._note("error", step=step, text=event["error"].get("message", ""))
+            self._note("error", step=step, text=event["error"].get("message", ""), **at)
 
     def ended(self, exit_code: int) -> None:
         self._chronicle.restarting -= self._verb == "restart"
@@ -241,30 +251,53 @@ def user_of(pid: str, env: dict[str, str]) -> str:
 
 def commands(layout: Layout, project: str) -> list[Entry]:
     """Oldest first: id, time_ns, ended_ns (0: not yet), verb, command, user, pid, cwd, exit (None: not known), plans
-    (lists of [step, reason, changes...]), errors."""
+    (lists of [step, reason, changes...]), outcomes, errors (step, text, at: its plan and place there, or None).
+
+    ``outcomes`` has for each step of each plan what became of it: "started", "done", "failed", "skipped", "cancelled",
+    "" for what was not begun; None where that was not noted, as by older versions. What was done without having been
+    planned (a failed change is taken back) stands among the plans, too.
+    """
     found = [*_commands(commands_path(layout, project)), *_commands(execs_path(layout, project))]
     return sorted(found, key=lambda command: command["time_ns"])
 
 
 def _commands(path: Path) -> list[Entry]:
     found: dict[str, Entry] = {}
+    planned: dict[str, list[int]] = {}  # by command: where its plans stand among all that was done
+    before = ""
     for entry in entries(path):
-        what = entry.get("what")
+        what, name = entry.get("what"), entry.get("id", "")
         if what == "begin":
-            found[entry["id"]] = {
+            found[name] = {
                 **{key: entry[key] for key in ("id", "time_ns", "verb", "command", "user", "pid", "cwd")},
                 "ended_ns": 0,
                 "exit": None,
                 "plans": [],
+                "outcomes": [],
                 "errors": [],
             }
-        command = found.get(entry.get("id", ""))
+            planned[name] = []
+        command = found.get(name)
         if command is None:
             continue
         if what == "plan":
+            planned[name].append(len(command["plans"]))
             command["plans"].append(entry["steps"])
+            command["outcomes"].append(["" if entry.get("followed") else None] * len(entry["steps"]))
+        elif what == "did":
+            if before != "did":
+                command["plans"].append([])
+                command["outcomes"].append([])
+            command["plans"][-1].append(entry["step"])
+            command["outcomes"][-1].append("done")
+        elif what == "step":
+            plan, index = entry["at"]
+            command["outcomes"][planned[name][plan]][index] = entry["state"]
         elif what == "error":
-            command["errors"].append({"step": entry["step"], "text": entry["text"]})
+            plan, index = entry.get("at") or (None, None)
+            at = None if plan is None else [planned[name][plan], index]
+            command["errors"].append({"step": entry["step"], "text": entry["text"], "at": at})
         elif what == "end":
             command |= {"ended_ns": entry["time_ns"], "exit": entry["exit"]}
+        before = what or ""
     return list(found.values())

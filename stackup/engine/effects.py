@@ -67,7 +67,7 @@ class StackEffects:
         self._batches: Batches | None = None
         self._created: dict[str, Container] = {}  # containers that this plan made, by name
         self._replaced: dict[str, str] = {}  # id of such a container -> id of the one whose place it takes
-        self._networks: set[str] = set()  # keys of networks that it made
+        self._networks: dict[str, str] = {}  # networks that it made: key -> name
         self._first = not world.containers  # the project had nothing before
 
     async def perform(self, action: Action) -> None:
@@ -148,13 +148,19 @@ class StackEffects:
         for container in fresh or beside:
             tried = container.phase is Phase.EXITED
             await self._runner.remove(container, volumes=not container.definition.inherits)
+            self._did(f"remove container {container.name}")
             if tried and not fresh:
                 self._tell(superseded_text(container))
         self._tell(withdrawn_text(fresh))
         used = {item.network for other in self._world.containers.values() for item in other.definition.endpoints}
-        for key in self._networks - used:
+        for key in self._networks.keys() - used:
             await self._world.desk.remove_network(key)
             self._world.records.drop_network(key)
+            self._did(f"remove network {self._networks[key]}")
+
+    def _did(self, text: str) -> None:
+        """For ``history``: no plan has it."""
+        self._emit({"event": "did", "text": text, "reason": "the change has failed"})
 
     def _tell(self, text: str) -> None:
         if text:
@@ -183,7 +189,7 @@ class StackEffects:
     async def _create_network(self, action: CreateNetwork) -> None:
         record = await self._world.desk.create_network(action.key, self.stack.networks[action.key])
         self._world.records.put_network(action.key, record)
-        self._networks.add(action.key)
+        self._networks[action.key] = action.name
 
     async def _create_volume(self, action: CreateVolume) -> None:
         volume = self.stack.volumes[action.key]
@@ -233,7 +239,7 @@ class StackEffects:
         from stackup.engine.rolling import Batches  # seldom needed
 
         if self._batches is None:
-            self._batches = Batches(self._world, self._runner, self._tell)
+            self._batches = Batches(self._world, self._runner, self._tell, self._did)
         ids = action.ids or ("",) * len(action.names)
         known = self._world.containers
         found = [known.get(i) if i else self._created.get(name) for name, i in zip(action.names, ids, strict=True)]

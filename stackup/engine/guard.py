@@ -96,8 +96,8 @@ class Guard:
         """The firewall's rules are restored by those who write them; here it is told. ``text``: what was missing."""
         world = self._world
         command = Command(world.chronicle, "repair", f"repair` (process {os.getpid()})", "", {}, user="stackup")
-        steps = [{"id": "firewall", "text": f"put back {text}", "reason": "somebody removed it from the firewall"}]
-        command.hear({"event": "plan", "actions": steps})
+        reason = "somebody removed it from the firewall"
+        command.hear({"event": "did", "text": f"put back {text}", "reason": reason})
         command.ended(0)
         world.chronicle.thing("network", "drift", world.project, drift=f"{text} was removed from the firewall")
         world.chronicle.thing("network", "repair", world.project, repair=f"put back {text}")

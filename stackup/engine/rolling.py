@@ -31,10 +31,12 @@ KEPT_DEPLOY = ("replicas", "update_config", "rollback_config")  # how many and h
 class Batches:
     """Watches batches of one plan, and counts what has failed, by service."""
 
-    def __init__(self, world: World, runner: Runner, tell: Callable[[str], None]) -> None:
+    def __init__(self, world: World, runner: Runner, tell: Callable[[str], None], did: Callable[[str], None]) -> None:
+        """``did`` is told what is taken away without having been planned."""
         self._world = world
         self._runner = runner
         self._tell = tell
+        self._did = did
         self._failed: dict[str, set[str]] = {}
 
     async def watch(self, action: Watch, containers: Sequence[Container]) -> None:
@@ -73,6 +75,7 @@ class Batches:
         if action.withdraw:
             for item in bad:
                 await self._runner.remove(item, volumes=not item.definition.inherits)
+                self._did(f"remove container {item.name}")
         if 0 <= action.tolerated < len(failed):
             raise ContainerFault(f"cannot update service {action.service}: {problem}", hint=said)
         self._tell(f"service {action.service}: {problem}; the update goes on")

@@ -27,7 +27,7 @@ class Request:
     all: bool = switch(
         "-a", "--all", help="With what was executed in containers, which changes nothing of the project."
     )
-    steps: bool = switch("--steps", help="With the steps of each plan, and why.")
+    steps: bool = switch("--steps", help="With the steps of each plan, why, and what became of them.")
     runs: bool = switch("--runs", help="When services with a schedule ran, how that ended, and when they run next.")
     json: bool = switch("--json", help="A JSON object for each command.")
 
@@ -108,24 +108,47 @@ def _result(command: dict[str, Any]) -> str:
 
 
 def _details(command: dict[str, Any]) -> Iterator[str]:
-    for plan in command["plans"]:
-        for text, reason, *_ in plan:
-            yield f"{text} ({reason})" if reason else text
+    """Each step behind what became of it; entries of older versions do not tell that."""
+    at_steps = {tuple(error["at"]): error["text"] for error in command["errors"] if error["at"]}
+    last = len(command["plans"]) - 1
+    for number, (plan, outcomes) in enumerate(zip(command["plans"], command["outcomes"], strict=True)):
+        for index, ((text, reason, *_), outcome) in enumerate(zip(plan, outcomes, strict=True)):
+            line = f"{text} ({reason})" if reason else text
+            error = at_steps.get((number, index))
+            if outcome is not None:
+                line = f"{_word(outcome, command, later=number < last):<13}  {line}"
+            yield f"{line}: {error}" if error else line
     for error in command["errors"]:
-        yield f"error: {error['text']}"
+        if not error["at"]:
+            yield f"error: {error['text']}"
+
+
+def _word(outcome: str, command: dict[str, Any], *, later: bool) -> str:
+    """``later``: another plan was made after this one, of what was left."""
+    if not outcome:
+        return "planned anew" if later else "not begun"
+    if outcome == "started":
+        return "cut short" if command["ended_ns"] or _result(command) == "cut short" else "under way"
+    return outcome
 
 
 def _plain(command: dict[str, Any]) -> dict[str, Any]:
     ended = command["ended_ns"]
+    errors = [{key: error[key] for key in ("step", "text")} for error in command["errors"]]
+    pairs = zip(command["plans"], command["outcomes"], strict=True)
     return {
         "id": command["id"],
         "time": rfc3339(command["time_ns"]),
         "ended": rfc3339(ended) if ended else None,
-        **{key: command[key] for key in ("user", "verb", "command", "pid", "cwd", "exit", "errors")},
-        "plans": [[_step(*step) for step in plan] for plan in command["plans"]],
+        **{key: command[key] for key in ("user", "verb", "command", "pid", "cwd", "exit")},
+        "errors": errors,
+        "plans": [[_step(outcome, *step) for step, outcome in zip(*pair, strict=True)] for pair in pairs],
     }
 
 
-def _step(text: str, reason: str, *changes: str) -> dict[str, Any]:
+def _step(outcome: str | None, text: str, reason: str, *changes: str) -> dict[str, Any]:
     """``changes``: of a configuration, with whole values."""
-    return {"step": text, "reason": reason} | ({"changes": list(changes)} if changes else {})
+    data: dict[str, Any] = {"step": text, "reason": reason}
+    if outcome is not None:
+        data["state"] = outcome or "not begun"
+    return data | ({"changes": list(changes)} if changes else {})

@@ -8,7 +8,18 @@ from types import SimpleNamespace
 from typing import Any
 
 from stackup.base.paths import Layout
-from stackup.engine.chronicle import Chronicle, Command, Journal, chosen, commands, entries, events_path
+from stackup.cli.verbs.history import _details, _plain
+from stackup.engine.chronicle import (
+    STEPS,
+    Chronicle,
+    Command,
+    Journal,
+    chosen,
+    commands,
+    commands_path,
+    entries,
+    events_path,
+)
 
 
 def test_a_journal_is_bounded_and_keeps_the_newest(tmp_path: Path) -> None:
@@ -99,8 +110,69 @@ def test_a_command_from_its_beginning_to_its_end(tmp_path: Path) -> None:
     (done,) = commands(life.layout, "shop")
     assert (done["user"], done["command"], done["cwd"], done["exit"]) == ("alice", "stackup up -d", "/srv/shop", 1)
     assert done["plans"] == [[["create network shop_default", "new"], ["start container shop-web-1", "not running"]]]
-    assert done["errors"] == [{"step": "start container shop-web-1", "text": "cannot start it"}]
+    assert done["errors"] == [{"step": "start container shop-web-1", "text": "cannot start it", "at": [0, 1]}]
+    assert done["outcomes"] == [["done", "failed"]]
     json.dumps(done)
+
+
+def step(name: str, reason: str = "new") -> dict[str, Any]:
+    return {"id": name, "type": "StartContainer", "name": name, "text": f"start container {name}", "reason": reason}
+
+
+def test_what_became_of_each_step_and_what_was_taken_back(tmp_path: Path) -> None:
+    life = Life(tmp_path)
+    command = Command(life.chronicle, "up", "`stackup up -d` (process 0)", "/srv/shop", {})
+    command.hear({"event": "plan", "actions": [step("a"), step("b"), step("c"), step("d")]})
+    for name, state in (("a", "started"), ("a", "done"), ("b", "started"), ("c", "skipped")):
+        command.hear({"event": "action", "id": name, "state": state})
+    command.hear({"event": "action", "id": "b", "state": "failed", "error": {"message": "no such command"}})
+    for name in "xy":
+        command.hear({"event": "did", "text": f"remove container {name}", "reason": "the change has failed"})
+    command.hear({"event": "plan", "actions": [step("e", "rolled back")]})
+    command.hear({"event": "action", "id": "e", "state": "started"})
+    (found,) = commands(life.layout, "shop")
+    assert found["outcomes"] == [["done", "failed", "skipped", ""], ["done", "done"], ["started"]]
+    assert [[text for text, *_ in plan] for plan in found["plans"]][1:] == [
+        ["remove container x", "remove container y"],
+        ["start container e"],
+    ]
+    assert list(_details(found)) == [
+        "done           start container a (new)",
+        "failed         start container b (new): no such command",
+        "skipped        start container c (new)",
+        "planned anew   start container d (new)",
+        "done           remove container x (the change has failed)",
+        "done           remove container y (the change has failed)",
+        "cut short      start container e (rolled back)",
+    ]
+    states = [[each.get("state") for each in plan] for plan in _plain(found)["plans"]]
+    assert states == [["done", "failed", "skipped", "not begun"], ["done", "done"], ["started"]]
+
+
+def test_entries_of_older_versions_do_not_tell_what_became_of_their_steps(tmp_path: Path) -> None:
+    layout = Layout.at(tmp_path)
+    journal = Journal(commands_path(layout, "shop"))
+    begin = {"verb": "up", "command": "stackup up", "user": "root", "pid": 0, "cwd": "/"}
+    for entry in (
+        {"what": "begin", "time_ns": 1, **begin},
+        {"what": "plan", "steps": [["start container a", "new"]], "count": 1},
+        {"what": "error", "step": "start container a", "text": "no such command"},
+        {"what": "end", "time_ns": 2, "exit": 1},
+    ):
+        journal.append({"id": "1", **entry})
+    (found,) = commands(layout, "shop")
+    assert list(_details(found)) == ["start container a (new)", "error: no such command"]
+    assert _plain(found)["plans"] == [[{"step": "start container a", "reason": "new"}]]
+
+
+def test_steps_that_are_not_kept_are_not_told_of(tmp_path: Path) -> None:
+    life = Life(tmp_path)
+    command = Command(life.chronicle, "up", "`stackup up -d` (process 0)", "/srv/shop", {})
+    command.hear({"event": "plan", "actions": [step(str(number)) for number in range(STEPS + 1)]})
+    command.hear({"event": "action", "id": str(STEPS), "state": "failed", "error": {"message": "no"}})
+    (found,) = commands(life.layout, "shop")
+    assert found["outcomes"] == [[""] * STEPS]
+    assert found["errors"] == [{"step": f"start container {STEPS}", "text": "no", "at": None}]
 
 
 def test_restart_is_told_when_somebody_asked_for_it(tmp_path: Path) -> None:
