@@ -9,10 +9,12 @@ from stackup.base.clock import rfc3339
 from stackup.cli.asking import ask
 from stackup.cli.containerfinding import project_of
 from stackup.cli.containers import DOCKER_STATES
+from stackup.cli.hostconfig import config_of, host_config_of, recorded_service
 
 if TYPE_CHECKING:
     from stackup.cli.session import Session
     from stackup.engine.records import ContainerRecord, Definition, EndpointRecord
+    from stackup.oci.image import ImageConfig
 
 NEVER = "0001-01-01T00:00:00Z"  # as Docker writes it
 
@@ -37,6 +39,9 @@ def describe(session: Session, record: ContainerRecord) -> dict[str, Any]:
     if definition.supervision.health:
         log = [_probe(item) for item in row.get("probes", ())]
         state["Health"] = {"Status": row["health"], "FailingStreak": row.get("failing", 0), "Log": log}
+    service = recorded_service(definition)
+    config = config_of(definition, service, _image(session, definition), row["labels"])
+    args = [*(config["Entrypoint"] or ()), *(config["Cmd"] or ())]
     return {
         "Id": definition.id,
         "Created": rfc3339(definition.created_ns),
@@ -44,13 +49,26 @@ def describe(session: Session, record: ContainerRecord) -> dict[str, Any]:
         "Image": row["image_id"],
         "RestartCount": row["restarts"],
         "State": state,
-        "Config": {"Image": definition.image, "Labels": dict(row["labels"])},
+        "Path": (args or [""])[0],
+        "Args": args[1:],
+        "Config": config,
+        "HostConfig": host_config_of(definition, service),
         "Mounts": list(_mounts(session, definition)),
         "NetworkSettings": {
             "Ports": _ports(row["ports"]),
             "Networks": {item.name: _network(item, record, alive=alive) for item in definition.endpoints},
         },
     }
+
+
+def _image(session: Session, definition: Definition) -> ImageConfig:
+    """Of an image that is gone, the command is known still."""
+    from stackup.images.store import ImageStore, is_host
+    from stackup.oci.image import ImageConfig
+
+    reference = definition.image if is_host(definition.image) else definition.image_id
+    image = ImageStore(session.layout).usable(reference) if reference else None
+    return image.config if image else ImageConfig(cmd=tuple(definition.command.split()) or None)
 
 
 def _mounts(session: Session, definition: Definition) -> Iterator[dict[str, Any]]:

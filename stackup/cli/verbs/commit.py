@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from stackup.base.errors import ImageError, UsageError
+from stackup.cli.asrun import as_run
 from stackup.cli.changes import image_config
 from stackup.cli.containerfinding import container, overlays_of
 from stackup.cli.imagelists import store_of
@@ -17,7 +18,6 @@ from stackup.cli.session import Session
 
 if TYPE_CHECKING:
     from stackup.engine.records import ContainerRecord
-    from stackup.oci.image import ImageConfig
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def run(session: Session, request: Request) -> int:
             f"cannot commit {definition.name}: its image {definition.image} is not here any more",
             hint="`stackup export` and `stackup import` make an image of it without its layers",
         )
-    config = image_config(request.change, _as_run(image.config, definition.config))
+    config = image_config(request.change, as_run(image.config, definition.config))
     target = f"container {definition.name}"
     with single_action(session, "commit", target, quiet=True), _paused(record, not request.no_pause):
         made = commit(
@@ -58,25 +58,6 @@ def run(session: Session, request: Request) -> int:
         )  # fmt: skip
     session.console.print(made.id)
     return 0
-
-
-def _as_run(image: ImageConfig, service: Mapping[str, Any]) -> ImageConfig:
-    """The image's configuration with what the service says otherwise, as ``docker commit`` takes the container's."""
-    config = image
-    if service.get("entrypoint") is not None:
-        config = replace(config, entrypoint=tuple(service["entrypoint"]), cmd=None)
-    if service.get("command"):
-        config = replace(config, cmd=tuple(service["command"]))
-    given = {key: text for key, text in (service.get("environment") or {}).items() if text is not None}
-    kept = tuple(item for item in config.env if item.partition("=")[0] not in given)
-    return replace(
-        config,
-        env=(*kept, *(f"{key}={text}" for key, text in given.items())),
-        labels={**config.labels, **(service.get("labels") or {})},
-        user=service.get("user") or config.user,
-        working_dir=service.get("working_dir") or config.working_dir,
-        stop_signal=service.get("stop_signal") or config.stop_signal,
-    )
 
 
 @contextmanager

@@ -14,9 +14,11 @@ from cli_support import out, session
 
 from stackup.base.errors import ImageError, NotFound, PlanRefused, UsageError
 from stackup.base.paths import Layout
+from stackup.base.values import changed
 from stackup.cli.globals import Globals
 from stackup.cli.registry import load
 from stackup.engine.records import Definition, EndpointRecord, PortRecord, Records, State
+from stackup.engine.supervision import HealthCheck, RestartPolicy, Supervision
 from stackup.images.store import ImageStore
 from stackup.oci.image import ImageConfig
 from stackup.volumes.store import VolumeStore
@@ -188,6 +190,42 @@ def test_inspect_of_a_container(layout: Layout) -> None:
         {"Type": "volume", "Name": "shop_data", "Source": "", "Destination": "/data", "RW": True},
         {"Type": "bind", "Source": "/srv", "Destination": "/mnt", "RW": False},
     ]
+
+
+def test_inspect_shows_how_a_container_was_made(layout: Layout) -> None:
+    config = {
+        "image": "toy:1", "user": "app", "volumes": [*MOUNTS, {"type": "volume", "source": "data", "target": "/data"}],
+        "environment": {"A": "1", "PATH": None}, "working_dir": "/srv", "entrypoint": [], "privileged": True,
+        "cap_add": ["NET_ADMIN"], "logging": {"driver": "local", "options": {"max-size": "10m"}}, "mem_limit": 67108864,
+        "deploy": {"resources": {"limits": {"cpus": 0.5}}}, "ulimits": {"nofile": {"soft": 10, "hard": 20}},
+        "tmpfs": ["/run:size=2m"], "expose": ["99"], "command": ["sleep", "9"],
+    }  # fmt: skip
+    policy = Supervision(RestartPolicy("on-failure", 3), HealthCheck(("true",), interval=5.0))
+    (found,) = Records(layout.project("shop").records, readonly=True).containers()
+    definition = changed(found.definition, id="d" * 64, name="shop-db-1", service="db", config=config, hostname="h",
+                         supervision=policy, anonymous_volumes=())  # fmt: skip
+    old = changed(definition, id="e" * 64, name="shop-old-1", service="old", config={"nobody": "knows"}, image_id="")
+    records = Records(layout.project("shop").records)
+    for item in (definition, old):
+        records.add_container(item, State("exited"))
+    records.close()
+    (found,) = json.loads(run(layout, "inspect", names=("shop-db-1",)))
+    here, host = found["Config"], found["HostConfig"]
+    assert here["Env"] == ["A=1"] and (found["Path"], found["Args"], here["Cmd"]) == ("sleep", ["9"], ["sleep", "9"])
+    assert (here["User"], here["WorkingDir"], here["Hostname"], here["Image"]) == ("app", "/srv", "h", "toy:1")
+    assert (here["Entrypoint"], list(here["ExposedPorts"])) == ([], ["80/tcp", "99/tcp"])
+    assert here["Healthcheck"]["Interval"] == 5_000_000_000
+    assert host["Binds"] == ["/srv:/mnt:ro", "shop_data:/data:rw"]
+    assert host["LogConfig"] == {"Type": "local", "Config": {"max-size": "10m"}}
+    assert (host["Memory"], host["NanoCpus"], host["CpuQuota"]) == (64 << 20, 500_000_000, 0)
+    assert (host["Privileged"], host["CapAdd"], host["CapDrop"]) == (True, ["NET_ADMIN"], None)
+    assert (host["NetworkMode"], host["Tmpfs"]) == ("shop_default", {"/run": "size=2m"})
+    assert host["PortBindings"] == {"80/tcp": [{"HostIp": "", "HostPort": "8080"}]}
+    assert host["Ulimits"] == [{"Name": "nofile", "Hard": 20, "Soft": 10}]
+    template = "{{.HostConfig.RestartPolicy.Name}}{{range .Config.Env}} {{.}}{{end}}"
+    assert run(layout, "inspect", names=("shop-db-1",), format=template) == "on-failure A=1\n"
+    template = "{{.Path}} {{.HostConfig.Privileged}}"
+    assert run(layout, "inspect", names=("shop-old-1",), format=template) == "run false\n"  # image and record are lost
 
 
 def test_history(layout: Layout) -> None:
