@@ -1,7 +1,8 @@
 """``python -m stackup.build.worker``: one BuildRequest as a JSON line on standard input, events as JSON lines out.
 
 Events: ``progress`` (see ``build.progress``), then ``error`` with the error as a dictionary, or ``done`` with the
-image's id and references. SIGTERM ends the build cleanly.
+image's id and references. SIGTERM ends the build cleanly, and so does the end of the process that started it (its only
+argument).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from stackup.base.paths import Layout
 from stackup.build import BuildRequest, build_image
 from stackup.build.metadata import PROXIES
 from stackup.build.progress import Event
+from stackup.linux.process import die_with_parent
 
 _TERMINATED = 143
 _FETCHING = (*PROXIES, "SSL_CERT_FILE", "SSL_CERT_DIR", "HOME", "XDG_CONFIG_HOME")
@@ -28,6 +30,13 @@ def _terminate(_signum: int, _frame: FrameType | None) -> None:
     """Unwinds, so that everything is taken away; once. asyncio lets nothing but SystemExit through its callbacks."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise SystemExit(_TERMINATED)
+
+
+def _end_with(parent: int) -> None:
+    """What a killed supervisor has begun is nobody's, and a command of it might hang for ever."""
+    die_with_parent(signal.SIGTERM)
+    if parent and os.getppid() != parent:  # it was quicker
+        raise SystemExit(_TERMINATED)
 
 
 def _of_the_user(request: BuildRequest) -> dict[str, str]:
@@ -42,6 +51,7 @@ def main() -> int:
     out = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="replace")
     os.dup2(2, 1)
     signal.signal(signal.SIGTERM, _terminate)
+    _end_with(int(sys.argv[1]) if len(sys.argv) > 1 else 0)
 
     def tell(event: dict[str, Any]) -> None:
         out.write(json.dumps(event) + "\n")

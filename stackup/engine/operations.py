@@ -14,6 +14,7 @@ from typing import Any
 from stackup.base.errors import PlanRefused, StackFileError, StackupError
 from stackup.base.values import frozen
 from stackup.engine.apply import Outcome, Report, apply
+from stackup.engine.attending import attended
 from stackup.engine.container import Container
 from stackup.engine.damage import damage
 from stackup.engine.effects import StackEffects
@@ -276,14 +277,16 @@ class Operations:
         session.emit({"event": "plan", **plan.to_dict()})
         refuse_open_questions(plan, desired, loaded)
         if plan.image_stage() and desired.verb not in _ONLY_IMAGES:  # before anything else: what fails leaves nothing
-            report = await self._apply(plan.image_stage(), desired, loaded, session)
+            images = self._apply(plan.image_stage(), desired, loaded, session)
+            report = await attended(images, session, desired.verb.value)
             if not report.ok:
                 return report
             desired = desired.after_images()
             plan = await self._decide(desired, loaded)
             session.emit({"event": "plan", **plan.to_dict()})
             refuse_open_questions(plan, desired, loaded)
-        return await self._apply(plan, desired, loaded, session)
+        work = self._apply(plan, desired, loaded, session)
+        return await (attended(work, session, desired.verb.value) if desired.verb in _ONLY_IMAGES else work)
 
     async def _decide(self, desired: Desired, loaded: LoadedStack | None) -> Plan:
         return self._decided(desired, await self._look(desired), loaded)

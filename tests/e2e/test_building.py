@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import re
 import shutil
+import signal
 import socket
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 from tests.support.rootfs import busybox
 from tests.support.scenario import Scenario
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.root
 
@@ -214,3 +216,25 @@ def test_a_shell_in_the_step_that_failed(scenario: Scenario) -> None:
     live.shows("there /work half-made")
     assert live.ends() == 1
     assert not list((scenario.root / "lib/build/failed").iterdir())
+
+
+def test_a_build_that_hangs_ends_with_whoever_asked_for_it(scenario: Scenario) -> None:
+    """The command killed, or the supervisor: nobody is left who could stop it, so nothing may be left of it."""
+    scenario.file("Dockerfile", "FROM busybox\nRUN echo it hangs; sleep 77321\n")
+    scenario.compose("services: {web: {build: .}}")
+
+    def hanging() -> list[str]:
+        commands = [process.command for process in scenario.processes()]
+        return [command for command in commands if "sleep 77321" in command or "build.worker" in command]
+
+    live = scenario.start("--progress", "plain", "build")
+    live.shows("it hangs")
+    live.send(signal.SIGKILL)
+    live.ends()
+    eventually(lambda: not hanging(), "the build ends with its command")
+    scenario.stackup("down", timeout=20).ok()
+    live = scenario.start("--progress", "plain", "up", "-d")
+    live.shows("it hangs")
+    scenario.kill_daemon("supervisor")
+    eventually(lambda: not hanging(), "the build ends with its supervisor")
+    live.kill()
