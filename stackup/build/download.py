@@ -9,7 +9,8 @@ import json
 import os
 import posixpath
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -50,6 +51,57 @@ def check_checksum(text: str) -> None:
         raise ValueError(f"--checksum={text} is not one such as sha256:24454f830c...")
 
 
+class _Unchanged(Exception):
+    """Status 304."""
+
+
+class Answer:
+    """A file while it arrives: can be read like one."""
+
+    def __init__(self, url: str, answer: Any) -> None:
+        self._url = url
+        self._answer = answer
+        self._size = 0
+        self.headers = answer.headers
+
+    def read(self, size: int) -> bytes:
+        """Raises ImageError where the connection breaks."""
+        from http.client import HTTPException  # loaded with what has opened it
+
+        try:
+            data: bytes = self._answer.read(size)
+        except (OSError, ValueError, HTTPException) as error:
+            raise ImageError(f"cannot fetch {self._url}: {error}") from None
+        self._size += len(data)
+        expected = self.headers.get("Content-Length") or ""
+        if not data and size and expected.isdigit() and int(expected) != self._size:
+            text = f"the connection broke after {self._size} of {expected} bytes"
+            raise ImageError(f"cannot fetch {self._url}: {text}")
+        return data
+
+
+@contextmanager
+def opened(url: str, headers: Mapping[str, str] | None = None) -> Iterator[Answer]:
+    """What the server sends, for the block. Raises ImageError."""
+    import urllib.error  # costs more to import than a cached build takes
+    import urllib.request
+    from http.client import HTTPException
+
+    given = {key: text for key, text in (headers or {}).items() if text}
+    try:
+        request = urllib.request.Request(url, headers={"User-Agent": "stackup", "Accept-Encoding": "identity", **given})
+        answer = urllib.request.urlopen(request, timeout=_SECONDS)
+    except urllib.error.HTTPError as error:
+        text = f"cannot fetch {url}: the server answers {error.code} {error.reason}"
+        raise (_Unchanged(text) if error.code == 304 else ImageError(text)) from None
+    except urllib.error.URLError as error:
+        raise ImageError(f"cannot fetch {url}: {getattr(error.reason, 'strerror', '') or error.reason}") from None
+    except (OSError, ValueError, HTTPException) as error:
+        raise ImageError(f"cannot fetch {url}: {error}") from None
+    with answer:
+        yield Answer(url, answer)
+
+
 class Downloads:
     def __init__(self, root: Path, on_note: Callable[[str], None] = lambda _text: None) -> None:
         self._root = root
@@ -79,27 +131,14 @@ class Downloads:
         return Download(path, name_of(url), record["digest"], int(record["seconds"]))
 
     def _ask(self, key: str, url: str, known: dict[str, Any] | None, checksum: str) -> dict[str, Any]:
-        import urllib.error  # as below
-        import urllib.request
-
-        request = urllib.request.Request(url, headers={"User-Agent": "stackup", "Accept-Encoding": "identity"})
-        if known is not None:
-            for header, value in (("If-None-Match", known["etag"]), ("If-Modified-Since", known["modified"])):
-                if value:
-                    request.add_header(header, value)
+        headers = {"If-None-Match": known["etag"], "If-Modified-Since": known["modified"]} if known else {}
         try:
-            with urllib.request.urlopen(request, timeout=_SECONDS) as answer:
+            with opened(url, headers) as answer:
                 return self._store(key, url, answer, checksum)
-        except urllib.error.HTTPError as error:
-            if error.code == 304 and known is not None:
-                return self._checked(key, url, known, checksum)
-            raise ImageError(f"cannot fetch {url}: the server answers {error.code} {error.reason}") from None
-        except urllib.error.URLError as error:
-            raise ImageError(f"cannot fetch {url}: {getattr(error.reason, 'strerror', '') or error.reason}") from None
-        except (OSError, ValueError) as error:
-            if isinstance(error, OSError) and error.filename:
-                raise
-            raise ImageError(f"cannot fetch {url}: {error}") from None
+        except _Unchanged as error:
+            if known is None:
+                raise ImageError(str(error)) from None
+            return self._checked(key, url, known, checksum)
 
     def _checked(self, key: str, url: str, known: dict[str, Any], checksum: str) -> dict[str, Any]:
         """What is here, held against a checksum that it was not fetched with."""
@@ -112,11 +151,11 @@ class Downloads:
             raise _mismatch(url, found, checksum)
         return known
 
-    def _store(self, key: str, url: str, answer: Any, checksum: str) -> dict[str, Any]:
+    def _store(self, key: str, url: str, answer: Answer, checksum: str) -> dict[str, Any]:
         self._say(f"fetching {url}")
         kind = checksum.partition(":")[0] or "sha256"
         hashes = {name: hashlib.new(name) for name in {"sha256", kind}}
-        expected, size = answer.headers.get("Content-Length"), 0
+        size = 0
         self._root.mkdir(parents=True, exist_ok=True)
         with Workroom(self._root / ".work").file() as temporary:
             with open(temporary, "wb") as file:
@@ -125,8 +164,6 @@ class Downloads:
                     file.write(data)
                     for state in hashes.values():
                         state.update(data)
-            if expected is not None and expected.isdigit() and int(expected) != size:
-                raise ImageError(f"cannot fetch {url}: the connection broke after {size} of {expected} bytes")
             checksums = {name: f"{name}:{state.hexdigest()}" for name, state in hashes.items()}
             if checksum and checksums[kind] != checksum:
                 raise _mismatch(url, checksums[kind], checksum)
@@ -145,7 +182,7 @@ def _mismatch(url: str, found: str, wanted: str) -> ImageError:
 
 
 def _seconds(modified: str) -> int:
-    from email.utils import parsedate_to_datetime  # costs more to import than a cached build takes
+    from email.utils import parsedate_to_datetime  # as above
 
     try:
         return max(0, int(parsedate_to_datetime(modified).timestamp())) if modified else 0

@@ -44,9 +44,10 @@ def import_rootfs(
     platform: oci.Platform,
     say: Progress,
     message: str = "",
+    label: str = "",
 ) -> Image:
     """``ImageStore.import_rootfs`` behind its checks; the caller keeps collections away meanwhile."""
-    label = source if isinstance(source, Path) else "the archive"
+    label = label or (str(source) if isinstance(source, Path) else "the archive")
     say(f"reading {label}")
     try:
         descriptor = _store_rootfs(store, source)
@@ -55,7 +56,7 @@ def import_rootfs(
     except OSError as error:
         raise ImageError(f"cannot import {label}: {error.strerror or error}") from error
     except DamagedLayer as error:
-        raise _refusal(label, error.reason) from None
+        raise _refusal(label, error.reason, kind=_kind_of(source)) from None
     if diff_id == _EMPTY:
         raise _refusal(label, "it is empty")
     if _is_saved_image(store.layers.path(diff_id)):
@@ -66,16 +67,17 @@ def import_rootfs(
     return store.put_image((layer,), oci.ConfigFile(platform, config, (diff_id,), history, created), name)
 
 
-def _refusal(label: Path | str, reason: str, hint: str = "") -> ImageError:
+def _refusal(label: str, reason: str, hint: str = "", *, kind: str = "") -> ImageError:
     """In the words of somebody who sees one file; of a file that is no archive at all, with what it is instead."""
     if reason == NO_ARCHIVE:
-        kind = _kind_of(label) if isinstance(label, Path) else ""
         reason += f" but {kind}" if kind else ""
         hint = "import a tar archive (.gz, .xz, .bz2, .zst too) of a root file system, or its directory"
     return ImageError(f"cannot import {label}: {reason}", hint=hint)
 
 
-def _kind_of(path: Path) -> str:
+def _kind_of(path: Path | BinaryIO) -> str:
+    if not isinstance(path, Path):
+        return ""
     try:
         with path.open("rb") as file:
             head = file.read(max(offset + len(magic) for offset, magic, _ in _OTHERS))

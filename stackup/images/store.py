@@ -237,11 +237,13 @@ class ImageStore:
         progress: Progress | None = None,
         platform: oci.Platform | None = None,
         message: str = "",
+        label: str = "",
     ) -> Image:
         """Makes a root file system an image of one layer: a tar archive (plain, gzip, xz, bzip2, zstd) or a directory.
 
-        ``config`` defaults to a shell and the usual PATH; ``message`` goes into the history. Without a ``reference``
-        the image stays unnamed. A directory is taken as it is, whiteouts excepted.
+        ``config`` defaults to a shell and the usual PATH; ``message`` goes into the history, as does ``label``, which
+        says where a stream comes from. Without a ``reference`` the image stays unnamed. A directory is taken as it is,
+        whiteouts excepted.
         """
         name = str(self._new_name(reference)) if reference else ""
         if isinstance(source, Path) and not source.exists():
@@ -250,7 +252,7 @@ class ImageStore:
         try:
             with usage.bringing_in(self.layout):
                 say = progress or (lambda _text: None)
-                return import_rootfs(self, source, name, settings, platform or host_platform(), say, message)
+                return import_rootfs(self, source, name, settings, platform or host_platform(), say, message, label)
         except BaseException:  # what was stored of it is nobody's
             usage.collect(self.layout, self.blobs, self.layers, self.index)
             raise

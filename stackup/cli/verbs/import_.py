@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from stackup.base.errors import ImageError, UsageError
 from stackup.cli.changes import image_config
@@ -17,9 +19,10 @@ from stackup.cli.session import Session
 
 @dataclass(frozen=True)
 class Request:
-    """Make an image of a root file system: a directory, a tar archive (.gz, .xz, .zst too), or - for standard input."""
+    """Make an image of a root file system: a directory, a tar archive (.gz, .xz, .zst too), its URL, or - for standard
+    input."""
 
-    source: str = argument("Directory, archive, or - for standard input.", metavar="SOURCE", required=True)
+    source: str = argument("Directory, archive, URL, or - for standard input.", metavar="SOURCE", required=True)
     reference: str = argument("Name of the image (default: none).", metavar="NAME[:TAG]")
     change: tuple[str, ...] = values(
         "-c", "--change", help="Dockerfile instruction to apply, such as 'CMD [\"/bin/sh\"]'.", metavar="INSTRUCTION"
@@ -36,16 +39,30 @@ def run(session: Session, request: Request) -> int:
 
     config = image_config(request.change, ImageConfig(env=(DEFAULT_PATH,), cmd=("/bin/sh",)))
     platform = parse_platform(request.platform) if request.platform else None
-    source = _source(session, request.source)
     store = ImageStore(session.layout)
-    with single_action(session, "import", f"image {request.reference}".strip(), quiet=request.quiet) as say:
-        image = store.import_rootfs(source, request.reference, config, say, platform, request.message)
+    with (
+        _source(session, request.source) as (source, label),
+        single_action(session, "import", f"image {request.reference}".strip(), quiet=request.quiet) as say,
+    ):
+        image = store.import_rootfs(source, request.reference, config, say, platform, request.message, label)
     if request.quiet or not request.reference:
         session.console.print(image.id)
     return 0
 
 
-def _source(session: Session, source: str) -> Path | BinaryIO:
+@contextmanager
+def _source(session: Session, source: str) -> Iterator[tuple[Path | BinaryIO, str]]:
+    """With what the image's history calls it, where that is not its path."""
+    if source.startswith(("http://", "https://")):
+        from stackup.build.download import opened
+
+        with opened(source) as answer:
+            yield cast("BinaryIO", answer), source
+    else:
+        yield _local(session, source), ""
+
+
+def _local(session: Session, source: str) -> Path | BinaryIO:
     if source == "-":
         if sys.stdin.isatty():
             raise UsageError("cannot read an archive from the terminal", hint="stackup import - NAME < rootfs.tar")

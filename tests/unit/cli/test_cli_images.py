@@ -6,6 +6,9 @@ import io
 import json
 import os
 import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -280,6 +283,39 @@ def test_save_load_and_export_through_files(layout: Layout, tmp_path: Path) -> N
         run(layout, "save", images=("toy:1",), format="oci-dir")
     with pytest.raises(ImageError, match="cannot load nosuch: there is no such file"):
         run(other, "load", input="nosuch")
+
+
+class Archives(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path != "/none" else 404)
+        self.send_header("Content-Length", str(len(ROOTFS) + (9 if self.path == "/short" else 0)))
+        self.end_headers()
+        self.wfile.write(ROOTFS)
+
+    def log_message(self, *_given: object) -> None:
+        pass
+
+
+@pytest.fixture
+def archives(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    monkeypatch.setenv("no_proxy", "*")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Archives) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_import_of_a_url(layout: Layout, archives: str) -> None:
+    run(layout, "import", source=f"{archives}/root.tar", reference="far:1", quiet=True)
+    assert run(layout, "image diff", before="toy:1", after="far:1") == ""
+    (step,) = lines(run(layout, "image history", image="far:1", format="json", no_trunc=True))
+    assert step["CreatedBy"] == f"stackup import {archives}/root.tar"
+    for path, reason in (("none", "the server answers 404"), ("short", "the connection broke after")):
+        with pytest.raises(ImageError, match=f"cannot fetch {archives}/{path}: {reason}"):
+            run(layout, "import", source=f"{archives}/{path}", reference="bad:1", quiet=True)
+    assert ImageStore(layout).find("bad:1") is None
 
 
 def test_verify(layout: Layout) -> None:
