@@ -106,7 +106,7 @@ class _Reader:
             destination += "/"
         keep_owner = bool(paths) and all(piece.keep_owner for piece in pieces)
         return Copy(
-            pieces, texts, destination, Override(self._owner(), self._mode(), epoch), keep_owner,
+            pieces, texts, destination, Override(self._owner(), self._mode(), seconds=epoch), keep_owner,
             link=self.item.flag("link") == "true",
         )  # fmt: skip
 

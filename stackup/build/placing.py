@@ -80,7 +80,7 @@ class Copy:
     def _override(self, piece: Piece) -> Override:
         """What comes from a context is root's."""
         owner = self.override.owner or (None if piece.keep_owner else (0, 0))
-        return replace(self.override, owner=owner, mode=self.override.mode or piece.mode)
+        return replace(self.override, owner=owner, usual=piece.mode)
 
     def _unpack(self, writer: LayerWriter, item: Item, room: Path) -> None:
         """An archive's own owners stay, unless --chown says otherwise."""

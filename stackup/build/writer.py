@@ -24,10 +24,12 @@ _CAPABILITY = "security.capability"
 @frozen
 class Override:
     """What --chown and --chmod, or the rules for contexts, put in place of the source's own. ``seconds``: the time of
-    everything that is copied (SOURCE_DATE_EPOCH)."""
+    everything that is copied (SOURCE_DATE_EPOCH). ``usual``: a file's mode where --chmod says nothing; unlike that, it
+    is no directory's that is made for the file."""
 
     owner: tuple[int, int] | None = None
     mode: Mode | None = None
+    usual: Mode | None = None
     seconds: int | None = None
 
 
@@ -136,8 +138,8 @@ class LayerWriter:
             os.chown(target, *owner, follow_symlinks=False)
             _keep_capabilities(item.path, target, info)
         if not is_link:  # after chown, which drops setuid bits
-            mode = stat.S_IMODE(info.st_mode)
-            os.chmod(target, override.mode.applied(mode, directory=item.is_directory) if override.mode else mode)
+            mode, wanted = stat.S_IMODE(info.st_mode), override.mode or override.usual
+            os.chmod(target, wanted.applied(mode, directory=item.is_directory) if wanted else mode)
         when = _time(item, override)
         os.utime(target, ns=(when, when), follow_symlinks=False)
 

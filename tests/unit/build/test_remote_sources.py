@@ -62,7 +62,9 @@ def test_a_url(bench: Bench, site: tuple[Path, str]) -> None:
     (root / "f.txt").write_text("one")
     os.utime(root / "f.txt", (1_000_000, 1_000_000))
     text = f"FROM scratch\nADD {url}/f.txt /x/\nADD --chmod=755 --chown=3:4 {url}/f.txt /y\n"
-    view = View(bench, bench.build(text))
+    view = View(bench, bench.build(f"{text}ADD --link {url}/f.txt /usr/share/\nADD --chmod=700 {url}/f.txt /own/f\n"))
+    modes = [view.fact(f"{path} mode") for path in ("/x", "/usr", "/usr/share", "/usr/share/f.txt", "/own", "/own/f")]
+    assert modes == ["755", "755", "755", "600", "700", "700"]
     facts = ("/x/f.txt", "/x/f.txt mode", "/x/f.txt owner", "/x/f.txt time", "/y mode", "/y owner")
     assert [view.fact(item) for item in facts] == ["one", "600", "0:0", 1_000_000, "755", "3:4"]
     bench.build(text)
