@@ -24,6 +24,7 @@ from stackup.build.targets import platform_of
 from stackup.build.writer import LayerWriter, Override
 from stackup.images import Image, ImageStore
 from stackup.images.lookup import Stack
+from stackup.images.store import DEFAULT_PATH
 from stackup.oci import image as oci
 
 _IMAGE, _LAYOUT = "docker-image://", "oci-layout://"
@@ -58,7 +59,7 @@ class Origins:
         if stage.base in self.named_keys:
             return self._named_state(stage.base, stage.source, platform)
         if stage.base == SCRATCH:
-            return State(empty=str(self.store.layers.empty))
+            return self._nothing()
         strict = self.strict or bool(stage.platform)
         return self.on(self.find_image(stage.base, stage.source, platform, strict))
 
@@ -83,6 +84,10 @@ class Origins:
     def of_state(self, state: State) -> Source:
         return Source(Stack(self.maker.overlays(state, None)), keep_owner=True, chain=state.chain)
 
+    def _nothing(self) -> State:
+        """Below it is nothing, but not in its configuration (BuildKit, dockerfile2llb: ``emptyImage``)."""
+        return State(oci.ImageConfig(env=(DEFAULT_PATH,), working_dir="/"), empty=str(self.store.layers.empty))
+
     # Named contexts
 
     def source(self, reference: str, item: Instruction, platform: oci.Platform) -> Source:
@@ -94,7 +99,7 @@ class Origins:
 
     def _named_state(self, name: str, item: Instruction, platform: oci.Platform) -> State:
         if self._value(name) == f"{_IMAGE}{SCRATCH}":
-            return State(empty=str(self.store.layers.empty))
+            return self._nothing()
         image = self._named_image(name, item, platform)
         return self.on(image) if image is not None else self._whole(name, item)
 
@@ -123,7 +128,7 @@ class Origins:
     def _whole(self, name: str, item: Instruction) -> State:
         """FROM a directory: its files are the only layer."""
         items = list(collect(self._directory(name), "/", ""))
-        state = State(empty=str(self.store.layers.empty))
+        state = self._nothing()
 
         def make(overlays: Overlays) -> None:
             LayerWriter(overlays).put(items, "/", Override((0, 0), seconds=self.maker.epoch))

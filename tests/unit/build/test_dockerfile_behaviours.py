@@ -18,6 +18,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="owners of files in la
 Files = dict[str, str]  # content; "-> x": a link; a name may end in "!MODE"
 Case = tuple[str, str, Files, dict[str, object] | str]
 S = "FROM scratch\n"
+USUAL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 B = "FROM base\n"
 A = {"a": "A"}
 DIR = {"d/x": "X", "d/y.txt": "Y", "d/s/z": "Z"}
@@ -32,6 +33,8 @@ LANGUAGE: list[Case] = [
     ("blanks behind the escape", S + "ENV A=1 \\  \n B=2\n", {}, {"env.B": "2"}),
     ("an escaped escape ends the line", S + 'ENV A="x\\\\"\nENV B=2\n', {}, {"env.A": "x\\", "env.B": "2"}),
     ("a continued line in the middle of a word", S + "ENV ABC=de\\\nfg\n", {}, {"env.ABC": "defg"}),
+    ("scratch has BuildKit's configuration", S + "ENV A=$PATH:/own\n", {},
+     {"env.PATH": USUAL_PATH, "working_dir": "/", "env.A": f"{USUAL_PATH}:/own"}),
     ("keywords in any case", "fRoM scratch\neNv A=1\n", {}, {"env.A": "1"}),
     ("Windows line ends", "FROM scratch\r\nENV A=1 \\\r\n B=2\r\n", {}, {"env.A": "1", "env.B": "2"}),
     ("a byte order mark", "\ufeffFROM scratch\nENV A=1\n", {}, {"env.A": "1"}),
