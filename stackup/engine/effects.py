@@ -51,17 +51,26 @@ if TYPE_CHECKING:
 class StackEffects:
     """Carries out one plan for one stack. ``stack`` is None for verbs that only touch what exists.
 
-    ``loaded`` is what the stack was read from: errors point into it.
+    ``loaded`` is what the stack was read from: errors point into it. ``remembers``: what is replaced is what a later
+    rollback leads to.
     """
 
     def __init__(
-        self, world: World, runner: Runner, stack: Stack | None, emit: Emit, loaded: LoadedStack | None
+        self,
+        world: World,
+        runner: Runner,
+        stack: Stack | None,
+        emit: Emit,
+        loaded: LoadedStack | None,
+        *,
+        remembers: bool = True,
     ) -> None:
         self._world = world
         self._runner = runner
         self._stack = stack
         self._emit = emit
         self._loaded = loaded
+        self._remembers = remembers
         self._environment: Mapping[str, str] = loaded.environment if loaded else {}
         self._creator = Creator(world, self._environment)
         self._batches: Batches | None = None
@@ -212,10 +221,10 @@ class StackEffects:
             self._remember(replaced, container.definition)
 
     def _remember(self, old: Container, new: Definition) -> None:
-        """What was never found good is nothing to go back to."""
+        """What has never run, or was never found good, is nothing to go back to."""
         from stackup.engine.rolling import remember  # seldom needed
 
-        if not old.state.trial_for:
+        if self._remembers and old.state.started_ns and not old.state.trial_for:
             remember(self._world, old.definition, new)
 
     def _remember_trials(self, container: Container) -> None:

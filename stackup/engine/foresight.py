@@ -91,12 +91,12 @@ def _back(layout: Layout, project: str, stack: Stack, args: Args) -> Desired:
         return image.id if image else None
 
     found, _ = _recorded(layout, project)
-    numbers = [(item.definition.service, item.definition.number) for item in found if not item.definition.parent]
+    present = [item.definition for item in found if not item.definition.parent]
     records = open_records(layout, project)
     if records is None:
-        return desired_back(stack, args, meta=lambda _key: None, image_id=image_id, numbers=numbers)
+        return desired_back(stack, args, meta=lambda _key: None, image_id=image_id, present=present)
     try:
-        return desired_back(stack, args, meta=records.meta, image_id=image_id, numbers=numbers)
+        return desired_back(stack, args, meta=records.meta, image_id=image_id, present=present)
     finally:
         records.close()
 

@@ -167,12 +167,19 @@ class Operations:
         loaded = await self._load(asked, session)
         return FAILED if await self._change(self._back(loaded, asked.args), loaded, session, asked.who) else 0
 
-    def _back(self, loaded: LoadedStack, args: Args) -> Desired:
+    def _back(self, loaded: LoadedStack, args: Args, *, automatic: bool = False) -> Desired:
         from stackup.engine.rolling import desired_back  # seldom needed
 
         world = self._world
-        numbers = ((item.service, item.definition.number) for item in world.replicas())
-        return desired_back(loaded.stack, args, meta=world.records.meta, image_id=world.image_id, numbers=numbers)
+        present = [item.definition for item in world.replicas()]
+        return desired_back(
+            loaded.stack,
+            args,
+            meta=world.records.meta,
+            image_id=world.image_id,
+            present=present,
+            automatic=automatic,
+        )
 
     async def _load(self, asked: Asked, session: Session) -> LoadedStack:
         try:
@@ -301,7 +308,7 @@ class Operations:
 
     async def _apply(self, plan: Plan, desired: Desired, loaded: LoadedStack | None, session: Session) -> Report:
         tell = without_pulls(session.emit) if desired.quiet_pull else session.emit
-        effects = StackEffects(self._world, self._runner, desired.stack, tell, loaded)
+        effects = StackEffects(self._world, self._runner, desired.stack, tell, loaded, remembers=not desired.automatic)
         report = await apply(plan, effects, session.emit, at_once=desired.at_once)
         if not report.ok:
             await effects.undo()
@@ -324,7 +331,8 @@ class Operations:
         for name in sorted(failed):
             session.emit({"event": "notice", "text": f"service {name}: its update has failed and is rolled back"})
         try:
-            back = await self._reconcile(self._back(loaded, {"services": sorted(failed)}), loaded, session)
+            wanted = self._back(loaded, {"services": sorted(failed)}, automatic=True)
+            back = await self._reconcile(wanted, loaded, session)
             report.errors.extend(back.errors)
         except StackupError as error:
             session.emit({"event": "error", "error": error.to_dict()})

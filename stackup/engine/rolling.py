@@ -1,14 +1,16 @@
 """Rolling updates: watching a batch of new containers, and the configuration that a service had before.
 
 The previous configuration is recorded when the first container of a service is replaced (or changed in place) by one of
-another configuration; rolling back records the one that is left, so that a second rollback leads forward again.
+another configuration; rolling back records the one that is left, so that a second rollback leads forward again. Where
+an update has failed and was taken back by itself, all is as it was before it: the way back leads to the one before
+that, which is recorded, too.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -86,10 +88,26 @@ def _ready(containers: list[Container]) -> bool:
 
 
 def remember(world: World, old: Definition, new: Definition) -> None:
-    """``old`` is replaced by, or becomes, ``new``."""
-    if (old.config_hash, old.image_id) != (new.config_hash, new.image_id):
-        data = {"config": old.config, "image": old.image, "image_id": old.image_id, "hash": old.config_hash}
-        world.records.set_meta(f"previous {old.service}", json.dumps(data))
+    """``old`` is replaced by, or becomes, ``new``. Once for all containers of a service; the one before is kept, for an
+    update that is taken back."""
+    records, key = world.records, f"previous {old.service}"
+    if _mark_of(old) == _mark_of(new):
+        return
+    known = records.meta(key)
+    if known and _mark(json.loads(known)) == _mark_of(old):
+        return
+    data = {"config": old.config, "image": old.image, "image_id": old.image_id, "hash": old.config_hash}
+    if known:
+        records.set_meta(f"earlier {old.service}", known)
+    records.set_meta(key, json.dumps(data))
+
+
+def _mark_of(definition: Definition) -> tuple[str, str]:
+    return definition.config_hash, definition.image_id
+
+
+def _mark(data: Mapping[str, Any]) -> tuple[str, str]:
+    return data["hash"], data["image_id"]
 
 
 def desired_back(
@@ -98,36 +116,41 @@ def desired_back(
     *,
     meta: Callable[[str], str | None],
     image_id: Callable[[str], str | None],
-    numbers: Iterable[tuple[str, int]],
+    present: Sequence[Definition],
+    automatic: bool = False,
 ) -> Desired:
-    """The wish for services as they were before, as many as there are. ``meta`` reads the records, ``numbers`` are
-    service and number of each container. Raises PlanRefused where nobody knows how a service was."""
+    """The wish for services as they were before, as many as there are. ``meta`` reads the records, ``present`` are the
+    containers that there are. ``automatic``: an update has failed; what was before it is what some of them, or all, may
+    be still. Raises PlanRefused where nobody knows how a service was."""
     names = tuple(args.get("services") or ())
-    there = set(numbers)
-    scale = {name: sum(service == name for service, _ in there) for name in names}
-    desired = desired_of(Verb.UP, _with_previous(stack, names, meta, image_id), args)
-    return replace(desired, rollback=True, no_deps=True, images_settled=True, scale=scale)
-
-
-def _with_previous(
-    stack: Stack,
-    names: Sequence[str],
-    meta: Callable[[str], str | None],
-    image_id: Callable[[str], str | None],
-) -> Stack:
+    there = {name: [item for item in present if item.service == name] for name in names}
     services = dict(stack.services)
     for name in names:
-        text = meta(f"previous {name}")
-        if text is None or name not in services:
+        marks = set() if automatic else {_mark_of(item) for item in there[name]}
+        before = _before(name, meta, marks) if name in services else None
+        if before is None:
             raise PlanRefused(
                 f"cannot roll back service {name}: no configuration before the present one is known",
                 hint="it is known once an up has changed the service",
             )
-        services[name] = _previous(services[name], json.loads(text), image_id)
-    return stack.model_copy(update={"services": services})
+        services[name] = _previous(services[name], before, image_id)
+    desired = desired_of(Verb.UP, stack.model_copy(update={"services": services}), args)
+    scale = {name: len({item.number for item in there[name]}) for name in names}
+    return replace(desired, rollback=True, automatic=automatic, no_deps=True, images_settled=True, scale=scale)
 
 
-def _previous(now: Service, data: dict[str, Any], image_id: Callable[[str], str | None]) -> Service:
+def _before(
+    name: str, meta: Callable[[str], str | None], present: Collection[tuple[str, str]]
+) -> Mapping[str, Any] | None:
+    """The configuration before the last change; before the one before it, where that has been taken back: all
+    containers are (``present``) what they were before it."""
+    known = [json.loads(text) for text in (meta(f"{which} {name}") for which in ("previous", "earlier")) if text]
+    if known and set(present) == {_mark(known[0])}:
+        known = known[1:]
+    return known[0] if known else None
+
+
+def _previous(now: Service, data: Mapping[str, Any], image_id: Callable[[str], str | None]) -> Service:
     """The image by its name where that still leads to the same one, else by its id."""
     config = {key: item for key, item in data["config"].items() if key != "files"}
     before = Service.model_validate({"name": now.name, **config})

@@ -71,6 +71,7 @@ class Desired:
     stop_first: bool = False  # rm: what runs is stopped and removed, too
     now: bool = False  # start: what has a schedule runs before its time
     rollback: bool = False  # the stack holds the previous configuration of services
+    automatic: bool = False  # a rollback, because an update has failed
     signal: str = "SIGKILL"
     at_once: int = 0  # actions that may be under way at a time; 0: any number
     answers: Answers = field(default_factory=Answers)

@@ -85,11 +85,19 @@ def test_a_failure_that_is_tolerated(scenario: Scenario) -> None:
 def test_a_failure_rolls_back(scenario: Scenario, order: str) -> None:
     stack(scenario, f"failure_action: rollback, order: {order}")
     scenario.replace("blue", "green")
+    scenario.stackup("up", "-d").ok()
+    scenario.replace("green", "red")
     scenario.replace('"yes"', '"no"')
     done = scenario.stackup("up", "-d").refused("cannot update service web")
     assert "its update has failed and is rolled back" in done.err
-    assert colours(scenario) == ["blue", "blue", "blue"]
+    assert colours(scenario) == ["green", "green", "green"]
     assert scenario.stackup("plan").says_changes()
+    shown = scenario.stackup("rollback", "--dry-run", "web").ok().out
+    assert 'rolled back: environment.COLOUR: "green" -> "blue"' in shown
+    steps = scenario.stackup("history", "--steps", "-n", "1").ok().out
+    assert "failed         watch container shop-web-1" in steps
+    assert "skipped        start container shop-web-2" in steps
+    assert "done           remove container shop-web-3 (the change has failed)" in steps
 
 
 def test_rollback_and_forth(scenario: Scenario) -> None:
