@@ -17,10 +17,8 @@ from typing import Any
 
 from stackup.base.errors import HostUnfit
 from stackup.base.values import as_mapping, frozen
+from stackup.engine.schema import bring_up_to_date
 from stackup.engine.supervision import Supervision
-
-SCHEMA_VERSION = 1
-NEWER = "written by a newer stackup"
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -202,17 +200,7 @@ class Records:
             self.connection.execute("PRAGMA journal_mode=WAL")
             self.connection.execute("PRAGMA synchronous=NORMAL")
             self.connection.executescript(_SCHEMA)
-        self._check_version(path, readonly)
-
-    def _check_version(self, path: Path, readonly: bool) -> None:
-        found = self.meta("schema")
-        if found is None and not readonly:
-            self.set_meta("schema", str(SCHEMA_VERSION))
-        elif found is not None and int(found) > SCHEMA_VERSION:
-            raise HostUnfit(
-                f"cannot read {path}: {NEWER} (schema {found}, this one knows {SCHEMA_VERSION})",
-                hint="upgrade stackup",
-            )
+        self.connection = bring_up_to_date(self.connection, path, readonly=readonly)
 
     def close(self) -> None:
         self.connection.close()

@@ -12,7 +12,7 @@ from stackup.base.values import frozen
 from stackup.engine.damage import damage
 from stackup.engine.doctor.finding import NOTE, PROBLEM, WARNING, Finding
 from stackup.engine.leftovers import Leftover
-from stackup.engine.records import NEWER
+from stackup.engine.schema import NEWER, OLDER
 from stackup.engine.status import unrecorded_text
 
 UNSURE = ("created", "removing")  # phases in which something may be missing
@@ -101,11 +101,13 @@ def _records(scene: Scene) -> Iterator[Finding]:
         f"mv {scene.records} {scene.records}.damaged; stackup -p {scene.project} down: what is there is found by "
         "its name and taken away; volumes and images stay"
     )
-    newer = NEWER in scene.unreadable
-    if newer:
-        remedy = "upgrade stackup: nothing is wrong with them"
+    kind = "records"
+    if NEWER in scene.unreadable:
+        kind, remedy = "newer", "upgrade stackup: nothing is wrong with them"
+    elif OLDER in scene.unreadable:
+        kind, remedy = "older", f"stackup -p {scene.project} down with the version that wrote them"
     yield Finding(
-        "newer" if newer else "records",
+        kind,
         PROBLEM,
         f"its records cannot be read: {scene.unreadable}",
         "no command for this project works; its containers, if any, run on",

@@ -196,6 +196,12 @@ PROJECTS: dict[str, tuple[Scene, Kernel, str, str]] = {
         "problem",
         "upgrade stackup: nothing is wrong with them",
     ),
+    "older": (
+        Scene("shop", unreadable="cannot read /r.db: written by an older stackup (schema 0)", records="/r.db"),
+        KERNEL,
+        "problem",
+        "stackup -p shop down with the version that wrote them",
+    ),
     "launcher-dead": (Scene("shop", (RUNNING,), (BRIDGE,)), KERNEL, "problem", "stackup -p shop ps takes over"),
     "died-unseen": (
         Scene("shop", (Recorded("shop-web-1", "running", True, False),)),
