@@ -126,7 +126,7 @@ def _limits(service: Service) -> dict[str, Any]:
 def _binds(definition: Definition, service: Service) -> Iterator[str]:
     """Bind mounts and named volumes, as docker compose writes them; anonymous volumes are none."""
     for mount in service.volumes:
-        name = definition.volumes.get(mount.target, "")
+        name = definition.volumes.get(mount.target or "", "")
         source = mount.source if mount.type == "bind" else name if name not in definition.anonymous_volumes else ""
         if source:
             yield f"{source}:{mount.target}:{'ro' if mount.read_only else 'rw'}"
@@ -137,7 +137,7 @@ def _tmpfs(service: Service) -> Iterator[tuple[str, str]]:
         path, _, options = text.partition(":")
         yield path, options
     for mount in service.volumes:
-        if mount.type == "tmpfs":
+        if mount.type == "tmpfs" and mount.target:
             yield mount.target, _tmpfs_options(mount)
 
 
