@@ -87,12 +87,13 @@ def _sweep_builds(session: Session) -> None:
 
 def _told(session: Session, projects: list[str]) -> str:
     """What --purge takes away, a line a kind."""
+    from stackup.images.catalog import listed
     from stackup.images.store import ImageStore
     from stackup.network.standalone import StandaloneRecords
     from stackup.volumes.store import VolumeStore
 
     layout = session.layout
-    images = ImageStore(layout).images()
+    images = listed(ImageStore(layout))
     size = sum({item.id: item.size for item in images}.values())
     lines = {
         "projects": projects,

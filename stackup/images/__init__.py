@@ -9,13 +9,12 @@ from stackup.images import usage
 from stackup.images.copyout import copy_out
 from stackup.images.image import Image, prepare
 from stackup.images.lookup import User, read_file, resolve_user
-from stackup.images.store import ImageStore, ImageSummary
+from stackup.images.store import ImageStore
 from stackup.images.tree import Layer, Tree
 
 __all__ = [
     "Image",
     "ImageStore",
-    "ImageSummary",
     "Layer",
     "Tree",
     "User",

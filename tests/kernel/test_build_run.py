@@ -21,6 +21,7 @@ from stackup.build import BuildRequest, build_image, sweep
 from stackup.build.progress import Event, Output, StepCached
 from stackup.build.request import Secret
 from stackup.images import Image, ImageStore
+from stackup.images.catalog import listed
 from stackup.images.lookup import Stack
 from tests.support.mounting import unmounted
 from tests.support.residue import Watch
@@ -410,7 +411,7 @@ def test_killed_between_and_in_steps(bench: Bench) -> None:
             for _ in zip(range(count), events(process), strict=False):
                 pass
             process.kill()
-        assert [image.reference for image in bench.store.images()] == ["busybox:latest"]
+        assert [image.reference for image in listed(bench.store)] == ["busybox:latest"]
         for blob in bench.store.blobs.directory.iterdir():
             assert hashlib.sha256(blob.read_bytes()).hexdigest() == blob.name
         records = len(list((bench.layout.build_cache / "steps").glob("*/*.json")))
@@ -465,4 +466,4 @@ def test_two_builds_do_a_common_step_once(bench: Bench) -> None:
     with worker(bench, text) as first, worker(bench, text) as second:
         seen = [*events(first), *events(second)]
     assert sum(event.get("line") == "did it" for event in seen) == 1
-    assert {event["image"] for event in seen if event["event"] == "done"} == {bench.store.images()[0].id}
+    assert {event["image"] for event in seen if event["event"] == "done"} == {listed(bench.store)[0].id}

@@ -12,6 +12,7 @@ import pytest
 
 from stackup.base.errors import ImageError
 from stackup.base.paths import Layout
+from stackup.images.catalog import listed
 from stackup.images.loading import load
 from stackup.images.pruning import prune
 from stackup.images.saving import archive, to_file
@@ -50,7 +51,7 @@ def test_import_and_load_onto_a_full_disk(disk: Path, tmp_path: Path) -> None:
         store.import_rootfs(io.BytesIO(LARGE), "large:1")
     with pytest.raises(ImageError, match="No space left on device"):
         load(store, tmp_path / "large.tar")
-    assert [item.reference for item in store.images()] == ["small:1"]
+    assert [item.reference for item in listed(store)] == ["small:1"]
     assert Verifier(store).run() == []
     assert before - os.statvfs(disk).f_bavail <= 16  # blocks: lock files and directories
 
@@ -62,7 +63,7 @@ def test_import_and_load_onto_a_full_disk(disk: Path, tmp_path: Path) -> None:
     (disk / "filler").write_bytes(bytes(os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize))
     with pytest.raises(ImageError, match="No space left on device"):
         store.tag("small:1", "other:1")
-    assert [item.reference for item in store.images()] == ["small:1"]
+    assert [item.reference for item in listed(store)] == ["small:1"]
     prune(store, named=True)  # frees space where there is none
     (disk / "filler").unlink()
     load(store, io.BytesIO(b"".join(archive(_with_small(tmp_path), ["small:1"], "docker-archive"))))

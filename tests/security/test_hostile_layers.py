@@ -14,6 +14,7 @@ import pytest
 from stackup.base.errors import ImageError
 from stackup.base.paths import Layout
 from stackup.base.workroom import delete
+from stackup.images.catalog import listed
 from stackup.images.store import ImageStore
 from stackup.images.unpack import unpack_layer
 from tests.support.archives import Archive
@@ -309,7 +310,7 @@ def test_a_refused_import_leaves_nothing(tmp_path: Path) -> None:
     store = ImageStore(Layout.at(tmp_path / "root"))
     with pytest.raises(ImageError, match="leads out of the layer"):
         store.import_rootfs(archive, "evil:1")
-    assert store.images() == []
+    assert listed(store) == []
     assert store.resolve("evil:1") is None
     assert store.layers.diff_ids() == []
     assert not (tmp_path / "escaped").exists()

@@ -12,6 +12,7 @@ import pytest
 from build_support import Bench, View, no_registry
 
 from stackup.build.progress import StepDone, Warned
+from stackup.images.catalog import listed
 from stackup.images.comparing import BASE_NAME, bases
 from stackup.images.outdated import subjects
 from tests.support.archives import Archive
@@ -331,7 +332,7 @@ def test_only_needed_stages_are_built(bench: Bench) -> None:
 
 def test_tags_labels_and_warnings(bench: Bench) -> None:
     image = bench.build("FROM base\nLABEL \\\n\n a=1\n", tags=("app:1", "app:2"), labels={"b": "2"})
-    assert {item.reference for item in bench.store.images()} == {"base:latest", "app:1", "app:2"}
+    assert {item.reference for item in listed(bench.store)} == {"base:latest", "app:1", "app:2"}
     assert dict(image.config.labels) == {"a": "1", "b": "2"}
     assert any(isinstance(event, Warned) for event in bench.events)
 

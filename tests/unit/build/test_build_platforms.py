@@ -14,6 +14,7 @@ from stackup.build.progress import StepStarted
 from stackup.build.request import BuildRequest
 from stackup.build.targets import platform_of, runs_here, targets
 from stackup.images import Image
+from stackup.images.catalog import listed
 from stackup.images.store import host_platform
 from stackup.oci import image as oci
 from tests.support.archives import Archive
@@ -79,7 +80,7 @@ def test_an_index_of_what_needs_no_command(bench: Bench, registry: FakeRegistry)
     steps = [event.text for event in bench.events if isinstance(event, StepStarted)]
     assert steps[0] == f"[{HERE} stage-0 1/3] COPY a /a" and f"[{FOREIGN} stage-0 1/3] COPY a /a" in steps
     assert bench.build(text, platforms=BOTH).digest == image.digest and bench.cached == 6
-    names = {item.reference for item in bench.store.images()}
+    names = {item.reference for item in listed(bench.store)}
     assert names == {"base:latest", "out:latest", name}, "what was fetched on the way has no name of its own"
     plain = bench.build(f"FROM {name}\n")
     assert (View(bench, plain).text("/which"), plain.digest) == (HERE, bench.store.resolve("out").digest)  # type: ignore[union-attr]

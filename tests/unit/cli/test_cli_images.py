@@ -18,6 +18,7 @@ from cli_support import out, session
 from stackup.base.errors import ImageError, NotFound, PlanRefused, UsageError
 from stackup.base.paths import Layout
 from stackup.base.values import changed
+from stackup.cli import clearing
 from stackup.cli.globals import Globals
 from stackup.cli.registry import load
 from stackup.engine.records import Definition, EndpointRecord, PortRecord, Records, State
@@ -335,6 +336,14 @@ def test_verify(layout: Layout) -> None:
     assert (found["What"], found["Images"]) == ("blob", ["spare:2"])
     run(layout, "rmi", images=("spare:2",), force=True)
     assert not blob.exists()
+
+
+def test_a_damaged_image_keeps_nobody_from_purging(layout: Layout) -> None:
+    store = ImageStore(layout)
+    image = store.resolve("spare:2")
+    assert image is not None
+    store.blobs.path(image.digest).unlink()
+    assert "spare:2" in clearing._told(session(layout), [])
 
 
 def test_verify_and_what_contradicts_it(layout: Layout) -> None:

@@ -217,7 +217,7 @@ def test_loads_tags_and_prunes_at_once(store: ImageStore, tmp_path: Path) -> Non
         child.join(60)
     assert [child.exitcode for child in children] == [0] * len(children)
     shared = ImageStore(Layout.at(root))
-    for item in shared.images():
+    for item in catalog.listed(shared):
         image = shared.resolve(item.reference or item.id)
         assert image is not None
         shared.materialize(image)

@@ -15,6 +15,7 @@ import pytest
 from image_support import make_image, new_store, rootfs
 
 from stackup.images import saving
+from stackup.images.catalog import listed
 from stackup.images.loading import load
 from stackup.images.pruning import prune
 from stackup.images.store import ImageStore
@@ -60,7 +61,7 @@ def packed(tmp_path: Path) -> bytes:
 
 
 def assert_empty(store: ImageStore) -> None:
-    assert store.images() == []
+    assert listed(store) == []
     assert list(store.blobs.directory.glob("*")) == []
     assert list(store.index.root.glob(".*.tmp")) == []
     assert store.layers.diff_ids() == []
@@ -80,7 +81,7 @@ def test_load_killed_anywhere(tmp_path: Path, packed: bytes) -> None:
     store = new_store(tmp_path / "root")
     number = -1
     while dying_at(number := number + 2, lambda: load(store, io.BytesIO(packed))):
-        if store.images():  # it was done but for the tidying up
+        if listed(store):  # it was done but for the tidying up
             assert_whole(store)
         prune(store, named=True)
         assert_empty(store)
@@ -107,7 +108,7 @@ def test_removing_and_pruning_killed_anywhere(tmp_path: Path, packed: bytes) -> 
         number += 1
         load(store, io.BytesIO(packed))
         alive = dying_at(number, [lambda: store.remove("toy:1"), lambda: prune(store, named=True)][number % 2])
-        if store.images():
+        if listed(store):
             assert_whole(store)
         prune(store, named=True)
         assert_empty(store)

@@ -20,6 +20,7 @@ from image_support import make_image, rootfs
 
 from stackup.base.errors import ImageError
 from stackup.base.paths import Layout
+from stackup.images.catalog import listed
 from stackup.images.store import ImageStore
 from stackup.oci import image as oci
 from tests.support.archives import Archive
@@ -111,7 +112,7 @@ def test_import_of_nothing(store: ImageStore, tmp_path: Path) -> None:
         bring(store, "x", gzip.compress(ROOTFS)[:-30])
     with pytest.raises(ImageError, match="not a tar archive"):
         bring(store, "x", b"x" * 2000)
-    assert store.images() == []
+    assert listed(store) == []
 
 
 def test_resolving(store: ImageStore) -> None:
@@ -119,7 +120,7 @@ def test_resolving(store: ImageStore) -> None:
     for reference in ("toy:1", "docker.io/library/toy:1", image_id, image_id[7:19]):
         image = store.resolve(reference)
         assert image and image.id == image_id
-    digest = store.images()[0].digest
+    digest = listed(store)[0].digest
     image = store.resolve(f"toy@{digest}")
     assert image and image.id == image_id
     assert store.resolve("toy") is None
@@ -131,11 +132,11 @@ def test_resolving(store: ImageStore) -> None:
 def test_names_move_and_old_images_stay_unnamed(store: ImageStore) -> None:
     first, second = bring(store), bring(store, data=Archive().add("other", b"x").data())
     assert first != second
-    assert {(item.reference, item.id) for item in store.images()} == {("toy:1", second), ("", first)}
+    assert {(item.reference, item.id) for item in listed(store)} == {("toy:1", second), ("", first)}
     store.tag("toy:1", "toy:stable")
-    assert {item.reference for item in store.images() if item.id == second} == {"toy:1", "toy:stable"}
+    assert {item.reference for item in listed(store) if item.id == second} == {"toy:1", "toy:stable"}
     store.tag(first, "toy:old")
-    assert {item.reference for item in store.images()} == {"toy:1", "toy:stable", "toy:old"}
+    assert {item.reference for item in listed(store)} == {"toy:1", "toy:stable", "toy:old"}
 
 
 def test_removal(store: ImageStore) -> None:
@@ -145,7 +146,7 @@ def test_removal(store: ImageStore) -> None:
     image = store.resolve("toy:2")
     assert image and image.layers[0].path.is_dir()
     assert store.remove("toy:2") == ["untagged toy:2", f"deleted {image_id}"]
-    assert store.images() == []
+    assert listed(store) == []
     assert os.listdir(store.blobs.directory) == []
     assert store.layers.diff_ids() == []
     with pytest.raises(ImageError, match="no such image"):
@@ -246,9 +247,9 @@ def test_many_processes_import_and_remove_at_once(store: ImageStore) -> None:
     for process in processes:
         process.join()
     assert [process.exitcode for process in processes] == [0] * 4
-    named = {item.reference for item in store.images() if item.reference}
+    named = {item.reference for item in listed(store) if item.reference}
     assert named == {"shared:1", *(f"n{number}:{turn}" for number in range(4) for turn in (0, 2, 4))}
-    for summary in store.images():
+    for summary in listed(store):
         image = store.resolve(summary.id)
         assert image
         store.materialize(image)
@@ -301,7 +302,7 @@ def test_what_is_no_archive_of_a_root_file_system(store: ImageStore, tmp_path: P
     with pytest.raises(ImageError) as caught:
         store.import_rootfs(path, "toy:1")
     assert caught.value.message.startswith(f"cannot import {path}: {reason}")
-    assert store.images() == []
+    assert listed(store) == []
     assert list((store.layout.images / "blobs" / "sha256").glob("*")) == []
     assert store.layers.diff_ids() == []
 
@@ -320,7 +321,7 @@ def test_the_beginning_of_an_id_is_enough_for_a_person(store: ImageStore) -> Non
     assert store.pick(digits[:2]) is None and store.pick("nosuch") is None and store.pick("host") is None
     assert store.resolve(digits[:5]) is None  # a stack file's `image: abcde` is a name
     store.tag(digits[:5], "other")
-    assert {item.reference for item in store.images()} == {"toy:1", "other:latest"}
+    assert {item.reference for item in listed(store)} == {"toy:1", "other:latest"}
     named = make_image(store, digits[:3], [rootfs(), Archive().add("x", b"").data()])
     found = store.pick(digits[:3])
     assert found is not None and store.id_of(found) == named.id  # a name goes before
@@ -329,10 +330,10 @@ def test_the_beginning_of_an_id_is_enough_for_a_person(store: ImageStore) -> Non
 def test_of_an_id_that_several_images_begin_with_they_are_told(
     store: ImageStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stackup.images.store._ID_DIGITS", 1)
+    monkeypatch.setattr("stackup.images.finding._ID_DIGITS", 1)
     for number in range(17):  # two of them share their first digit
         make_image(store, f"toy:{number}", [Archive().add("x", bytes([number])).data()])
-    firsts = [item.id.removeprefix("sha256:")[0] for item in store.images()]
+    firsts = [item.id.removeprefix("sha256:")[0] for item in listed(store)]
     digit = next(text for text in firsts if firsts.count(text) > 1)
     with pytest.raises(ImageError, match=f"cannot use '{digit}': the ids of several images begin so: {digit}"):
         store.pick(digit)

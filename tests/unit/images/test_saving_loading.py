@@ -17,6 +17,7 @@ from image_support import make_image, make_index, new_store, rootfs
 
 from stackup.base.errors import ImageError
 from stackup.images import saving
+from stackup.images.catalog import listed
 from stackup.images.loading import Loaded, load
 from stackup.images.store import ImageStore, host_platform
 from stackup.oci import image as oci
@@ -45,7 +46,7 @@ def members(data: bytes) -> dict[str, bytes]:
 
 
 def names(store: ImageStore) -> dict[str, str]:
-    return {item.reference: item.id for item in store.images()}
+    return {item.reference: item.id for item in listed(store)}
 
 
 @pytest.mark.parametrize("form", [saving.DOCKER_ARCHIVE, saving.OCI_ARCHIVE, saving.OCI_DIRECTORY])
@@ -86,7 +87,7 @@ def test_an_image_saved_by_its_id_has_no_name(store: ImageStore, other: ImageSto
     data = packed(store, image.id)
     assert json.loads(members(data)["manifest.json"])[0]["RepoTags"] is None
     assert load(other, io.BytesIO(data)) == [Loaded(image.id, ())]
-    assert [item.reference for item in other.images()] == [""]
+    assert [item.reference for item in listed(other)] == [""]
 
 
 def damaged(store: ImageStore, digest: str) -> None:
@@ -336,7 +337,7 @@ def test_broken_archives(store: ImageStore, other: ImageStore, change: str, reas
 
 
 def assert_nothing(store: ImageStore) -> None:
-    assert store.images() == []
+    assert listed(store) == []
     assert [path.name for path in store.blobs.directory.iterdir()] == []
     assert store.layers.diff_ids() == []
 
