@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stackup.base import names
+from stackup.base.diskroom import said
 from stackup.base.errors import ImageError, StackFileError
 from stackup.base.paths import Layout
 from stackup.base.workroom import Workroom
@@ -18,7 +19,6 @@ from stackup.build.bases import Bases
 from stackup.build.cache import StepCache
 from stackup.build.check import mistakes
 from stackup.build.command import Command, OnLine
-from stackup.build.diskroom import said
 from stackup.build.dockerfile import Dockerfile, raise_all, read_dockerfile
 from stackup.build.download import Downloads
 from stackup.build.filedigests import FileDigests

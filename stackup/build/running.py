@@ -10,12 +10,12 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+from stackup.base.diskroom import full_now
 from stackup.base.errors import ImageError, StackFileError
 from stackup.base.values import frozen
 from stackup.base.workroom import delete, new_name
 from stackup.build.cache import step_key
 from stackup.build.command import Command, RunCommand
-from stackup.build.diskroom import full_now
 from stackup.build.dockerfile import Instruction
 from stackup.build.filedigests import FileDigests
 from stackup.build.metadata import PROXIES, Scope

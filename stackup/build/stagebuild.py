@@ -8,10 +8,10 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
+from stackup.base.diskroom import full_now, said
 from stackup.base.errors import ImageError, StackupError
 from stackup.base.values import frozen
 from stackup.build.copying import Fetchers
-from stackup.build.diskroom import full_now, said
 from stackup.build.dockerfile import Instruction, parse_dockerfile
 from stackup.build.filesystem import FILE_KEYWORDS, Filesystem
 from stackup.build.metadata import HANDLERS, Scope

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stackup.base.clock import now_ns, rfc3339
+from stackup.base.diskroom import as_no_room, is_full
 from stackup.base.errors import ContainerFault, ImageError
 from stackup.base.values import frozen
 from stackup.base.workroom import delete, new_name
 from stackup.build.cache import Done, StepCache, step_key
-from stackup.build.diskroom import as_no_room, is_full
 from stackup.build.filedigests import FileDigests
 from stackup.build.state import State
 from stackup.images import ImageStore, Layer, prepare

@@ -34,7 +34,8 @@ def remove(session: Session, names: Sequence[str], *, force: bool) -> int:
 
 
 def prune(session: Session, *, named: bool, texts: Sequence[str] = ()) -> Pruned:
-    """Images without a name, or with ``named`` all that no container was made from."""
+    """Images without a name, or with ``named`` all that no container was made from. What a filter would have to be
+    asked of and cannot, parts of images, stays then."""
     from stackup.images.pruning import prune as prune_store
 
     wanted = filters(texts, PRUNE_FILTERS)
@@ -44,7 +45,7 @@ def prune(session: Session, *, named: bool, texts: Sequence[str] = ()) -> Pruned
         unwanted = any(has_labels(item.labels, (text,)) for text in wanted.get("label!", ()))
         return before(item.created) and has_labels(item.labels, wanted.get("label", ())) and not unwanted
 
-    return prune_store(store_of(session), named=named, wanted=fits)
+    return prune_store(store_of(session), named=named, wanted=fits, partial=not texts)
 
 
 def tell(session: Session, pruned: Pruned) -> None:

@@ -10,6 +10,7 @@ from stackup.base.values import frozen
 from stackup.images import usage
 from stackup.images.catalog import Listed, listed
 from stackup.images.layers import allocated
+from stackup.images.partial import Parts
 
 if TYPE_CHECKING:
     from stackup.images.store import ImageStore
@@ -19,13 +20,15 @@ _SOURCES = ("http", "git", "contexts")  # below the build cache
 
 @frozen
 class ImageUse:
-    """Bytes on the disk, blobs and unpacked layers together; ``reclaimable``: what ``prune -a`` would free."""
+    """Bytes on the disk: blobs, unpacked layers, and in ``partial`` pulls that broke off or are under way;
+    ``reclaimable``: what ``prune -a`` would free."""
 
     images: tuple[Listed, ...]
     total: int
     active: int
     size: int
     reclaimable: int
+    partial: int = 0
 
 
 def image_use(store: ImageStore) -> ImageUse:
@@ -43,7 +46,8 @@ def image_use(store: ImageStore) -> ImageUse:
     )
     total = sum(sizes.values()) + sum(unpacked.values())
     ids = {item.id: item.used for item in found}
-    return ImageUse(tuple(found), len(ids), sum(ids.values()), total, total - needed)
+    partial, idle = Parts(store.blobs).sizes()
+    return ImageUse(tuple(found), len(ids), sum(ids.values()), total + partial, total - needed + idle, partial)
 
 
 @frozen

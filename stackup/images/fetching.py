@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from stackup.base.diskroom import is_full
 from stackup.base.errors import ImageError
 from stackup.images.meter import DONE, DOWNLOADING, HERE, SHORT, UNPACKING, Meter
 from stackup.images.partial import Abandoned, Part, Parts
@@ -263,6 +264,9 @@ class Unpacking:
 
     def check(self) -> None:
         """Raises what went wrong."""
+        cause = self._error.__cause__ if self._error is not None else None
+        if isinstance(cause, OSError) and is_full(cause):
+            raise cause
         if isinstance(self._error, ImageError):
             reason = _REASON.sub("", self._error.message, count=1)
             raise BadAnswer(f"layer {_name(self._part)} cannot be unpacked: {reason}", hint=self._error.hint) from None

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from stackup.base.files import locked, sync_directory, try_lock, write_atomic
 from stackup.images.blobs import BlobStore
+from stackup.images.layers import allocated
 
 KEPT = 7 * 24 * 3600  # seconds for which what has arrived of a blob is kept after the last byte
 _HASHED = 1 << 20
@@ -48,18 +49,43 @@ class Parts:
 
     def sweep(self, now: float | None = None) -> None:
         """Deletes what nobody has continued for long."""
-        if not self._path.is_dir():
-            return
         oldest = (time.time() if now is None else now) - KEPT
-        for name in os.listdir(self._path):
-            part = self._path / name
+        for name in self._idle():
+            path = self._path / name
             with suppress(OSError):
-                if part.suffix == ".lock" or part.stat().st_mtime > oldest:
-                    continue
-                fd = try_lock(self._lock(name))
-                if fd is not None:
-                    part.unlink(missing_ok=True)
-                    os.close(fd)
+                if path.stat().st_mtime <= oldest:
+                    path.unlink()
+
+    def forget(self) -> int:
+        """Deletes what nobody is bringing in right now; answers the bytes of the disk that are free then."""
+        freed = 0
+        for name in self._idle():
+            path = self._path / name
+            size = allocated(path)
+            with suppress(OSError):
+                path.unlink()
+                freed += size
+        return freed
+
+    def sizes(self) -> tuple[int, int]:
+        """Bytes of the disk: of all that has arrived, and of that which ``forget`` would free."""
+        return sum(allocated(self._path / name) for name in self._names()), sum(
+            allocated(self._path / name) for name in self._idle()
+        )
+
+    def _names(self) -> list[str]:
+        try:
+            return sorted(name for name in os.listdir(self._path) if not name.endswith(".lock"))
+        except OSError:
+            return []
+
+    def _idle(self) -> Iterator[str]:
+        """Each stays so until the next one is asked for."""
+        for name in self._names():
+            lock = try_lock(self._lock(name))
+            if lock is not None:
+                yield name
+                os.close(lock)
 
 
 class Part:

@@ -6,10 +6,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from stackup.base.values import frozen
+from stackup.base.values import changed, frozen
 from stackup.images import catalog, usage
 from stackup.images.catalog import Listed
 from stackup.images.claims import claimed
+from stackup.images.partial import Parts
 from stackup.oci import image as oci
 
 if TYPE_CHECKING:
@@ -25,9 +26,12 @@ class Pruned:
     collected: usage.Collected
 
 
-def prune(store: ImageStore, *, named: bool, wanted: Callable[[Listed], bool] = lambda _item: True) -> Pruned:
-    """Images without a name; with ``named``, also those with one. Decided under the index's lock, so that what is
-    tagged meanwhile stays; then everything goes that no name leads to."""
+def prune(
+    store: ImageStore, *, named: bool, wanted: Callable[[Listed], bool] = lambda _item: True, partial: bool = True
+) -> Pruned:
+    """Images without a name; with ``named``, also those with one; with ``partial``, also what has arrived of images
+    that nobody is pulling any more. Decided under the index's lock, so that what is tagged meanwhile stays; then
+    everything goes that no name leads to."""
     gone: list[str] = []
 
     def change(items: tuple[oci.Descriptor, ...]) -> tuple[oci.Descriptor, ...]:
@@ -49,4 +53,6 @@ def prune(store: ImageStore, *, named: bool, wanted: Callable[[Listed], bool] = 
 
     store.index.update(change)
     store.sweep()
-    return Pruned(tuple(gone), usage.collect(store.layout, store.blobs, store.layers, store.index))
+    freed = Parts(store.blobs).forget() if partial else 0
+    collected = usage.collect(store.layout, store.blobs, store.layers, store.index)
+    return Pruned(tuple(gone), changed(collected, freed=collected.freed + freed))

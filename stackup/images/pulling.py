@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from stackup.base.clock import now_ns, rfc3339
+from stackup.base.diskroom import said
 from stackup.base.errors import ImageError
 from stackup.base.values import frozen
 from stackup.images import usage
@@ -66,8 +67,8 @@ def pull(
     except RegistryError as error:
         raise error.about_image("pull", reference.familiar) from None
     except OSError as error:
-        where = f" ({error.filename})" if error.filename else ""
-        raise ImageError(f"cannot pull {reference.familiar}: {error.strerror or error}{where}") from error
+        reason, hint = said(error, store.layout)
+        raise ImageError(f"cannot pull {reference.familiar}: {reason}", hint=hint) from error
 
 
 @frozen

@@ -18,7 +18,9 @@ from registry_support import Client
 
 from stackup.base.errors import ImageError
 from stackup.images import usage
+from stackup.images.diskuse import image_use
 from stackup.images.partial import KEPT, Parts
+from stackup.images.pruning import prune
 from stackup.images.registry.errors import (
     BadAnswer,
     Blocked,
@@ -247,6 +249,26 @@ def test_half_blobs_are_swept_when_nobody_wants_them(client: Client, registry: F
     assert client.parts() == []
 
 
+def test_half_blobs_are_counted_and_pruned_unless_somebody_is_at_them(client: Client, registry: FakeRegistry) -> None:
+    registry.image("team/app", "1", [LARGE])
+    (digest,) = registry.layers_of("team/app", "1")
+    registry.faults = [Fault(digest, cut=1 << 20), Fault(digest, cut=0, times=99)]
+    with pytest.raises(Broken):
+        client.pull(name_of(registry))
+    use = image_use(client.store)
+    assert use.partial > 1 << 20
+    assert min(use.size, use.reclaimable) >= use.partial
+    with Parts(client.store.blobs).turn(digest):
+        assert image_use(client.store).reclaimable == use.reclaimable - use.partial
+        prune(client.store, named=True)
+        assert len(client.parts()) == 1
+    prune(client.store, named=True, partial=False)
+    assert len(client.parts()) == 1
+    assert prune(client.store, named=True).collected.freed == use.partial
+    assert client.parts() == []
+    assert image_use(client.store).partial == 0
+
+
 # Answers that are wrong
 
 
@@ -307,8 +329,9 @@ def test_a_full_disk(client: Client, registry: FakeRegistry, monkeypatch: pytest
         return real(fd, data, at)
 
     monkeypatch.setattr("os.pwrite", pwrite)
-    with pytest.raises(ImageError, match=r"cannot pull .*team/app:1: No space left on device"):
+    with pytest.raises(ImageError, match=r"cannot pull .*team/app:1: the disk is full: .* left on ") as caught:
         client.pull(name_of(registry))
+    assert "system prune" in caught.value.hint
     assert client.leftovers() == []
     assert not client.store.blobs.has(digest)
     monkeypatch.setattr("os.pwrite", real)

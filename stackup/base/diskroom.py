@@ -58,7 +58,7 @@ def _left(path: Path) -> str:
     if found.f_files and not found.f_favail:
         return f"the disk is full: no inode is left {at}"
     free, size = found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
-    enough = ", too little for this step" if free >= _NOTHING else ""  # what was half written has gone already
+    enough = ", which is too little" if free >= _NOTHING else ""  # what was half written has gone already
     return f"the disk is full: {_mib(free)} of {_mib(size)} left {at}{enough}"
 
 
