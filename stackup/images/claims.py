@@ -42,6 +42,7 @@ class Claim:
         text = json.dumps({"owner": owner, "references": sorted(set(references))})
         with suppress(OSError), locked(layout.images / ".lock"):
             self._path.parent.mkdir(mode=0o700, exist_ok=True)
+            list(_living(self._path.parent))  # what the dead have left goes
             self._file = self._path.open("w", encoding="utf-8")
             fcntl.flock(self._file, fcntl.LOCK_EX)
             self._file.write(text)

@@ -57,6 +57,10 @@ def test_a_claim_dies_with_its_maker(store: ImageStore) -> None:
     left.write_text('{"owner": "project shop", "references": ["redis:7"]}')
     assert prune(store, named=True).gone[0] == "untagged redis:7"
     assert not left.exists()
+    left.touch()
+    with Claim(store.layout, "project shop", []):
+        assert not left.exists() and len(list(left.parent.iterdir())) == 1
+    assert not list(left.parent.iterdir())
 
 
 def test_a_change_claims_its_images_before_it_looks(store: ImageStore) -> None:
