@@ -72,6 +72,11 @@ def load(session: Session, **switches: Any) -> Loaded:
     return loaded
 
 
+def load_again(session: Session) -> Loaded:
+    """The same, where its warnings have been told by others."""
+    return _load(session)
+
+
 def _words(warning: Notice) -> str:
     from stackup.cli.report import place
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from stackup.base.errors import StackFileError, StackupError, UsageError
-from stackup.cli.options import switch, values
+from stackup.cli.globals import PROGRESS
+from stackup.cli.options import switch, value, values
 from stackup.cli.session import Session
+from stackup.cli.terminal import Console
 from stackup.cli.verbs.common import send, services
 
 
@@ -24,6 +26,8 @@ class Request:
     pull: bool = switch("--pull", help="Look for newer base images.")
     check: bool = switch("--check", help="Look for mistakes in the Dockerfiles; build nothing.")
     shell_on_failure: bool = switch("--shell-on-failure", help="Open a shell in the step that fails.")
+    push: bool = switch("--push", help="Push what was built, under `image:` and `build.tags`.")
+    progress: str | None = value("--progress", help="How progress is shown.", choices=PROGRESS)
     quiet: bool = switch("-q", "--quiet", help="Only errors.")
     with_dependencies: bool = switch("--with-dependencies", help="Build what these services depend on, too.")
 
@@ -31,6 +35,14 @@ class Request:
 def run(session: Session, request: Request) -> int:
     if request.check:
         return _check(session, request)
+    if request.progress is not None:
+        shown = Console.detect(session.options.ansi, request.progress, session.environment)
+        session.console = session.console._replace(progress=shown.progress)
+    code = _build(session, request)
+    return code or _push(session, request) if request.push else code
+
+
+def _build(session: Session, request: Request) -> int:
     args = {**vars(request), "build_arg": [_with_value(item, session) for item in request.build_arg]}
     if not request.shell_on_failure:
         return send(session, "build", args, quiet=request.quiet).exit_code
@@ -55,6 +67,26 @@ def _with_shell(session: Session, request: Request, args: dict[str, object]) -> 
         session.console.say("a shell in the step that failed; what it changes is gone when it ends")
         open_shell(session.layout, name)
     return code
+
+
+def _push(session: Session, request: Request) -> int:
+    """As docker compose: what has no name to push it under stays here."""
+    from stackup.cli.resolve import load_again
+    from stackup.cli.verbs.push import push_all, warn_nameless
+    from stackup.engine.wishes import with_needed_builds
+
+    stack = load_again(session).stack
+    known = {**stack.services, **stack.disabled}
+    names = with_needed_builds(stack, request.services) if request.with_dependencies else request.services
+    references: list[str] = []
+    for name in names or stack.services:
+        service = known[name]
+        if service.build is None:
+            continue
+        if service.image is None:
+            warn_nameless(session, name)
+        references += [*filter(None, (service.image,)), *service.build.tags]
+    return push_all(session, references, quiet=request.quiet)
 
 
 def _check(session: Session, request: Request) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,20 +31,25 @@ class Request:
 
 
 def run(session: Session, request: Request) -> int:
-    from stackup.images.transfers import push_request
-
     loaded, services, references = split(session, request.names)
     if loaded is not None:
         references += list(_of_services(session, request, loaded.stack, services))
+    return push_all(session, references, quiet=request.quiet, ignore_failures=request.ignore_push_failures)
+
+
+def push_all(session: Session, references: Iterable[str], *, quiet: bool, ignore_failures: bool = False) -> int:
+    """The exit code; prints what each has become, failures at the end."""
+    from stackup.images.transfers import push_request
+
     jobs = [Job("push", name, push_request(name, session.environment)) for name in dict.fromkeys(references)]
-    Transfers(session, "push", jobs, quiet=request.quiet).run()
+    Transfers(session, "push", jobs, quiet=quiet).run()
     errors: list[StackupError] = []
     for job in jobs:
         if job.result is not None:
             session.console.print(f"{job.result['reference']}: digest: {job.result['digest']}")
         elif job.error is not None:
             errors.append(job.error)
-    if request.ignore_push_failures:
+    if ignore_failures:
         for error in errors:
             session.console.warn(error.message)
         return 0
@@ -73,6 +78,10 @@ def _of_services(session: Session, request: Request, stack: Stack, names: list[s
                 if name in names:
                     session.console.warn(f"service {name} is not built here: nothing to push")
             elif service.image is None:
-                session.console.warn(f"service {name} has no `image:`, so there is no name to push it under")
+                warn_nameless(session, name)
             else:
                 yield service.image
+
+
+def warn_nameless(session: Session, service_name: str) -> None:
+    session.console.warn(f"service {service_name} has no `image:`, so there is no name to push it under")

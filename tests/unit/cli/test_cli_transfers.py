@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from itertools import count
 from pathlib import Path
 
 import pytest
-from cli_support import console, session
+from cli_support import console, err, out, says, session, supervisor
 
 from stackup.base.errors import Bug, ImageError, StackFileError
 from stackup.base.paths import Layout
 from stackup.cli.imagenames import split
+from stackup.cli.registry import load
 from stackup.cli.session import Session
 from stackup.cli.transfers import Job, Transfers
 from stackup.images import transfers
@@ -73,6 +75,42 @@ def test_quietly_and_one_by_one(pulling: Session) -> None:
     Transfers(pulling, "pull", jobs, quiet=True, at_once=1).run()
     assert all(item.result == DONE for item in jobs)
     assert pulling.console.err.text() == ""  # type: ignore[attr-defined]
+
+
+def test_build_pushes_what_it_has_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under the service's name and ``build.tags``; nothing when the build has failed."""
+    worker = """
+import json, sys
+reference = json.loads(sys.stdin.readline())["reference"]
+print(json.dumps({"event": "done", "reference": reference, "digest": "sha256:1"}))
+"""
+    monkeypatch.setattr(transfers, "command", lambda: [sys.executable, "-c", worker])
+    (tmp_path / "compose.yaml").write_text("""
+services:
+  web: {image: "r.example/web:1", build: {context: ., tags: ["r.example/web:2"]}, depends_on: [base, db]}
+  base: {image: "r.example/base:1", build: .}
+  nameless: {build: .}
+  db: {image: busybox}
+""")
+
+    numbers = count()
+
+    def build(answer: int, **given: object) -> tuple[int, list[str], str]:
+        layout = Layout.at(tmp_path / f"root{next(numbers)}")
+        of = session(layout, cwd=tmp_path)
+        verb = load("build")
+        with supervisor(layout, says({"event": "done", "exit": answer})):
+            code = verb.run(of, verb.request(push=True, **given))
+        pushed = [line.partition(": digest")[0] for line in out(of).splitlines()]
+        return code, pushed, err(of)
+
+    web, base = ["r.example/web:1", "r.example/web:2"], ["r.example/base:1"]
+    code, pushed, told = build(0)
+    assert (code, sorted(pushed)) == (0, sorted(web + base))
+    assert "service nameless has no `image:`" in told
+    assert sorted(build(0, services=("web",))[1]) == web
+    assert sorted(build(0, services=("web",), with_dependencies=True, progress="quiet")[1]) == sorted(web + base)
+    assert build(1)[:2] == (1, [])
 
 
 def test_nothing_to_do(pulling: Session) -> None:
