@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from stackup.base.errors import ImageError
 from stackup.engine import images_desk
 from stackup.images import transfers
+from tests.support.waiting import eventually
 
 SAYS = """print('{"event": "progress", "kind": "note", "text": "%d"}' % os.getpid(), flush=True)"""
 DEAF = f"import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SAYS}; "
@@ -21,8 +23,15 @@ HEARING = f"import os, time; {SAYS}; "
 DONE = """print('{"event": "done"}', flush=True); """
 
 
-def run(monkeypatch: pytest.MonkeyPatch, code: str, *, cancelled: bool) -> tuple[int, list[str], BaseException | None]:
-    """The worker's pid, what was done after a kill, and the error."""
+def stopped(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
+def run(
+    monkeypatch: pytest.MonkeyPatch, code: str, *, cancelled: bool, ripe: Callable[[int], bool] = lambda _pid: True
+) -> tuple[int, list[str], BaseException | None]:
+    """The worker's pid, what was done after a kill, and the error. It is cancelled once it has said something, and is
+    ``ripe`` for that."""
     monkeypatch.setattr(transfers, "command", lambda _module: [sys.executable, "-c", code])
     killed: list[str] = []
     pids: list[int] = []
@@ -38,6 +47,7 @@ def run(monkeypatch: pytest.MonkeyPatch, code: str, *, cancelled: bool) -> tuple
         task = asyncio.create_task(images_desk.run_worker("m", "try", "", {}, emit, {}, after))
         await heard.wait()
         if cancelled:
+            await asyncio.to_thread(eventually, lambda: ripe(pids[0]))
             task.cancel()
         await task
 
@@ -60,7 +70,7 @@ def test_one_that_does_not_hear_is_killed(monkeypatch: pytest.MonkeyPatch) -> No
 def test_one_that_stands_still_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images_desk, "GRACE", 0.2)
     code = f"{HEARING}os.kill(os.getpid(), {int(signal.SIGSTOP)})"
-    assert run(monkeypatch, code, cancelled=True)[1] == ["swept"]
+    assert run(monkeypatch, code, cancelled=True, ripe=stopped)[1] == ["swept"]
 
 
 def test_one_that_hears_cleans_up_itself(monkeypatch: pytest.MonkeyPatch) -> None:
