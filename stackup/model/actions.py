@@ -17,13 +17,15 @@ from stackup.base.values import frozen
 class Action:
     """``id`` is unique within the plan and stable for equal inputs, e.g. ``start shop-web-1``.
 
-    ``reason`` is one line, in which long values are shortened; ``changes`` are all changed keys with whole values.
+    ``reason`` is one line, in which long values are shortened; ``changes`` are all changed keys with whole values,
+    ``shown`` the same, shortened, where they are too many for the reason: a line each.
     """
 
     id: str
     reason: str
     after: tuple[str, ...] = ()
     changes: tuple[str, ...] = ()
+    shown: tuple[str, ...] = ()
 
     verb: ClassVar[str] = ""
     kinds: ClassVar[dict[str, type[Action]]] = {}
@@ -47,8 +49,9 @@ class Action:
     def to_dict(self) -> dict[str, Any]:
         """``type`` and the fields; ``verb``, ``target`` and ``text`` are there for readers only."""
         values = {item.name: getattr(self, item.name) for item in fields(self)}
-        if not self.changes:
-            del values["changes"]
+        for name in ("changes", "shown"):
+            if not values[name]:
+                del values[name]
         described = {"type": type(self).__name__, "verb": self.verb, "target": self.target, "text": self.describe()}
         return described | {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
 

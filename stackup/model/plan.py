@@ -120,7 +120,8 @@ class Plan:
         return Plan(self.project, actions)
 
     def text(self) -> str:
-        """One line an action: number, what is done, why, and the numbers of those it waits for. The test oracle."""
+        """One line an action: number, what is done, why, and the numbers of those it waits for; below it the changes
+        that the reason has no room for. The test oracle."""
         lines = [f"{self.project}: {_count(self.actions, self.questions)}", *_table(self.actions)]
         lines += [f"  ! {notice.text}" for notice in self.notices]
         lines += [f"  ? {question.text} (default: {_yes_no(question.default)})" for question in self.questions]
@@ -175,6 +176,7 @@ def _table(actions: tuple[Action, ...]) -> list[str]:
         line = f"{numbers[action.id]:>4}  {action.verb:<{verb_width}}  {item:<{object_width}}  "
         after = ", ".join(str(number) for number in sorted(numbers[name] for name in action.after))
         lines.append(line + (f"{action.reason:<{reason_width}}  after {after}" if after else action.reason))
+        lines += [f"{'':{verb_width + 8}}{change}" for change in action.shown]
     return lines
 
 

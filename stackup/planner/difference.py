@@ -11,7 +11,7 @@ from stackup.base.values import frozen
 
 LONGEST = 60  # characters of a value that is shown
 AROUND = 20  # of them before the place where two long values begin to differ
-SHOWN = 5  # differences of one container that are spelt out
+INLINE = 3  # differences that a reason has room for
 
 _SECRET = re.compile(r"passw|secret|token|credential|private|api_?key|access_?key|auth", re.IGNORECASE)
 _IDENTITY = {  # how an entry of a list of mappings is named
@@ -56,9 +56,17 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Change]:
 
 
 def summary(changes: Sequence[Change]) -> str:
-    """At most ``SHOWN`` differences in one line."""
-    shown = "; ".join(str(change) for change in changes[:SHOWN])
-    return shown if len(changes) <= SHOWN else f"{shown}; and {len(changes) - SHOWN} more"
+    """For a reason: a few in one line; of more, which get a line each (``apart``), how many."""
+    return inline(changes) if len(changes) <= INLINE else f"{len(changes)} keys"
+
+
+def inline(changes: Sequence[Change]) -> str:
+    return "; ".join(map(str, changes))
+
+
+def apart(changes: Sequence[Change]) -> tuple[str, ...]:
+    """Those that ``summary`` has no room for."""
+    return tuple(map(str, changes)) if len(changes) > INLINE else ()
 
 
 def in_full(changes: Sequence[Change]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from stackup.base.names import container_name
 from stackup.model.observed import Observed, ObservedContainer, Phase
 from stackup.model.stack import Service, Stack
 from stackup.planner.desired import Desired, Verb
-from stackup.planner.difference import Change, differences, in_full, summary
+from stackup.planner.difference import Change, apart, differences, in_full, summary
 from stackup.planner.hashing import config_hash, hashed, service_config
 from stackup.planner.images import Images
 from stackup.planner.live import needs_new_container, ports_in_the_way
@@ -251,7 +251,8 @@ def _explained(replica: Replica, config: dict[str, object], digest: str) -> Repl
     container = replica.container
     if container is None or container.config_hash == digest or not (replica.update or replica.fate is Fate.REPLACE):
         return replica
-    return replace(replica, changes=in_full(_changes(container, config)))
+    changes = _changes(container, config)
+    return replace(replica, changes=in_full(changes), shown=apart(changes))
 
 
 def _is_remade(resources: dict[str, Resource], key: str) -> bool:

@@ -137,6 +137,7 @@ class Layout:
             name=old.name,
             container_id=old.id,
             changes=replica.changes,
+            shown=replica.shown,
         )
         ports = {"ports": [port.model_dump() for port in service.ports]}
         for key in given_up(old.config, ports):
@@ -158,6 +159,7 @@ class Layout:
             inherit=not self._desired.renew_anonymous_volumes,
             on_trial=work.rolling and old is not None,
             changes=replica.changes,
+            shown=replica.shown,
         )
         work.creates.append(self._draft.add(action))
         return action.id

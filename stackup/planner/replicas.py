@@ -27,8 +27,10 @@ CUT_SHORT = "its update was cut short"
 class Replica:
     """``container`` is None for CREATE. ``number`` and ``name`` are those that it has afterwards. ``successor``: what
     replaces ``container``, where a rolling update that was cut short has made it already. ``idle``: replaced, but not
-    started. ``update``: why it is changed in place, "" when it is not; ``unproven``: with
-    another health check, of which nobody knows the result. ``changes`` of its configuration, in full."""
+    started. ``update``: why it is changed in place, "" when it is not; ``unproven``: with another health check, of
+    which nobody knows the result. ``changes`` of its configuration, in full; ``shown``: those that the reason has no
+    room for.
+    """
 
     fate: Fate
     service: str
@@ -41,6 +43,7 @@ class Replica:
     update: str = ""
     unproven: bool = False
     changes: tuple[str, ...] = ()
+    shown: tuple[str, ...] = ()
 
     @property
     def begins(self) -> bool:

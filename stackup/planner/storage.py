@@ -10,7 +10,7 @@ from stackup.model.observed import Observed, ObservedNetwork, ObservedVolume
 from stackup.model.plan import CreateNetwork, CreateVolume, Question, RemoveNetwork, RemoveVolume
 from stackup.model.stack import Network, Service, Stack, Volume
 from stackup.planner.desired import Desired
-from stackup.planner.difference import Change, differences, in_full, summary
+from stackup.planner.difference import Change, apart, differences, in_full, inline, summary
 from stackup.planner.draft import Draft
 from stackup.planner.hashing import config_hash, network_config, volume_config
 from stackup.planner.words import listed
@@ -79,7 +79,8 @@ def _network(draft: Draft, key: str, network: Network, users: list[str], found: 
         changes = differences(found.config, wanted)
         reason = f"config changed: {summary(changes)}" if changes else "config changed"
         removal = f"remove network {found.name}"
-        remove = draft.add(RemoveNetwork(removal, reason, key=key, name=found.name, changes=in_full(changes)))
+        whole, shown = in_full(changes), apart(changes)
+        remove = draft.add(RemoveNetwork(removal, reason, key=key, name=found.name, changes=whole, shown=shown))
         reason = "made anew"
     create = draft.add(CreateNetwork(f"create network {name}", reason, key=key, name=name))
     draft.after(create, [remove] if remove else [])
@@ -135,7 +136,7 @@ def _volume(
         return Resource(key, name, name)
     question = f"remake volume {name}"
     found_changes = differences(found.config, wanted)
-    changes = summary(found_changes) or "its configuration"
+    changes = inline(found_changes) or "its configuration"
     answer = desired.answers.of(question)
     if answer is None and (desired.answers.asks or not _only_labels(found_changes)):
         text = f"volume {name} no longer matches the stack file ({changes}). Make it anew? Its data would be lost"

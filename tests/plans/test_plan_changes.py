@@ -164,7 +164,7 @@ def test_image_removed_while_its_container_runs() -> None:
     assert not world.plan(pair())
 
 
-def test_many_changes_are_summed_up() -> None:
+def test_many_changes_get_a_line_each() -> None:
     world = World().up(pair())
     web = {
         "environment": {"A": "1", "B": "2", "PASSWORD": "hush"},
@@ -177,7 +177,14 @@ def test_many_changes_are_summed_up() -> None:
         world.plan(pair(web=web)),
         """
         shop: 4 actions
-           1  create  container shop-web-1  config changed: cap_add: added ["NET_ADMIN"]; environment.A: added "1"; environment.B: added "2"; environment.PASSWORD: added; hostname: added "web"; and 2 more
+           1  create  container shop-web-1  config changed: 7 keys
+                      cap_add: added ["NET_ADMIN"]
+                      environment.A: added "1"
+                      environment.B: added "2"
+                      environment.PASSWORD: added
+                      hostname: added "web"
+                      ports.80/tcp: added {"published": "8080", "target": 80}
+                      read_only: added true
            2  stop    container shop-web-1  replaced  after 1
            3  remove  container shop-web-1  replaced  after 2
            4  start   container shop-web-1  new       after 3
@@ -195,6 +202,8 @@ def test_all_changes_are_in_the_data() -> None:
         *(f'environment.{key}: added "{many[key]}"' for key in many),
     )
     assert created.to_dict()["changes"] == list(created.changes)
+    assert len(created.shown) == len(created.changes)
+    assert all(len(line) < 90 for line in created.shown)
     assert Plan.from_dict(plan.to_dict()) == plan
     assert all("changes" not in action.to_dict() for action in plan.actions[1:])
 

@@ -109,15 +109,19 @@ def _result(command: dict[str, Any]) -> str:
 
 def _details(command: dict[str, Any]) -> Iterator[str]:
     """Each step behind what became of it; entries of older versions do not tell that."""
+    from stackup.planner.difference import INLINE
+
     at_steps = {tuple(error["at"]): error["text"] for error in command["errors"] if error["at"]}
     last = len(command["plans"]) - 1
     for number, (plan, outcomes) in enumerate(zip(command["plans"], command["outcomes"], strict=True)):
-        for index, ((text, reason, *_), outcome) in enumerate(zip(plan, outcomes, strict=True)):
+        for index, ((text, reason, *changes), outcome) in enumerate(zip(plan, outcomes, strict=True)):
             line = f"{text} ({reason})" if reason else text
             error = at_steps.get((number, index))
             if outcome is not None:
                 line = f"{_word(outcome, command, later=number < last):<13}  {line}"
             yield f"{line}: {error}" if error else line
+            if len(changes) > INLINE:  # the reason has their number only
+                yield from (f"{'':<15}{change}" for change in changes)
     for error in command["errors"]:
         if not error["at"]:
             yield f"error: {error['text']}"

@@ -122,5 +122,7 @@ def _print(session: Session, plan: Event, *, as_json: bool) -> None:
         console.print(_json(plan))
         return
     from stackup.cli.plantext import text
+    from stackup.cli.terminal import size
 
-    console.out.write(text(plan, colour=console.colour_out))
+    width = size(console.out.fileno())[0] if console.out.isatty() else 0
+    console.out.write(text(plan, colour=console.colour_out, width=width))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from cli_support import Capture, console, exited, log
@@ -274,12 +275,23 @@ def test_plan_text_is_the_plans_own() -> None:
 
 
 def test_plan_colours_change_nothing_but_colour() -> None:
-    import re
-
     coloured = plan_text(plan().to_dict(), colour=True)
     assert "\033[32mcreate\033[0m" in coloured
     assert re.search(r"\033\[2m +after 1\033", coloured)
     assert re.sub(r"\033\[\d*m", "", coloured) == plan().text()
+
+
+def test_a_plan_is_wrapped_on_a_terminal_and_loses_nothing() -> None:
+    keys = tuple(f'environment.{name}: "{name * 9}" -> "{name * 30}"' for name in "abcd")
+    create = CreateNetwork("n", "config changed: 4 keys; " + "x" * 200, key="n", name="shop_default", shown=keys)
+    long = Plan("shop", (create,), (Notice("what is to be known " * 9),))
+    for colour in (False, True):
+        shown = plan_text(long.to_dict(), colour=colour, width=60)
+        plain = re.sub(r"\033\[\d*m", "", shown)
+        assert [line for line in plain.splitlines() if len(line) > 60] == [f"{'':16}{'x' * 200}"]  # no value is torn
+        assert plain.split() == long.text().split()
+        assert f'{"":14}environment.a: "aaaaaaaaa" ->\n{"":16}"{"a" * 30}"\n' in plain
+    assert plan_text(long.to_dict(), width=20) == long.text()
 
 
 @pytest.mark.parametrize(
