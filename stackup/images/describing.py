@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from stackup.base.errors import ImageError
 from stackup.base.values import frozen
 from stackup.images.catalog import familiar
+from stackup.images.pushed import digest_there
 from stackup.oci import image as oci
 from stackup.oci import reference as references
 from stackup.oci.reference import is_host
@@ -47,12 +48,14 @@ def inspect(store: ImageStore, reference: str) -> dict[str, Any]:
     image = store.image(descriptor, reference)
     names = [familiar(item) for item in store.index.read().manifests if item.digest == descriptor.digest]
     repositories = dict.fromkeys(references.parse(name).without_digest() for name in names if name)
-    digests = dict.fromkeys(_repository(item) for item in repositories)
+    digests = dict.fromkeys(
+        f"{_repository(item)}@{digest_there(store, descriptor.digest, item)}" for item in repositories
+    )
     lowers = [str(layer.path) for layer in reversed(image.layers)]
     return {
         "Id": manifest.config.digest,
         "RepoTags": [item.familiar for item in repositories if item.tag],
-        "RepoDigests": [f"{name}@{descriptor.digest}" for name in digests],
+        "RepoDigests": list(digests),
         "Parent": "",
         "Comment": document.get("comment", "") or _last(document).get("comment", ""),
         "Created": document.get("created", ""),

@@ -11,6 +11,7 @@ from stackup.base.diskroom import is_full
 from stackup.base.errors import ImageError
 from stackup.images.meter import DONE, DOWNLOADING, HERE, SHORT, UNPACKING, Meter
 from stackup.images.partial import Abandoned, Part, Parts
+from stackup.images.pushed import repacked
 from stackup.images.registry.client import Repository
 from stackup.images.registry.errors import BadAnswer, Broken, RegistryError
 from stackup.images.registry.missing import joined
@@ -56,6 +57,9 @@ class Fetcher:
             if self._store.blobs.sound(descriptor) and self._unpacks(descriptor, diff_id):
                 self._meter.state(digest, HERE, "already here")
                 return
+            if self._repacked(descriptor) and self._unpacks(descriptor, diff_id):
+                self._meter.state(digest, HERE, "already here")
+                return
             part = self._parts.open(digest, descriptor.size)
             unpacking = Unpacking(self._store, part, diff_id)
             try:
@@ -73,6 +77,12 @@ class Fetcher:
             finally:
                 part.close()
             self._meter.state(digest, DONE, "pulled")
+
+    def _repacked(self, descriptor: oci.Descriptor) -> bool:
+        """What this machine has pushed need not come back: of a layer that is here uncompressed."""
+        if self._store.blobs.has(descriptor.digest):  # a damaged one
+            return False
+        return repacked(self._store, descriptor.digest, descriptor.media_type)
 
     def _unpacks(self, descriptor: oci.Descriptor, diff_id: str) -> bool:
         """Makes an unpacked layer of the blob that is here, unless there is one; False for a blob that is damaged."""

@@ -19,6 +19,7 @@ from stackup.base.values import frozen
 from stackup.images import usage
 from stackup.images.fetching import Fetcher
 from stackup.images.meter import Meter, Tell
+from stackup.images.pushed import digest_there
 from stackup.images.registry.access import Registries
 from stackup.images.registry.client import Manifest, Repository
 from stackup.images.registry.errors import BadAnswer, NotThere, RegistryError
@@ -123,7 +124,10 @@ class _Pull:
         marked = replace(descriptor, annotations={PULLED: rfc3339(now_ns())})
         self._store.index.set(str(self._reference), marked)
         image = self._store.image(marked, self._reference.familiar)
-        return Pulled(self._reference.familiar, image.id, descriptor.digest, changed)
+        return Pulled(self._reference.familiar, image.id, self._digest_there(descriptor), changed)
+
+    def _digest_there(self, descriptor: oci.Descriptor) -> str:
+        return digest_there(self._store, descriptor.digest, self._reference)
 
     # What is here already
 
@@ -147,7 +151,7 @@ class _Pull:
         if self._reference.digest:
             return known.digest == self._reference.digest
         with suppress(RegistryError):
-            return repositories[0].digest_of(self._reference.tag) == known.digest
+            return repositories[0].digest_of(self._reference.tag) in (known.digest, self._digest_there(known))
         return False
 
     # Manifests

@@ -7,28 +7,24 @@ next push knows beforehand whether the registry has it. The image keeps its id; 
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from stackup.base.errors import ImageError
-from stackup.base.files import write_atomic
 from stackup.base.values import frozen
 from stackup.images import usage
 from stackup.images.diff import digest_of
 from stackup.images.meter import COMPRESSING, DONE, HERE, MOUNTED, SHORT, UPLOADING, Meter, Tell
 from stackup.images.pulling import AT_ONCE, first_error
+from stackup.images.pushed import gzipped, remember, remember_manifest, remembered
 from stackup.images.registry.access import Registries
 from stackup.images.registry.client import Manifest, Repository
 from stackup.images.registry.errors import Broken, NotThere, RegistryError
 from stackup.images.store import ImageStore, is_host, parse_reference
-from stackup.images.streams import CHUNK
 from stackup.oci import image as oci
 from stackup.oci.reference import Reference
 
@@ -86,6 +82,7 @@ class _Push:
                 self._repository.put_manifest(manifest.digest, manifest)
             manifest = self._stored(descriptor)
         self._repository.put_manifest(self._reference.tag, manifest)
+        remember_manifest(self._store, descriptor.digest, self._reference, manifest.digest)
         return Pushed(self._reference.familiar, manifest.digest, len(manifest.data))
 
     def _children(self, descriptor: oci.Descriptor) -> tuple[oci.Descriptor, ...] | None:
@@ -146,7 +143,7 @@ def _neighbours(store: ImageStore, reference: Reference) -> dict[str, str]:
             continue
         for layer in manifest.layers:
             found.setdefault(layer.digest, other.path)
-            if (made := _remembered(store, layer)) is not None:
+            if (made := remembered(store, layer)) is not None:
                 found.setdefault(made.digest, other.path)
     return found
 
@@ -173,7 +170,7 @@ class Sender:
         if keep or layer.media_type not in _PLAIN:
             self._send(layer, layer.digest, self._store.blobs.path(layer.digest))
             return layer
-        known = _remembered(self._store, layer)
+        known = remembered(self._store, layer)
         if known is not None and self._there(known.digest, layer.digest):
             return known
         self._meter.state(layer.digest, COMPRESSING)
@@ -220,7 +217,7 @@ class Sender:
             with path.open("rb") as packed:
                 digest = f"sha256:{hashlib.file_digest(packed, 'sha256').hexdigest()}"
             made = oci.Descriptor(_PLAIN[layer.media_type], digest, path.stat().st_size)
-            _remember(self._store, layer, made)
+            remember(self._store, layer, made)
             yield made, path
 
 
@@ -302,35 +299,3 @@ class Outgoing:
     def rewind(self) -> None:
         self._at = self._start
         self._file.seek(self._start)
-
-
-def gzipped(file: BinaryIO) -> Iterator[bytes]:
-    """The same bytes for the same content: no name, no time."""
-    try:
-        from isal import isal_zlib
-
-        packer: Any = isal_zlib.compressobj(3, isal_zlib.DEFLATED, 31)
-    except ImportError:
-        packer = zlib.compressobj(6, zlib.DEFLATED, 31)
-    while chunk := file.read(CHUNK):
-        if made := packer.compress(chunk):
-            yield made
-    yield packer.flush()
-
-
-def _record(store: ImageStore, layer: oci.Descriptor) -> Path:
-    return store.layout.cache / "pushed" / f"{layer.digest.removeprefix('sha256:')}.json"
-
-
-def _remembered(store: ImageStore, layer: oci.Descriptor) -> oci.Descriptor | None:
-    """What a layer became when it was compressed the last time."""
-    try:
-        return oci.Descriptor.from_json(json.loads(_record(store, layer).read_bytes()))
-    except (OSError, ValueError):
-        return None
-
-
-def _remember(store: ImageStore, layer: oci.Descriptor, made: oci.Descriptor) -> None:
-    path = _record(store, layer)
-    os.makedirs(path.parent, exist_ok=True)
-    write_atomic(path, json.dumps(made.to_json()))

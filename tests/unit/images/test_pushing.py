@@ -12,8 +12,11 @@ import pytest
 from registry_support import Client
 
 from stackup.base.errors import ImageError
+from stackup.images import pushed as remembering
 from stackup.images import pushing
+from stackup.images.describing import inspect
 from stackup.images.registry.errors import BadAnswer, Broken, Denied
+from stackup.images.verifying import Verifier
 from tests.support.fakeregistry import FakeRegistry, Fault, digest_of, some_layer
 
 LAYER = some_layer("etc", size=300_000)
@@ -62,6 +65,46 @@ def test_a_second_push_sends_nothing(client: Client, registry: FakeRegistry, nam
     assert client.push(name).digest == first.digest
     assert {item.method for item in registry.seen} <= {"GET", "HEAD", "PUT"}
     assert registry.count("PUT", "/blobs/") == 0
+
+
+def test_what_was_pushed_is_known_under_the_registrys_digest(client: Client, registry: FakeRegistry, name: str) -> None:
+    """And a pull has nothing to do."""
+    pushed = client.push(name)
+    assert inspect(client.store, name)["RepoDigests"] == [f"{name.rpartition(':')[0]}@{pushed.digest}"]
+    registry.seen.clear()
+    pulled = client.pull(name)
+    assert (pulled.digest, pulled.changed) == (pushed.digest, False)
+    assert registry.count("GET", "/blobs/") == 0
+
+
+def test_layers_that_were_pushed_do_not_come_back(client: Client, registry: FakeRegistry, name: str) -> None:
+    """Somebody else's image on top of ours: only what is new of it travels."""
+    client.push(name)
+    (digest,) = registry.layers_of("team/app", "1")
+    other = some_layer("usr")
+    registry.image("team/app", "2", [LAYER, other], compress=_packed)
+    assert registry.layers_of("team/app", "2")[0] == digest
+    registry.seen.clear()
+    client.pull(f"{registry.host}/team/app:2")
+    assert registry.requests("GET", digest) == []
+    assert client.content(f"{registry.host}/team/app:2") == {"etc", "usr", "large"}
+    assert Verifier(client.store).run() == []
+
+
+def test_a_layer_that_cannot_be_made_again_comes_back(
+    client: Client, registry: FakeRegistry, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another release of the program that compresses: its bytes are others."""
+    pushed = client.push(name)
+    (digest,) = registry.layers_of("team/app", "1")
+    monkeypatch.setattr(remembering, "gzipped", lambda file: [gzip.compress(file.read(), 1)])
+    client.pull(f"{name.rpartition(':')[0]}@{pushed.digest}")
+    assert len(registry.requests("GET", digest)) == 1
+    assert Verifier(client.store).run() == []
+
+
+def _packed(data: bytes) -> bytes:
+    return b"".join(remembering.gzipped(io.BytesIO(data)))
 
 
 def test_what_was_pulled_goes_out_unchanged(client: Client, registry: FakeRegistry) -> None:
