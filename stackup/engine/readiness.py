@@ -16,13 +16,14 @@ from contextlib import asynccontextmanager
 from stackup.base.clock import now_ns
 from stackup.base.version import VERSION
 from stackup.engine.container import Container
-from stackup.engine.logreader import STREAMS, StreamReader
+from stackup.engine.logreader import STREAMS, LogLine, StreamReader
 from stackup.engine.supervision import OutsideProbe
 from stackup.engine.world import World
 from stackup.linux.inside import exists_in, socket_in
 
 LOOPBACK = ("127.0.0.1", "::1")
-BODY_SHOWN = 512  # bytes of an answer that is not the wished-for one
+GOOD = range(200, 400)  # status, where the stack file names none
+SHOWN = 512  # characters of an answer that is no HTTP
 HEAD_LIMIT = 1 << 16
 TICK_NS = 20_000_000  # a process' start is known to two clock ticks
 
@@ -77,8 +78,8 @@ class Readiness:
                 writer.write(request_text(probe, host))
                 await writer.drain()
                 status, line = status_of(await reader.readline())
-                ok = status in probe.status if probe.status else 200 <= status < 400
-                return ok, line if ok else f"{line}\n{await _body(reader)}".strip()
+                ok = status in probe.status if probe.status else status in GOOD
+                return ok, line if ok else f"{line.partition(' ')[2]}, wanted {wanted_text(probe)}"
             finally:
                 writer.close()
 
@@ -112,18 +113,30 @@ class Readiness:
         raise refusal or OSError("it has no address")
 
     def _log(self) -> tuple[bool, str]:
+        """What has been written of a line that has not ended yet is looked at, too: a prompt never ends."""
         pattern = re.compile(self._probe.pattern)
+        directory, name = self._world.log_directory(self._container.id), self._container.short_name
         if not self._readers:
-            directory = self._world.log_directory(self._container.id)
-            self._readers = [StreamReader(directory, self._container.short_name, stream) for stream in STREAMS]
+            self._readers = [StreamReader(directory, name, stream) for stream in STREAMS]
         for reader in self._readers:
             for line in reader.read():
-                if line.time_ns >= self._since_ns and pattern.search(line.text):
+                if self._matches(pattern, line):
                     self._found += 1
                     if self._found >= self._probe.times:
                         return True, line.text
-        so_far = f" more than {self._found} times" if self._found else ""
-        return False, f"no line of its output matches {self._probe.pattern!r}{so_far}"
+        found = self._found
+        for reader in self._readers:
+            ahead = StreamReader(directory, name, reader.stream)  # the reader itself waits for the line's end
+            ahead.start_at(reader.offset)
+            for line in ahead.read(final=True) if reader.unread() else ():
+                found += self._matches(pattern, line)
+                if found >= self._probe.times:
+                    return True, line.text
+        so_far = f" more than {found} times" if found else ""
+        return False, f"no line of its output matches `{self._probe.pattern}`{so_far}"
+
+    def _matches(self, pattern: re.Pattern[str], line: LogLine) -> bool:
+        return line.time_ns >= self._since_ns and bool(pattern.search(line.text))
 
     def _file(self) -> tuple[bool, str]:
         path = self._probe.path
@@ -147,14 +160,15 @@ def status_of(line: bytes) -> tuple[int, str]:
     version, _, rest = text.partition(" ")
     number = rest[:3]
     if not version.startswith("HTTP/") or not (number.isascii() and number.isdigit()):
-        raise ValueError(f"no HTTP answer: {text[:BODY_SHOWN]!r}" if text else "the connection was closed unanswered")
+        raise ValueError(f"no HTTP answer: {text[:SHOWN]!r}" if text else "the connection was closed unanswered")
     return int(number), text
 
 
-async def _body(reader: asyncio.StreamReader) -> str:
-    while (await reader.readline()).strip():
-        pass
-    return (await reader.read(BODY_SHOWN)).decode("utf-8", "replace")
+def wanted_text(probe: OutsideProbe) -> str:
+    """``200 to 399``, or the numbers that the stack file names: ``200``, ``200 or 401``."""
+    if not probe.status:
+        return f"{GOOD.start} to {GOOD.stop - 1}"
+    return " or ".join(map(str, probe.status))
 
 
 def _unverified() -> ssl.SSLContext:

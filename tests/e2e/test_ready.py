@@ -71,7 +71,7 @@ def test_what_is_seen_instead_is_told(scenario: Scenario) -> None:
         """)
     begin = time.monotonic()
     done = scenario.stackup("up", "-d").refused("unhealthy")
-    assert "404 Not Found" in done.err
+    assert "its last probe said: 404 Not Found, wanted 200 to 399" in done.err
     assert "4321: Connection refused" in done.err
     assert time.monotonic() - begin < 20
     scenario.stackup("down", "-t", "0").ok()

@@ -7,6 +7,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from stackup.engine.readiness import Readiness, request_text, status_of
+from stackup.engine.logreader import ENTRY
+from stackup.engine.readiness import Readiness, request_text, status_of, wanted_text
 from stackup.engine.supervision import OutsideProbe
 
 
@@ -89,4 +91,37 @@ def test_https_with_a_certificate_of_its_own(certificate: Path, status: str, wan
     probe = OutsideProbe("http", 8443, "/", "https", wanted)
     answer = f"HTTP/1.1 {status}\r\nContent-Length: 4\r\n\r\nbody".encode()
     found, text = ask(probe, answer, certificate)
-    assert (found, text) == (ok, f"HTTP/1.1 {status}" + ("" if ok else "\nbody"))
+    assert (found, text) == (ok, f"HTTP/1.1 {status}" if ok else f"{status}, wanted 200 to 399")
+
+
+def test_what_was_wanted() -> None:
+    assert wanted_text(OutsideProbe("http", 80, "/", "http", ())) == "200 to 399"
+    assert wanted_text(OutsideProbe("http", 80, "/", "http", (200, 401))) == "200 or 401"
+
+
+def look_in(directory: Path, written: bytes, pattern: str, times: int = 1) -> tuple[bool, str]:
+    """What a log probe says once ``written`` has come from the container, by one reader that goes on."""
+    (directory / "stdout.log").write_bytes(written)
+    (directory / "stdout.idx").write_bytes(ENTRY.pack(len(written), time.time_ns()))
+    container: Any = SimpleNamespace(age=0.0, id="c", short_name="web-1")
+    world: Any = SimpleNamespace(log_directory=lambda _: directory)
+    readiness = Readiness(world, container, OutsideProbe("log", pattern=pattern, times=times))
+    readiness._since_ns = 0
+    first = asyncio.run(readiness.look(5))
+    assert asyncio.run(readiness.look(5)) == first or first[0]  # what it waits for is not counted twice
+    return first
+
+
+def test_a_pattern_is_shown_as_it_was_written(tmp_path: Path) -> None:
+    said = "no line of its output matches `listening on \\d+`"
+    assert look_in(tmp_path, b"starting\n", r"listening on \d+") == (False, said)
+
+
+def test_a_last_line_without_newline_counts(tmp_path: Path) -> None:
+    assert look_in(tmp_path, b"hello\nlogin: ", "^login: $") == (True, "login: ")
+    assert look_in(tmp_path, b"ready\nready", "ready", times=2) == (True, "ready")
+
+
+def test_it_counts_once(tmp_path: Path) -> None:
+    said = "no line of its output matches `ready` more than 2 times"
+    assert look_in(tmp_path, b"ready\nready", "ready", times=3) == (False, said)
