@@ -43,14 +43,13 @@ def down_all(session: Session, request: Request) -> int:
     leftovers.sweep_deserted()
     if request.purge:
         leftovers.purge(session.layout)
-        return 0
-    if not names:
+    elif not names:
         session.console.warn("nothing to remove: there is no project")
     return 1 if failed else 0
 
 
 def _down(session: Session, request: Request, name: str, *, known: bool) -> bool:
-    """False when it failed. Under --purge nothing does: what does not answer, or cannot be read, is cleared by name."""
+    """False when it failed. Under --purge what does not answer, or cannot be read, is cleared by name all the same."""
     from stackup.engine import leftovers
 
     one = Session(
@@ -65,18 +64,22 @@ def _down(session: Session, request: Request, name: str, *, known: bool) -> bool
 
         show(one, "down", vars(request))
         return True
-    if known:
-        args = {**vars(request), "volumes": request.volumes or request.purge}
-        try:
-            if send(one, "down", args).exit_code == 0:
-                return True
-        except StackupError as error:
-            report.show(error, session.console)
-        if not request.purge:
-            return False
+    done = not known or _properly(one, request)
+    if not done and request.purge:
         session.console.warn(f"project {name} could not be taken down properly: what is there is removed by its name")
-    leftovers.clear(session.layout, name)
-    return True
+    if not known or (not done and request.purge):
+        leftovers.clear(session.layout, name)
+    return done
+
+
+def _properly(session: Session, request: Request) -> bool:
+    """Through its supervisor. What went wrong has been shown when it did not work."""
+    args = {**vars(request), "volumes": request.volumes or request.purge}
+    try:
+        return send(session, "down", args).exit_code == 0
+    except StackupError as error:
+        report.show(error, session.console)
+        return False
 
 
 def _sweep_builds(session: Session) -> None:
