@@ -122,10 +122,12 @@ def check(directory: Path) -> None:
 
 def serve(directory: Path, port: int) -> None:
     check(directory)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit())  # the registry and its settings go, too
     with serving(directory, port) as registry:
         print(f"serving docker.io's stand-ins at {registry.host}", flush=True)
         print(f"CONTAINERS_REGISTRIES_CONF={registry.settings}", flush=True)
-        signal.sigwait({signal.SIGTERM, signal.SIGINT})
+        signal.pause()
 
 
 if __name__ == "__main__":
