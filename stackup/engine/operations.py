@@ -6,7 +6,7 @@ One change at a time: a second one waits, and says for whom.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
@@ -285,7 +285,7 @@ class Operations:
         refuse_open_questions(plan, desired, loaded)
         if plan.image_stage() and desired.verb not in _ONLY_IMAGES:  # before anything else: what fails leaves nothing
             images = self._apply(plan.image_stage(), desired, loaded, session)
-            report = await attended(images, session, desired.verb.value)
+            report = await self._attended(images, session, desired.verb)
             if not report.ok:
                 return report
             desired = desired.after_images()
@@ -293,7 +293,11 @@ class Operations:
             session.emit({"event": "plan", **plan.to_dict()})
             refuse_open_questions(plan, desired, loaded)
         work = self._apply(plan, desired, loaded, session)
-        return await (attended(work, session, desired.verb.value) if desired.verb in _ONLY_IMAGES else work)
+        return await (self._attended(work, session, desired.verb) if desired.verb in _ONLY_IMAGES else work)
+
+    async def _attended(self, work: Coroutine[Any, Any, Report], session: Session, verb: Verb) -> Report:
+        with self._turns.attended():
+            return await attended(work, session, verb.value)
 
     async def _decide(self, desired: Desired, loaded: LoadedStack | None) -> Plan:
         return self._decided(desired, await self._look(desired), loaded)

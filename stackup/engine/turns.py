@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from stackup.engine.session import Session
 
@@ -14,16 +16,18 @@ class Turn:
         self.session = session
         self.came = asyncio.Event()
         self.waits_for = ""  # as its user was told last
+        self.attended = False  # what it does just now ends with its user (``attending``)
         self._who = who or "another command"
 
     def __str__(self) -> str:
-        """For others who wait. Who was killed has no process any more: what it asked for is carried on."""
+        """For others who wait. Who was killed has no process any more: what it asked for is carried on, or given up."""
         return f"{self._who}, whose terminal has gone," if self.session.closed.is_set() else self._who
 
     def told(self, holder: Turn) -> None:
         self.waits_for = f"{holder}"
-        carried_on = " (it is carried on)" if holder.session.closed.is_set() else ""
-        self.session.emit({"event": "notice", "text": f"waiting for {holder} to finish{carried_on}"})
+        fate = " (it is given up)" if holder.attended else " (it is carried on)"
+        text = f"waiting for {holder} to finish{fate if holder.session.closed.is_set() else ''}"
+        self.session.emit({"event": "notice", "text": text})
 
 
 class Turns:
@@ -49,6 +53,16 @@ class Turns:
         if not turn.came.is_set():
             self.leave(turn)
         return turn
+
+    @contextmanager
+    def attended(self) -> Iterator[None]:
+        """What whoever has the turn does inside the block ends with its user."""
+        turn = self._row[0]
+        turn.attended = True
+        try:
+            yield
+        finally:
+            turn.attended = False
 
     def leave(self, turn: Turn) -> None:
         """The next one has the turn; those behind it are told for whom they wait now."""

@@ -83,6 +83,18 @@ def test_a_holder_whose_terminal_has_gone() -> None:
     run(scene)
 
 
+def test_a_holder_who_builds_and_whose_terminal_has_gone() -> None:
+    async def scene(turns: Turns) -> None:
+        one, two = User(), User()
+        await asks(turns, FIRST, one)
+        one.closed.set()
+        with turns.attended():
+            await asks(turns, SECOND, two)
+        assert two.told == [f"waiting for {FIRST}, whose terminal has gone, to finish (it is given up)"]
+
+    run(scene)
+
+
 def test_who_gives_up_leaves_the_row() -> None:
     async def scene(turns: Turns) -> None:
         one, two, three = User(), User(), User()
