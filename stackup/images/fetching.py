@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)\Z")
 _REASON = re.compile(r"cannot (unpack|decompress) the layer: |cannot unpack (?=')")
-_WORTH = 64 << 10  # bytes that must have arrived for another attempt not to count
+_WORTH = 64 << 10  # bytes after which another attempt does not count; towards the end a quarter of what is left
 
 
 class Fetcher:
@@ -133,7 +133,7 @@ class Fetcher:
             try:
                 self._stream(source, part)
             except _Interrupted as broken:
-                if part.arrived - before >= _WORTH:
+                if part.arrived - before >= min(_WORTH, (part.size - before) // 4 + 1):
                     number = 0
                 if number == len(pauses):
                     raise broken.error from None

@@ -176,6 +176,20 @@ def test_a_broken_transfer_is_continued(client: Client, registry: FakeRegistry) 
     assert_whole(client, registry)
 
 
+def test_one_that_always_breaks_is_asked_on_as_long_as_more_arrives(client: Client, registry: FakeRegistry) -> None:
+    """Also when what is left has become little."""
+    digest = large(registry)
+    left = len(registry.blobs["team/app", digest])
+    cuts = []
+    while left > 1000:
+        cuts.append(left // 3 + 1)
+        left -= cuts[-1]
+    registry.faults = [Fault(digest, cut=cut) for cut in cuts]
+    client.pull(name_of(registry))
+    assert len(offsets(registry, digest)) == len(cuts) + 1 > 15
+    assert_whole(client, registry)
+
+
 def test_a_registry_that_drops_for_ever(client: Client, registry: FakeRegistry) -> None:
     digest = large(registry)
     registry.faults = [Fault(digest, cut=1 << 20), Fault(digest, cut=0, times=99)]
