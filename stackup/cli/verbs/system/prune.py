@@ -54,4 +54,5 @@ def question(request: Request) -> str:
     what += ["all anonymous volumes that no container uses"] if request.volumes else []
     images = "all images that no container was made from" if request.all else "all images without a name"
     what += [images, "the build cache"]
+    what += [] if request.filter else ["what has arrived of images that nobody is pulling any more"]
     return "WARNING! This will remove:\n" + "".join(f"  - {item}\n" for item in what)
