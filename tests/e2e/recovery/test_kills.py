@@ -247,7 +247,7 @@ def test_a_killed_command_line_leaves_the_work_to_the_supervisor(scenario: Scena
           first:
             image: busybox
             command: sleep 1000
-            healthcheck: {test: "test -e /well", interval: 100ms}
+            healthcheck: {test: "test -e /well", interval: 100ms, retries: 1000}
             stop_signal: SIGKILL
           second: {image: busybox, command: sleep 1000, depends_on: {first: {condition: service_healthy}},
                    stop_signal: SIGKILL}
