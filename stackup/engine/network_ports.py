@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import time
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
 
 from stackup.base import log
-from stackup.base.errors import StackupError
+from stackup.base.errors import PlanRefused, StackupError
 from stackup.engine.container import Container
 from stackup.engine.records import Definition, PortRecord
 from stackup.network.manager import NetworkManager
@@ -23,6 +24,8 @@ from stackup.network.types import Attachment, PortBinding, PublishedPort
 from stackup.runtime.client import LauncherClient
 
 PORT_PREFIX = "port"
+GIVEN_BACK = 1.0  # seconds in which a port that was given back may still be held
+AGAIN = 0.01
 
 
 class PortDesk:
@@ -39,6 +42,7 @@ class PortDesk:
         self._coming: dict[str, list[Reservation]] = {}  # of containers whose ports are being changed
         self._published: dict[str, list[PublishedPort]] = {}
         self._shown: set[PublishedPort] = set()
+        self._given_back: dict[tuple[str, str], float] = {}  # when, by protocol and host port
         self._publishing = asyncio.Lock()
 
     async def reserve(self, definition: Definition) -> tuple[PortRecord, ...]:
@@ -49,7 +53,7 @@ class PortDesk:
         self._reservations[definition.id] = taken
         try:
             for port in definition.ports:
-                taken.append(reserve(_binding(port)))
+                taken.append(await self._reserved(_binding(port)))
         except BaseException as error:
             if isinstance(error, StackupError):
                 error.about = error.about or f".ports.{len(taken)}"
@@ -59,6 +63,19 @@ class PortDesk:
             for family, sock in enumerate(item.sockets):
                 await self._launcher.store(_port_name(definition.id, number, item.host_port, family), sock.fileno())
         return tuple(_bound(port, item.host_port) for port, item in zip(definition.ports, taken, strict=True))
+
+    async def _reserved(self, binding: PortBinding) -> Reservation:
+        """A port that was just given back may be held a moment longer: the launcher forks, and a copy of itself that is
+        about to become another container has the socket until then."""
+        deadline = time.monotonic() + GIVEN_BACK
+        while True:
+            try:
+                return reserve(binding)
+            except PlanRefused:
+                given_back = self._given_back.get((binding.protocol, binding.host_port), 0.0)
+                if time.monotonic() > min(deadline, given_back + GIVEN_BACK):
+                    raise
+            await asyncio.sleep(AGAIN)
 
     async def publish(self, container: Container | None = None) -> None:
         """Makes the kernel's map of published ports what it should be; with ``container``, after its ports came."""
@@ -160,8 +177,11 @@ class PortDesk:
         self._close_reservations(container_id)
 
     def _close_reservations(self, container_id: str) -> None:
+        now = time.monotonic()
+        self._given_back = {place: at for place, at in self._given_back.items() if now - at < GIVEN_BACK}
         for item in self._reservations.pop(container_id, ()):
             item.close()
+            self._given_back[item.binding.protocol, str(item.host_port)] = now
 
     def resume(self, container: Container, kept: dict[str, int]) -> None:
         """Reservations that the launcher kept; those that nobody kept are taken anew where that is still possible."""
