@@ -70,7 +70,7 @@ def test_a_terminal_shows_the_project_before_anybody_has_answered(
         after = shown(leader)
     assert f"[+] {verb}" in seen[0]
     assert "project shop  starting…" in seen[0]
-    assert re.search(r"0\.[1-9]s", after.split(WEB)[0]), "it is alive: the time goes on"
+    assert len(set(re.findall(r"(\d+\.\d)s", after.split(WEB)[0]))) > 1, "it is alive: the time goes on"
     assert f"✔ {WEB}  started" in after
     assert after.endswith("\033[?25h")
 
