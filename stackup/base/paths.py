@@ -1,4 +1,4 @@
-"""Where state lives. ``Layout`` is the only module that joins these paths.
+"""Where state lives, and who may go there. ``Layout`` is the only module that joins these paths.
 
 State under /var/lib/stackup, run-time files under /run/stackup; ``STACKUP_ROOT`` moves both together.
 """
