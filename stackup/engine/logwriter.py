@@ -68,6 +68,8 @@ class LogWriter:
         self._on_empty: Callable[[], None] | None = None  # set once nobody writes any more
         self._source = source if source >= 0 else os.open(fifo, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         self._console = source >= 0
+        if self._console:
+            os.set_blocking(source, False)  # made for a container, which may be silent for ever
         self._pending = b""  # read from the console, not written yet
         self._directory = str(directory)
         self._limits = limits

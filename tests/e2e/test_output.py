@@ -87,6 +87,20 @@ def test_dev_stdout_can_be_reopened_by_another_user(scenario: Scenario) -> None:
     eventually(lambda: "again" in scenario.logs(), "the line")
 
 
+def test_a_service_on_a_terminal_is_heard_while_it_runs(scenario: Scenario) -> None:
+    scenario.compose("""
+        services:
+          web: {image: busybox, tty: true, command: ["sh", "-c", "tty; exec sleep 1000"], stop_signal: SIGKILL}
+        """)
+    scenario.stackup("up", "-d").ok()
+    eventually(lambda: "/dev/pts/0" in scenario.logs(), "the first line")
+    scenario.run_in("web", "echo later > /proc/1/fd/1")
+    eventually(lambda: "later" in scenario.logs(), "the second")
+    scenario.kill_daemon("supervisor")
+    scenario.run_in("web", "echo again > /proc/1/fd/1")
+    eventually(lambda: scenario.logs().split() == ["/dev/pts/0", "later", "again"], "what comes after a recovery")
+
+
 # ------------------------------------------------------------------------------------------------------------ exec
 
 
