@@ -11,7 +11,7 @@ from stackup.base.values import changed
 from stackup.build.dockerfile import Instruction
 from stackup.build.progress import Noted, OnProgress
 from stackup.build.request import BuildRequest
-from stackup.build.targets import runs_here
+from stackup.build.targets import is_here
 from stackup.images import Image, ImageStore
 from stackup.images.store import host_platform, is_host, parse_reference
 from stackup.oci import image as oci
@@ -62,7 +62,7 @@ class Bases:
 
     def _find(self, reference: str, wanted: oci.Platform, *, strict: bool) -> Image:
         if is_host(reference):
-            if not runs_here(wanted):
+            if not is_here(wanted):
                 raise ImageError(f"cannot build FROM host for {wanted}: it is this machine, {host_platform()}")
             image = self._store.resolve(reference)
             assert image is not None, "it is built in"
@@ -114,8 +114,8 @@ class Bases:
     def _pull(self, reference: str, wanted: oci.Platform, *, here: bool) -> None:
         if not here:
             name = parse_reference(reference).without_digest().familiar
-            self._say(Noted(f"pulling {reference if runs_here(wanted) else f'{name} for {wanted}'}"))
-        platform = "" if runs_here(wanted) else str(wanted)
+            self._say(Noted(f"pulling {reference if is_here(wanted) else f'{name} for {wanted}'}"))
+        platform = "" if is_here(wanted) else str(wanted)
         try:
             pull_image(self._store, reference, self._request.environment, self._say, platform)
         except ImageError as error:

@@ -12,7 +12,7 @@ from stackup.build.metadata import Scope
 from stackup.build.running import Runner
 from stackup.build.state import State
 from stackup.build.steps import BY, Overlays, Step, StepMaker
-from stackup.build.targets import refusal, runs_here
+from stackup.build.targets import refusal, why_not_run
 from stackup.build.writer import LayerWriter
 from stackup.images import resolve_user
 
@@ -35,7 +35,7 @@ class Filesystem:
         return self.maker.run(state, step, make, on_start, no_cache=self.no_cache)
 
     def _command(self, state: State, item: Instruction, scope: Scope) -> tuple[Step, Callable[[Overlays], None]]:
-        if not runs_here(state.platform):
+        if why_not_run(state.platform):
             raise refusal(item, [state.platform])
         run = self.runner.read(state, item, scope)
         return run.step, lambda overlays: self.runner.run(run, overlays, item)

@@ -53,9 +53,8 @@ def findings(
     settings = read_settings(request.args.get(_ARGUMENT) or dockerfile.check)
     if "all" in settings.skip:
         return []
-    subject = Subject(
-        dockerfile, request.args, ignore, frozenset(request.additional_contexts), variables_of, platform_of
-    )
+    named = frozenset(request.additional_contexts)
+    subject = Subject(dockerfile, request.args, ignore, named, request.platforms, variables_of, platform_of)
     found = [_finding(dockerfile, item) for item in _all(subject) if item.rule.lower() not in settings.skip]
     found.sort(key=lambda item: item.where.line)
     if found and settings.error:

@@ -36,13 +36,14 @@ class Found:
 
 @frozen
 class Subject:
-    """``arguments``: the user's. ``named``: further contexts. ``variables_of``, ``platform_of``: see
-    ``lint.findings``."""
+    """``arguments``: the user's. ``named``: further contexts. ``targets``: platforms that were asked for, none for this
+    machine's. ``variables_of``, ``platform_of``: see ``lint.findings``."""
 
     dockerfile: Dockerfile
     arguments: Mapping[str, str]
     ignore: IgnoreRules
     named: frozenset[str]
+    targets: tuple[str, ...] = ()
     variables_of: Callable[[str], frozenset[str] | None] = lambda _base: None
     platform_of: Callable[[str], str] = lambda _base: ""
 
@@ -179,9 +180,11 @@ def platforms(subject: Subject) -> Iterator[Found]:
 
 
 def base_platforms(subject: Subject) -> Iterator[Found]:
-    """An image that is here already is taken, whatever it was made for."""
+    """An image that is here already is taken, whatever it was made for. (Not for several: then it has to be right.)"""
+    if len(subject.targets) > 1:
+        return
     stages: set[str] = set()
-    wanted = platform_arguments()["TARGETPLATFORM"]
+    wanted = next(iter(subject.targets), platform_arguments()["TARGETPLATFORM"])
     for item in subject.froms:
         base = item.words[0] if item.words else ""
         asked = item.flag("platform") or wanted

@@ -11,7 +11,7 @@ from stackup.build.progress import Built, OnProgress
 from stackup.build.request import BuildRequest
 from stackup.build.state import State
 from stackup.build.steps import StepMaker
-from stackup.build.targets import runs_here
+from stackup.build.targets import is_here
 from stackup.images import Image, ImageStore
 from stackup.images.comparing import BASE_DIGEST, BASE_NAME
 from stackup.images.store import parse_reference
@@ -28,7 +28,7 @@ def store_image(
         )
         for state in states
     ]
-    found = next((item for item in manifests if item.platform and runs_here(item.platform)), manifests[0])
+    found = next((item for item in manifests if item.platform and is_here(item.platform)), manifests[0])
     top = found
     if len(manifests) > 1:
         top = store.put_index(manifests, found.platform)

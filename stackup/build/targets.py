@@ -1,4 +1,5 @@
-"""Which platforms a build is for, and what of it can be done here: everything but RUN, which needs the machine's own.
+"""Which platforms a build is for, and what of it can be done here: RUN needs a kernel that runs their programs, by
+itself or through an emulator of the host's; everything else needs nothing.
 
 Compilers that make code for another machine run in a stage of this one (``FROM --platform=$BUILDPLATFORM``).
 """
@@ -12,12 +13,13 @@ from stackup.build.dockerfile import Instruction
 from stackup.build.request import BuildRequest
 from stackup.build.stages import BuildPlan, Stage
 from stackup.images.store import host_platform
+from stackup.linux import binfmt
 from stackup.oci import platforms
 from stackup.oci.image import Platform
 
 _HINT = (
-    "what works for all of them can run in a stage of this machine's, FROM --platform=$BUILDPLATFORM ...; "
-    "take its files with COPY --from"
+    "install an emulator (Debian: qemu-user-static), or run what works for all of them in a stage of this machine's, "
+    "FROM --platform=$BUILDPLATFORM ..., and take its files with COPY --from"
 )
 
 
@@ -40,10 +42,25 @@ def platform_of(text: str) -> Platform:
     return found
 
 
-def runs_here(platform: Platform) -> bool:
-    """The variant is not looked at: a compiler for a newer one runs on an older one, too."""
+def is_here(platform: Platform) -> bool:
+    """Whether it is this machine's. The variant is not looked at: a compiler for a newer one runs on an older one."""
     here, wanted = host_platform(), platforms.normal(platform)
     return (wanted.os, wanted.architecture) == (here.os, here.architecture)
+
+
+def why_not_run(platform: Platform) -> str:
+    """Why no program for it can be run, as what follows "this machine is ..."; empty when the kernel runs them."""
+    wanted = platforms.normal(platform)
+    if is_here(wanted):
+        return ""
+    if (host_platform().architecture, wanted.architecture) == ("amd64", "386") and binfmt.runs_32_bit():
+        return ""
+    handler = binfmt.handler(wanted.architecture)
+    if handler is None:
+        return "and no emulator is registered (binfmt_misc)"
+    if not handler.fixed:
+        return f"and its emulator {handler.interpreter} is registered without flag F, which hides it from containers"
+    return ""
 
 
 def refuse_runs(plans: Mapping[Platform, BuildPlan]) -> None:
@@ -52,7 +69,7 @@ def refuse_runs(plans: Mapping[Platform, BuildPlan]) -> None:
     for target, plan in plans.items():
         for stage in (plan.stages[number] for number in plan.needed):
             platform = _of_stage(stage, plan, target)
-            for item in stage.instructions if not runs_here(platform) else ():
+            for item in stage.instructions if why_not_run(platform) else ():
                 if item.keyword == "RUN":
                     asked = found.setdefault(item.position.line, (item, []))[1]
                     asked += [platform] if platform not in asked else []
@@ -71,5 +88,5 @@ def _of_stage(stage: Stage, plan: BuildPlan, target: Platform) -> Platform:
 
 def refusal(item: Instruction, wanted: Sequence[Platform]) -> StackFileError:
     """``item`` is a RUN."""
-    names = ", ".join(map(str, wanted))
-    return item.error(f"cannot RUN for {names}: this machine is {host_platform()}, and there is no emulation", _HINT)
+    names, reason = ", ".join(map(str, wanted)), why_not_run(wanted[0])
+    return item.error(f"cannot RUN for {names}: this machine is {host_platform()}, {reason}", _HINT)

@@ -99,7 +99,7 @@ _SERVICE = (
     Entry("build.cache_to", DONE, "local and registry; other kinds are left out with a warning"),
     Entry("build.provenance", NOT_YET, "no attestation is made", _is("false"), "false", late=True),
     Entry("build.sbom", NOT_YET, "no attestation is made", _is("false"), "false", late=True),
-    Entry("build.platforms", DONE, "this machine's only: there is no emulation, and others are refused"),
+    Entry("build.platforms", DONE, "RUN for other machines needs an emulator (binfmt_misc)"),
     Entry("cpu_count", NEVER, _WINDOWS),
     Entry("cpu_percent", NEVER, _WINDOWS),
     Entry("credential_spec", NEVER, _WINDOWS),

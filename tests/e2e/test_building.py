@@ -7,10 +7,14 @@ import re
 import shutil
 import signal
 import socket
+import struct
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.mounting import unmounted
 from tests.support.rootfs import busybox
 from tests.support.scenario import Scenario
 from tests.support.waiting import eventually
@@ -39,6 +43,41 @@ def test_a_dockerfile_from_scratch_with_one_static_binary(empty_scenario: Scenar
     empty_scenario.stackup("up", "-d").ok()
     empty_scenario.has_state("web", "exited")
     assert empty_scenario.logs().strip() == "from scratch"
+
+
+MIPS = b"\x7fELF\x02\x01\x01" + bytes(9) + struct.pack("<HH", 2, 8)  # the head of a program for mips64le
+
+
+@pytest.fixture
+def emulator(tmp_path: Path) -> Iterator[None]:
+    """An "emulator" that says which program it should run. Others in this namespace see only that it exists."""
+    registered = Path("/proc/sys/fs/binfmt_misc")
+    mounted = not (registered / "register").exists()
+    if mounted:
+        subprocess.run(["mount", "-t", "binfmt_misc", "binfmt_misc", registered], check=True)
+    echo = tmp_path / "echo"
+    shutil.copy(busybox(), echo)
+    magic = "".join(f"\\x{byte:02x}" for byte in MIPS)
+    entry = registered / "stackup-test-mips"
+    (registered / "register").write_text(f":{entry.name}:M::{magic}::{echo}:F")
+    yield
+    entry.write_text("-1")
+    if mounted:
+        unmounted(registered)
+
+
+def test_commands_for_another_machine_run_where_the_kernel_has_an_emulator(
+    empty_scenario: Scenario, emulator: None
+) -> None:
+    program = empty_scenario.directory / "program"
+    program.write_bytes(MIPS + bytes(100))
+    program.chmod(0o755)
+    empty_scenario.file("Dockerfile", 'FROM scratch\nCOPY program /\nRUN ["/program", "in a build"]\n')
+    empty_scenario.compose("services: {web: {image: 'other:1', build: ., platform: linux/mips64le, command: /program}}")
+    assert "/program in a build" in empty_scenario.stackup("build").ok().err
+    empty_scenario.stackup("up", "-d").ok()
+    empty_scenario.has_state("web", "exited")
+    assert empty_scenario.logs().strip() == "/program"
 
 
 def test_another_distributions_root_is_an_image(empty_scenario: Scenario, other_release: Path) -> None:

@@ -12,10 +12,11 @@ from build_support import Bench, View
 from stackup.base.errors import StackFileError
 from stackup.build.progress import StepStarted
 from stackup.build.request import BuildRequest
-from stackup.build.targets import platform_of, runs_here, targets
+from stackup.build.targets import is_here, platform_of, targets
 from stackup.images import Image
 from stackup.images.catalog import listed
 from stackup.images.store import host_platform
+from stackup.linux import binfmt
 from stackup.oci import image as oci
 from tests.support.archives import Archive
 from tests.support.fakeregistry import FakeRegistry
@@ -34,7 +35,8 @@ def registry() -> Iterator[FakeRegistry]:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    monkeypatch.setattr(binfmt, "REGISTERED", tmp_path / "nothing")  # emulators of the machine that tests
     found = Bench(tmp_path)
     found.file("a", "A")
     return found
@@ -117,6 +119,15 @@ def test_commands_are_refused_at_their_line_before_anything_is_done(bench: Bench
     bench.refused("FROM trigger\nCOPY a /\n", f"cannot RUN for {FOREIGN}", 1, platforms=(FOREIGN,))
 
 
+def test_an_emulator_that_containers_cannot_reach_is_named(bench: Bench) -> None:
+    binfmt.REGISTERED.mkdir()
+    (binfmt.REGISTERED / "status").write_text("enabled\n")
+    lines = ["enabled", "interpreter /usr/bin/mips", "flags: OC", "offset 18", "magic 0800"]
+    (binfmt.REGISTERED / "mips").write_text("\n".join(lines))
+    reason = "its emulator /usr/bin/mips is registered without flag F"
+    bench.refused("FROM scratch\nRUN x\n", reason, 2, platforms=("linux/mips64le",))
+
+
 def test_bases_that_are_not_for_it(bench: Bench, registry: FakeRegistry) -> None:
     bench.refused("FROM base\n", f"cannot build FROM base for {FOREIGN}: the image here is only for", 1, platforms=BOTH)
     bench.refused("FROM host\n", f"cannot build FROM host for {FOREIGN}: it is this machine", 1, platforms=(FOREIGN,))
@@ -127,7 +138,7 @@ def test_bases_that_are_not_for_it(bench: Bench, registry: FakeRegistry) -> None
 def test_names_of_platforms() -> None:
     assert targets(BuildRequest()) == (host_platform(),)
     assert targets(BuildRequest(platforms=("linux", HERE, FOREIGN))) == (host_platform(), platform_of(FOREIGN))
-    assert not runs_here(platform_of(FOREIGN)) and runs_here(platform_of(HERE))
+    assert not is_here(platform_of(FOREIGN)) and is_here(platform_of(HERE))
     for text, reason in (("windows/amd64", "only images of Linux"), ("a/b/c/d", "is not OS/ARCHITECTURE")):
         with pytest.raises(StackFileError, match=reason) as caught:
             targets(BuildRequest(platforms=(text,)))

@@ -113,6 +113,17 @@ def test_an_image_for_another_platform(text: str, wanted: int) -> None:
     assert [item.rule for item in items] == ["InvalidBaseImagePlatform"] * wanted
 
 
+@pytest.mark.parametrize(
+    ("platforms", "wanted"), [(("linux/riscv64",), 0), (("linux/s390x",), 1), (("linux/s390x", "linux/riscv64"), 0)]
+)
+def test_an_image_for_the_platform_that_is_built_for(platforms: tuple[str, ...], wanted: int) -> None:
+    request = BuildRequest(platforms=platforms)
+    items = findings(
+        parse_dockerfile("FROM foreign\n", "D"), request, IgnoreRules(), BASES.get, lambda _base: "linux/riscv64"
+    )
+    assert [item.rule for item in items] == ["InvalidBaseImagePlatform"] * wanted
+
+
 def test_arguments_that_nothing_takes() -> None:
     def unused(text: str, **arguments: str) -> dict[str, str]:
         return unused_arguments(parse_dockerfile(text, "D"), BuildRequest(args=arguments))
