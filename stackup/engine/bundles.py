@@ -80,7 +80,19 @@ def _with_shared_namespaces(world: World, container: Container, config: dict[str
     ]
     linux = config["linux"]
     kept = [item for item in linux["namespaces"] if item["type"] not in shared]
-    return {**config, "linux": {**linux, "namespaces": [*kept, *joined]}}
+    found = {**config, "linux": {**linux, "namespaces": [*kept, *joined]}}
+    if "ipc" in shared:
+        found["mounts"] = [_shared_memory(world, item, shared["ipc"]) for item in config["mounts"]]
+    return found
+
+
+def _shared_memory(world: World, mount: dict[str, Any], owner_id: str) -> dict[str, Any]:
+    """POSIX shared memory goes with the IPC namespace (moby: the containers have one ShmPath). A /dev/shm that the
+    service mounts itself stays."""
+    if (mount["destination"], mount["type"], mount["source"]) != ("/dev/shm", "tmpfs", "shm"):
+        return mount
+    source = f"/proc/{world.containers[owner_id].state.pid}/root/dev/shm"
+    return {**mount, "type": "bind", "source": source, "options": ["bind", "rprivate"]}
 
 
 def _namespace_path(world: World, container: Container, kind: str, owner_id: str) -> str:

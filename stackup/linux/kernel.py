@@ -26,6 +26,7 @@ class Kernel:
     # mounts
     filesystem = staticmethod(mounts.filesystem)
     clone_tree = staticmethod(mounts.clone_tree)
+    clone_tree_of = staticmethod(mounts.clone_tree_of)
     attach = staticmethod(mounts.attach_with)
     set_attributes = staticmethod(mounts.set_attributes)
     remount = staticmethod(mounts.remount)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from struct import pack
 
-from stackup.linux import features
+from stackup.linux import features, process
 from stackup.linux.syscall import AT_EMPTY_PATH, AT_FDCWD, AT_RECURSIVE, buffer, call
 
 TYPE_CHECKING = False
@@ -71,6 +71,29 @@ def clone_tree(path: str, *, recursive: bool = False, dirfd: int = AT_FDCWD) -> 
     """A detached copy of the mount(s) at ``path``; with ``path`` empty, of the file behind ``dirfd``."""
     flags = _OPEN_TREE_CLONE | _O_CLOEXEC | (AT_RECURSIVE if recursive else 0) | (0 if path else AT_EMPTY_PATH)
     return call("open_tree", dirfd, os.fsencode(path), flags)
+
+
+def clone_tree_of(pid: int, path: str) -> int:
+    """A detached copy of what another process sees mounted at ``path``. Only a process of one thread may call this.
+
+    open_tree(2) takes only mounts of its caller's namespace, so it is entered meanwhile; root and current directory,
+    which setns(2) replaces, are put back.
+    """
+    held = [os.open(place, os.O_PATH | os.O_CLOEXEC) for place in ("/", ".")]
+    home = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    there = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        process.setns(there, process.CLONE_NEWNS)
+        try:
+            return clone_tree(path)
+        finally:
+            process.setns(home, process.CLONE_NEWNS)
+            os.fchdir(held[0])
+            os.chroot(".")
+            os.fchdir(held[1])
+    finally:
+        for fd in (*held, home, there):
+            os.close(fd)
 
 
 def set_attributes(fd: int, attributes: int, clear: int = 0, *, recursive: bool = False, propagation: int = 0) -> None:

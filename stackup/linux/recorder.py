@@ -8,7 +8,7 @@ from typing import Any
 from stackup.linux.kernel import Kernel
 from stackup.linux.netlink import Batch
 
-_FD_ANSWERS = {"filesystem", "clone_tree", "open", "link_index", "netlink_socket"}
+_FD_ANSWERS = {"filesystem", "clone_tree", "clone_tree_of", "open", "link_index", "netlink_socket"}
 _METHODS = tuple(name for name in vars(Kernel) if not name.startswith("_"))
 
 

@@ -81,7 +81,6 @@ class RenderContext:
     mounts. ``grants``: target -> file, for secrets and configs, already with the right owner and mode. The three files
     are bound into /etc, "" leaves the image's own. ``namespaces``: OCI namespace type -> path, for those of other
     containers; a type that is missing here stays without a path and is to be filled in before the start.
-    ``shared_memory``: directory that takes the place of /dev/shm where it is shared with other containers.
     ``device_numbers``: path -> (major, minor), for blkio_config. ``seccomp``: the profile as JSON, for other runtimes.
     """
 
@@ -97,7 +96,6 @@ class RenderContext:
     hostname_file: str = ""
     resolv_conf_file: str = ""
     namespaces: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    shared_memory: str = ""
     devices: tuple[HostDevice, ...] = ()  # those that the service names; all of the host's when it is privileged
     device_numbers: Mapping[str, tuple[int, int]] = field(default_factory=lambda: MappingProxyType({}))
     private_cgroup: bool = True  # Docker's default on cgroup v2; False on v1

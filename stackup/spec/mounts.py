@@ -53,7 +53,7 @@ def _system_mounts(service: Service, context: RenderContext) -> list[Mount]:
     mounts = []
     for mount in MOUNTS:
         if mount.destination == "/dev/shm":
-            shm = _shared_memory(service, context, mount)
+            shm = _shared_memory(service, mount)
             mounts += [shm] if shm else []
             continue
         if service.privileged and mount.destination in ("/sys", "/sys/fs/cgroup"):
@@ -64,12 +64,12 @@ def _system_mounts(service: Service, context: RenderContext) -> list[Mount]:
     return mounts
 
 
-def _shared_memory(service: Service, context: RenderContext, mount: Mount) -> Mount | None:
+def _shared_memory(service: Service, mount: Mount) -> Mount | None:
+    """That of another container is only known when this one starts."""
     if service.ipc == "none":
         return None
-    source = "/dev/shm" if service.ipc == "host" else context.shared_memory
-    if source:
-        return Mount("/dev/shm", "bind", source, ("rbind", "rprivate"))
+    if service.ipc == "host":
+        return Mount("/dev/shm", "bind", "/dev/shm", ("rbind", "rprivate"))
     size = SHM_SIZE if service.shm_size is None else service.shm_size
     return replace(mount, options=(*mount.options, f"size={size}"))
 

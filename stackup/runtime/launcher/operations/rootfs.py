@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 from stackup.linux import features, mounts
 from stackup.linux.kernel import is_directory
@@ -21,8 +22,14 @@ _PROC_ALLOWED = frozenset(
 )
 
 
+_OF_ANOTHER = re.compile(r"/proc/(\d+)/root(/.+)").fullmatch
+
+
 class OpenSource(Operation):
-    """A detached copy of a host path, taken while the host's tree is still there; attached after pivot_root."""
+    """A detached copy of a host path, taken while the host's tree is still there; attached after pivot_root.
+
+    ``/proc/PID/root/...`` is what that process sees there: the /dev/shm of another container.
+    """
 
     __slots__ = ("index", "recursive", "source")
     step = "source"
@@ -40,7 +47,11 @@ class OpenSource(Operation):
         return f"open {self.source} for mount {self.index}"
 
     def execute(self, stage: Stage) -> None:
-        stage.sources[self.index] = stage.kernel.clone_tree(self.source, recursive=self.recursive)
+        other = _OF_ANOTHER(self.source)
+        if other:
+            stage.sources[self.index] = stage.kernel.clone_tree_of(int(other[1]), other[2])
+        else:
+            stage.sources[self.index] = stage.kernel.clone_tree(self.source, recursive=self.recursive)
 
 
 # Whatever this kernel was configured with: an upper directory holds whole files at their own places, so that it can
