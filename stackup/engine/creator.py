@@ -20,7 +20,7 @@ from stackup.engine.container import Container
 from stackup.engine.devices import device_numbers, host_devices, weights_left_out
 from stackup.engine.grants import write_grants
 from stackup.engine.labels import labels_of
-from stackup.engine.naming import etc_files, hostname_of, naming_of
+from stackup.engine.naming import etc_files, hostname_of, naming_of, shared_etc_files
 from stackup.engine.observe import service_image
 from stackup.engine.prestart import step_service
 from stackup.engine.records import Definition, EndpointRecord, PortRecord, State
@@ -185,6 +185,8 @@ class Creator:
         if options.seccomp != "unconfined":
             filter_path = world.seccomp_filter(capabilities, "" if options.seccomp == "default" else options.seccomp)
         overlays = _on_mount_points(world, image.overlays(world.container_paths(container_id).state))
+        shared = shared_namespaces(world, service, created)
+        network_of = world.containers.get(shared.get("network", ""))
         return Definition(
             id=container_id,
             name=name,
@@ -203,11 +205,11 @@ class Creator:
             ports=tuple(_ports(service)),
             volumes={volume.target: volume.name for volume in volumes},
             anonymous_volumes=tuple(volume.name for volume in volumes if volume.anonymous),
-            namespaces_of=shared_namespaces(world, service, created),
+            namespaces_of=shared,
             cgroup=names.container_cgroup(world.project, container_id, world.layout.root),
             seccomp_filter=filter_path,
             network_mode=service.network_mode or "",
-            hostname=hostname_of(service, container_id),
+            hostname=hostname_of(service, container_id, network_of.definition if network_of else None),
             tty=service.tty,
             stdin_open=service.stdin_open,
             init=bool(service.init),
@@ -246,6 +248,9 @@ class Creator:
             volume.make(world.volumes, world.images, overlays, project=world.project)
         user = resolve_user(overlays, service.user or image.config.user, service.group_add)
         etc = etc_files(paths.run)
+        if "network" in definition.namespaces_of:
+            other = etc_files(world.container_paths(definition.namespaces_of["network"]).run)
+            etc = shared_etc_files(etc, other, definition.naming)
         context = RenderContext(
             container_id=definition.id,
             image=image.config,

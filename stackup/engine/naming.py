@@ -24,10 +24,13 @@ class EtcFiles:
     resolv_conf: str
 
 
-def hostname_of(service: Service, container_id: str) -> str:
-    """As Docker: with the host's network or names, the host's own name; else the short id."""
+def hostname_of(service: Service, container_id: str, network_of: Definition | None) -> str:
+    """As Docker: with the host's network or names, the host's own name; that of the container whose network it shares;
+    else the short id."""
     if service.hostname:
         return service.hostname
+    if network_of is not None:
+        return network_of.hostname
     shares = service.network_mode == "host" or service.uts == "host"
     return socket.gethostname() if shares else container_id[:12]
 
@@ -52,6 +55,17 @@ def _link(stack: Stack, text: str) -> tuple[str, str]:
 def etc_files(directory: Path) -> EtcFiles:
     """Where the three files of a container lie: among its run-time files, which are in memory as a rule."""
     return EtcFiles(f"{directory}/hosts", f"{directory}/hostname", f"{directory}/resolv.conf")
+
+
+def shared_etc_files(own: EtcFiles, other: EtcFiles, naming: Naming) -> EtcFiles:
+    """Of a container in the network of another one: names and the resolver are that network's, so their files are the
+    other container's (as moby has it), but for what the service says itself."""
+    says_resolver = naming.dns or naming.dns_search or naming.dns_options
+    return EtcFiles(
+        own.hosts if naming.extra_hosts else other.hosts,
+        own.hostname,
+        own.resolv_conf if says_resolver else other.resolv_conf,
+    )
 
 
 def write_etc_files(directory: Path, definition: Definition, addresses: Sequence[str], gateway: str) -> None:
