@@ -31,6 +31,7 @@ def reap(last: int) -> None:
     everything = valid_signals()
     pthread_sigmask(SIG_BLOCK, everything)
     process.become_subreaper()
+    process.set_title("stackup-init")  # before the command could look
     command = os.fork()
     if command == 0:
         pthread_sigmask(SIG_SETMASK, ())
@@ -43,7 +44,6 @@ def _be_init(command: int, last: int, everything: set[Signals]) -> None:
     try:
         process.die_with_parent(0)
         process.close_from(0)
-        process.set_title("stackup-init")
         kill = capabilities.mask(("CAP_KILL",))
         capabilities.drop_bounding(kill, last)
         capabilities.set_capabilities(kill, kill, 0)
