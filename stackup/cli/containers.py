@@ -204,42 +204,44 @@ def cells(row: Row, *, whole: bool = False) -> tuple[str, ...]:
 
 
 def as_docker_json(row: Row, project: str) -> str:
-    """One line with the keys that ``docker compose ps --format json`` has."""
+    return json.dumps(docker_fields(row, project))
+
+
+def docker_fields(row: Row, project: str) -> dict[str, Any]:
+    """The keys that ``docker compose ps --format json`` has."""
     labels = {**row.labels, f"{LABEL_PREFIX}.project": project, f"{LABEL_PREFIX}.service": row.service}
-    return json.dumps(
-        {
-            "Command": f'"{row.command}"',
-            "CreatedAt": rfc3339(row.created_ns),
-            "ExitCode": row.exit_code or 0,
-            "ExitUnknown": row.exit_unknown,
-            "Health": "" if row.health == "none" else row.health,
-            **_probe(row),
-            "ID": row.id[:12],
-            "Image": row.image,
-            "Labels": ",".join(f"{key}={value}" for key, value in sorted(labels.items())),
-            "Name": row.name,
-            "Names": row.name,
-            "Notice": row.notice,
-            "Networks": ",".join(row.networks),
-            "OOMKilled": row.oom_killed,
-            "Ports": port_list(row.ports),
-            **_schedule(row),
-            "Project": project,
-            "Publishers": [
-                {
-                    "URL": port.host_ip,
-                    "TargetPort": port.container_port,
-                    "PublishedPort": port.host_port,
-                    "Protocol": port.protocol,
-                }
-                for port in row.ports
-            ],
-            "RunningFor": f"{_since(row.created_ns)} ago",
-            "Service": row.service,
-            "State": row.docker_state,
-            "Status": row.status(),
-        }
-    )
+    return {
+        "Command": f'"{row.command}"',
+        "CreatedAt": rfc3339(row.created_ns),
+        "ExitCode": row.exit_code or 0,
+        "ExitUnknown": row.exit_unknown,
+        "Health": "" if row.health == "none" else row.health,
+        **_probe(row),
+        "ID": row.id[:12],
+        "Image": row.image,
+        "Labels": ",".join(f"{key}={value}" for key, value in sorted(labels.items())),
+        "Name": row.name,
+        "Names": row.name,
+        "Notice": row.notice,
+        "Networks": ",".join(row.networks),
+        "OOMKilled": row.oom_killed,
+        "Ports": port_list(row.ports),
+        **_schedule(row),
+        "Project": project,
+        "Publishers": [
+            {
+                "URL": port.host_ip,
+                "TargetPort": port.container_port,
+                "PublishedPort": port.host_port,
+                "Protocol": port.protocol,
+            }
+            for port in row.ports
+        ],
+        "RunningFor": f"{_since(row.created_ns)} ago",
+        "Service": row.service,
+        "State": row.docker_state,
+        "Status": row.status(),
+    }
 
 
 def _probe(row: Row) -> dict[str, Any]:
