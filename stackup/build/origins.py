@@ -72,7 +72,8 @@ class Origins:
         return self.named.get(name) or self.named[name.removesuffix(":latest")]
 
     def on(self, image: Image) -> State:
-        """A stage that begins with an image."""
+        """A stage that begins with an image. Raises ImageError for one of another machine's userland."""
+        image.check_own()
         history: tuple[oci.History, ...] = ()
         author = ""
         if image.digest:

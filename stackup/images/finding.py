@@ -14,6 +14,7 @@ from stackup.images.host import HostBase
 from stackup.images.image import HOST, Image
 from stackup.images.index import ImageIndex
 from stackup.images.layers import LayerStore
+from stackup.images.onhost import HostMarks
 from stackup.images.tree import Layer, Tree
 from stackup.oci import image as oci
 from stackup.oci import platforms
@@ -53,6 +54,7 @@ class ImageFinder:
         self.layers = LayerStore(layout.layers)
         self.index = ImageIndex(layout.images)
         self.host = HostBase(layout, host_root)
+        self.host_marks = HostMarks(self.blobs)
 
     def resolve(self, reference: str) -> Image | None:
         """The image that a reference (or an id, or at least 12 digits of one) stands for; None when it is not here.
@@ -148,7 +150,8 @@ class ImageFinder:
             Layer(diff_id, item.digest, item.media_type, item.size, self.layers.path(diff_id))
             for diff_id, item in zip(config.diff_ids, manifest.layers, strict=True)
         )
-        on_host = manifest.annotations.get(BASE_ANNOTATION) == HOST
+        says_so = manifest.annotations.get(BASE_ANNOTATION) == HOST
+        on_host = says_so and self.host_marks.has(manifest.config.digest)
         return Image(
             reference=reference,
             id=manifest.config.digest,
@@ -162,6 +165,7 @@ class ImageFinder:
             host_state=self.host.state().version if on_host else "",
             empty=str(self.layers.empty),
             pulled=descriptor.annotations.get(PULLED, ""),
+            stranger=says_so and not on_host,
         )
 
     def _host_image(self) -> Image:
@@ -185,4 +189,4 @@ class ImageFinder:
     def ready(self, image: Image) -> bool:
         """Whether ``materialize`` would have nothing to do."""
         host = not image.host or self.host.ready(image.host_state)
-        return host and all(layer.path.is_dir() for layer in image.layers)
+        return host and not image.stranger and all(layer.path.is_dir() for layer in image.layers)

@@ -23,7 +23,8 @@ class Image:
     """``id`` is the digest of the image configuration, ``digest`` that of the manifest. ``layers`` bottom first.
 
     ``host``: the image is, or was built on, the built-in image ``host``; ``host_state`` then names the state of the
-    machine that it stands on. ``pulled``: when its registry was asked last, RFC 3339, "" for never.
+    machine that it stands on. ``stranger``: it says that it was built so, but not here; it cannot be used. ``pulled``:
+    when its registry was asked last, RFC 3339, "" for never.
     """
 
     reference: str
@@ -38,6 +39,15 @@ class Image:
     host_state: str = ""
     empty: str = ""
     pulled: str = ""
+    stranger: bool = False
+
+    def check_own(self) -> None:
+        """Raises ImageError for a stranger."""
+        if self.stranger:
+            raise ImageError(
+                f"cannot use image {self.reference}: it was built on the userland of another machine (FROM host)",
+                hint="This machine's own must not be shown to it. Build it here: stackup build",
+            )
 
     def overlays(self, writable: Path | None) -> tuple[Overlay, ...]:
         """The root file system, "/" first; upper and work directories below ``writable`` (None: read-only).

@@ -15,6 +15,7 @@ from stackup.images.blobs import BlobStore
 from stackup.images.streams import Compression, Pump, decompressed
 from stackup.images.unpack import unpack_layer
 from stackup.oci import image as oci
+from stackup.oci.reference import is_digest
 
 MOUNT_DIRECTORIES = ("dev", "etc", "proc", "sys")
 MOUNT_FILES = ("etc/hosts", "etc/hostname", "etc/resolv.conf")
@@ -42,6 +43,9 @@ class LayerStore:
         return self.root / ".mount-points"
 
     def path(self, diff_id: str) -> Path:
+        """Raises ImageError for what is no digest: it may be a foreign image's word."""
+        if not is_digest(diff_id):
+            raise ImageError(f"cannot use layer {diff_id!r:.100}: that is not the digest of a layer")
         return self.root / diff_id.removeprefix("sha256:")
 
     def prepare(self) -> None:
@@ -70,7 +74,7 @@ class LayerStore:
         return target
 
     def _lock(self, diff_id: str) -> Path:
-        return self.root / ".locks" / diff_id.removeprefix("sha256:")[:16]
+        return self.root / ".locks" / self.path(diff_id).name[:16]
 
     def _unpack(self, pump: Pump, diff_id: str) -> None:
         with self.workroom.directory() as temporary, pump.running():

@@ -37,6 +37,7 @@ class ImageStore(ImageFinder):
 
     def materialize(self, image: Image) -> None:
         """Unpacks what is not unpacked yet; for ``host``, makes the private copies. Slow the first time only."""
+        image.check_own()
         fitness.check_kernel()
         self.layers.prepare()
         if image.host:
@@ -123,6 +124,8 @@ class ImageStore(ImageFinder):
         """As ``put_image``, without a place in the index: for one that others list."""
         document = replace(config, diff_ids=tuple(layer.diff_id for layer in layers))
         stored = self.blobs.put_json(document.to_json(), oci.CONFIG)
+        if on_host:
+            self.host_marks.add(stored.digest)
         notes = {**(annotations or {}), **({BASE_ANNOTATION: HOST} if on_host else {})}
         manifest = oci.Manifest(
             stored,

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from stackup.base.values import frozen
+from stackup.oci.reference import is_digest
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -303,10 +304,13 @@ class ConfigFile:
         config, rootfs = data.get("config") or {}, data.get("rootfs") or {}
         if not isinstance(config, dict) or not isinstance(rootfs, dict):
             raise ValueError("config or rootfs is not an object")
+        diff_ids = _strings(rootfs, "diff_ids")
+        if not all(map(is_digest, diff_ids)):
+            raise ValueError("a diff id is not a sha256 digest")
         return cls(
             Platform.from_json(data),
             ImageConfig.from_json(config),
-            _strings(rootfs, "diff_ids"),
+            diff_ids,
             tuple(History.from_json(item) for item in _list(data, "history")),
             _text(data, "created"),
             _text(data, "author"),

@@ -13,7 +13,7 @@ import json
 import random
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -109,16 +109,18 @@ class FakeRegistry:
         platform: str = "linux/amd64",
         compress: Callable[[bytes], bytes] | None = None,
         suffix: str = "+gzip",
+        diff_ids: Sequence[str] | None = None,
+        annotations: Mapping[str, str] | None = None,
     ) -> str:
         """An image of uncompressed ``layers``, gzipped unless ``compress`` does something else; answers the digest of
-        its manifest."""
+        its manifest. ``diff_ids``: what it claims them to be."""
         system, architecture, *variant = platform.split("/")
         config = {
             "architecture": architecture,
             "os": system,
             **({"variant": variant[0]} if variant else {}),
             "config": {"Cmd": ["/bin/sh"]},
-            "rootfs": {"type": "layers", "diff_ids": [digest_of(layer) for layer in layers]},
+            "rootfs": {"type": "layers", "diff_ids": [*(diff_ids or map(digest_of, layers))]},
         }
         packed = [(compress or gzipped)(layer) for layer in layers]
         document = {
@@ -126,6 +128,7 @@ class FakeRegistry:
             "mediaType": MANIFEST,
             "config": self._descriptor(repository, CONFIG, json.dumps(config).encode()),
             "layers": [self._descriptor(repository, LAYER + suffix, data) for data in packed],
+            **({"annotations": dict(annotations)} if annotations else {}),
         }
         return self.manifest(repository, tag, document)
 
