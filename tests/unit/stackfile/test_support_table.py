@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from stackfile_support import errors_of, load_text
 
+from stackup.stackfile import support
+
 TEXT = "services: {a: {image: i, %s}, b: {image: i, %s}}\n"
 
 
@@ -36,6 +38,13 @@ def test_values_that_are_carried_out_need_no_warning(tmp_path: Path) -> None:
     theirs = "runtime: kata, storage_opt: {size: 1g}, cgroup_parent: /x"
     warnings = load_text(tmp_path, TEXT % (theirs, "restart: always")).warnings
     assert len(warnings) == 3
+
+
+def test_labels_concern_machines_that_have_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for there, count in ((False, 0), (True, 1)):
+        monkeypatch.setattr(support, "SELINUX", str(tmp_path) if there else str(tmp_path / "nothing"))
+        text = "services: {a: {image: i, volumes: ['/tmp:/x:z']}}\n"
+        assert len(load_text(tmp_path, text).warnings) == count
 
 
 def test_options_that_are_carried_out_are_told_from_the_others(tmp_path: Path) -> None:
