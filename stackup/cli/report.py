@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from stackup.base.errors import Bug, Position, StackupError
+from stackup.base.foreign import lines as visible
 from stackup.base.version import VERSION
 from stackup.cli.terminal import Console, paint
 
@@ -82,7 +83,7 @@ def _block(error: StackupError, colour: bool, word: str = "error", shade: str = 
     if isinstance(error, Bug):
         return _bug(error, colour)
     tint = paint if colour else _plain
-    lines = [f"{tint(word, shade)}: {tint(error.message, 'bold')}"]
+    lines = [f"{tint(word, shade)}: {tint(visible(error.message), 'bold')}"]
     gutter = ""
     if error.where:
         number = str(error.where.line or "")
@@ -93,7 +94,7 @@ def _block(error: StackupError, colour: bool, word: str = "error", shade: str = 
     elif error.snippet:
         lines += _snippet(error.snippet, "", "", colour)
     if error.hint:
-        for index, line in enumerate(error.hint.splitlines()):
+        for index, line in enumerate(visible(error.hint).split("\n")):
             lead = tint("hint: ", "cyan") if index == 0 else "      "
             lines.append(f"{gutter} {tint('=', 'blue')} {lead}{line}" if error.where else f"  {lead}{line}")
     return "\n".join(lines) + "\n"

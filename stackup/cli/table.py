@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from stackup.base.foreign import shown
+
 GAP = "   "
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Left-aligned columns, three spaces apart; no trailing blanks."""
-    lines = [tuple(header), *(tuple(row) for row in rows)]
+    """Left-aligned columns, three spaces apart; no trailing blanks. A cell may hold what somebody else has written."""
+    lines = [tuple(header), *(tuple(shown(cell, None) for cell in row) for row in rows)]
     widths = [max(len(line[index]) for line in lines) for index in range(len(header))]
     return "".join(
         GAP.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() + "\n" for line in lines

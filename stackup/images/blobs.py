@@ -12,6 +12,7 @@ from typing import Any
 
 from stackup.base.errors import ImageError
 from stackup.base.files import sync_directory, write_atomic
+from stackup.base.foreign import shown
 from stackup.base.values import frozen
 from stackup.base.workroom import Workroom
 from stackup.oci import image as oci
@@ -36,7 +37,7 @@ class BlobStore:
 
     def path(self, digest: str) -> Path:
         if not is_digest(digest):
-            raise ImageError(f"cannot use digest '{digest}': only sha256 digests are supported")
+            raise ImageError(f"cannot use digest '{shown(digest)}': only sha256 digests are supported")
         return self.directory / digest.removeprefix("sha256:")
 
     def has(self, digest: str) -> bool:

@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterator
 
 from stackup.base.errors import ImageError
+from stackup.base.foreign import shown
 from stackup.images.diff import TreeWriter, chunked
 from stackup.images.lookup import Place, Stack
 from stackup.images.tarstream import BLOCK
@@ -21,7 +22,7 @@ def flat_tar(overlays: tuple[Overlay, ...]) -> Iterator[bytes]:
         yield from chunked(flat.directory(flat.stack.find("/"), b""))
     except OSError as error:
         raise ImageError(
-            f"cannot read {os.fsdecode(error.filename or b'') or 'the container'}: {error.strerror}"
+            f"cannot read {shown(os.fsdecode(error.filename or b'')) or 'the container'}: {error.strerror}"
         ) from error
     yield bytes(2 * BLOCK)
 

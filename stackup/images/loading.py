@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from stackup.base.errors import ImageError
+from stackup.base.foreign import shown
 from stackup.base.values import frozen
 from stackup.images import tarstream, usage
 from stackup.images.saving import CONTAINERD_NAME
@@ -62,7 +63,7 @@ class _Arrived:
             seen.add(path)
             path = self.links[path]
         if path not in self.digests:
-            raise ImageError(f"cannot load the archive: '{name}' is missing in it")
+            raise ImageError(f"cannot load the archive: '{shown(name)}' is missing in it")
         return self.digests[path]
 
 
@@ -159,14 +160,14 @@ class _Loader:
             base = posixpath.dirname(name) if entry.kind == tarstream.SYMLINK else ""
             arrived.links[name] = posixpath.normpath(posixpath.join(base, target))
         elif entry.kind == tarstream.FILE and entry.sparse is not None:
-            raise ImageError(f"cannot load the archive: '{name}' is a sparse file")
+            raise ImageError(f"cannot load the archive: '{shown(name)}' is a sparse file")
         elif entry.kind == tarstream.FILE and name in _DOCUMENTS:
             if entry.size > _MAX_JSON:
                 raise ImageError(f"cannot load the archive: its {name} has {entry.size} bytes")
             arrived.documents[name] = b"".join(stream.chunks())
         elif entry.kind == tarstream.FILE:
             if entry.size > CHUNK:
-                self._say(f"reading {name.removeprefix('blobs/sha256/')[:12]}, {entry.size / 1e6:.0f} MB")
+                self._say(f"reading {shown(name.removeprefix('blobs/sha256/')[:12])}, {entry.size / 1e6:.0f} MB")
             self._store_member(arrived, name, (bytes(chunk) for chunk in stream.chunks()))
 
     def _store_member(self, arrived: _Arrived, name: str, chunks: Iterator[bytes]) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from stackup.base.errors import ImageError
+from stackup.base.foreign import shown
 from stackup.base.workroom import remove_tree
 from stackup.images import tarstream
 from stackup.images.streams import DamagedLayer
@@ -29,6 +30,7 @@ _FILE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXE
 _CACHED = 200  # open directories
 _MAX_LINKS = 40  # as the kernel's own limit
 _MAX_DEPTH = 512
+_ITS_FAULTS = (errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL, errno.ENOTDIR, errno.EISDIR)  # not the machine's
 _KINDS = {tarstream.CHAR: stat.S_IFCHR, tarstream.BLOCK_DEVICE: stat.S_IFBLK, tarstream.FIFO: stat.S_IFIFO}
 
 Parts = tuple[bytes, ...]
@@ -59,6 +61,8 @@ def unpack_layer(
     except TarError as error:
         raise DamagedLayer("unpack", f"{error}{_after(entry)}") from None
     except OSError as error:
+        if entry and error.errno in _ITS_FAULTS:
+            raise _refuse(entry, error.strerror or str(error)) from None
         raise ImageError(f"cannot unpack {_shown(entry)}: {error.strerror}") from error
     finally:
         unpacker.close()
@@ -66,7 +70,7 @@ def unpack_layer(
 
 
 def _shown(entry: Entry | None) -> str:
-    return f"'{os.fsdecode(entry.name)}'" if entry else "the layer"
+    return f"'{shown(entry.name)}'" if entry else "the layer"
 
 
 def _after(entry: Entry | None) -> str:
@@ -146,7 +150,7 @@ class _Unpacker:
             if stat.S_ISLNK(there.st_mode):
                 return os.readlink(name, dir_fd=parent)
             if not _is_whiteout(there):
-                raise _refuse(entry, f"'{os.fsdecode(name)}' above it is not a directory") from None
+                raise _refuse(entry, f"'{shown(name)}' above it is not a directory") from None
             os.unlink(name, dir_fd=parent)
             hides = True
         os.mkdir(name, 0o755, dir_fd=parent)
@@ -202,7 +206,7 @@ class _Unpacker:
         elif entry.kind in _KINDS:
             self._node((*above, name), parent, name, entry)
         else:
-            raise _refuse(entry, f"its type '{os.fsdecode(entry.kind)}' is unknown")
+            raise _refuse(entry, f"its type '{shown(entry.kind)}' is unknown")
 
     def _make(self, parts: Parts, parent: int, name: bytes, make: Callable[[], None]) -> None:
         """Makes something new; what an earlier entry of the same archive left under that name goes."""
@@ -278,7 +282,7 @@ class _Unpacker:
     def _hardlink(self, parts: Parts, name: bytes, entry: Entry) -> None:
         source = split_path(entry.link)
         if not source or b".." in source:
-            raise _refuse(entry, f"it links to '{os.fsdecode(entry.link)}', which leads out of the layer")
+            raise _refuse(entry, f"it links to '{shown(entry.link)}', which leads out of the layer")
         above, directory = self.directory(source[:-1], entry)
         if (*above, source[-1]) == parts:
             return
@@ -292,7 +296,11 @@ class _Unpacker:
                 lambda: os.link(source[-1], name, src_dir_fd=directory, dst_dir_fd=parent, follow_symlinks=False),
             )
         except FileNotFoundError:
-            raise _refuse(entry, f"it links to '{os.fsdecode(entry.link)}', which is not in this layer") from None
+            raise _refuse(entry, f"it links to '{shown(entry.link)}', which is not in this layer") from None
+        except PermissionError:
+            if not stat.S_ISDIR(os.lstat(source[-1], dir_fd=directory).st_mode):
+                raise
+            raise _refuse(entry, f"it links to '{shown(entry.link)}', which is a directory") from None
         finally:
             os.close(directory)
 

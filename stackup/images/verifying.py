@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from stackup.base.errors import ImageError
 from stackup.base.files import locked, try_lock
+from stackup.base.foreign import shown
 from stackup.base.values import changed, frozen
 from stackup.images import usage
 from stackup.images.blobs import content_digest
@@ -251,7 +252,7 @@ def differences(expected: bytes, actual: bytes, below: bytes = b"") -> Iterator[
 
 
 def _shown(path: bytes) -> str:
-    return os.fsdecode(path) or "/"
+    return shown(path) or "/"
 
 
 def _attributes(one: bytes, other: bytes) -> str:

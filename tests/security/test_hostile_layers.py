@@ -304,6 +304,29 @@ def test_damaged_archives_raise_nothing_but_image_errors(seed: int, tmp_path: Pa
         pass
 
 
+NASTY = "\x1b]0;owned\x07\x1b[31mred\nerror: fake\r\u202ex"
+NAMED: dict[str, Archive] = {
+    "entry": Archive().add(f"../{NASTY}", b""),
+    "NUL": Archive().add("x", b"", pax={"path": f"{NASTY}\0"}),
+    "link out": Archive().hardlink("h", f"../{NASTY}"),
+    "link to nothing": Archive().hardlink("h", NASTY),
+    "link to a directory": Archive().directory(NASTY).hardlink("h", NASTY),
+    "parent": Archive().add(NASTY, b"").add(f"{NASTY}/x", b""),
+    "too long for the file system": Archive().add(NASTY * 20, b""),
+    "very long": Archive().add("/".join([NASTY] * 600), b""),
+    "kind": Archive().add("x", kind=b"\x1b"),
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_names_that_would_write_on_the_terminal(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ImageError) as caught:
+        unpack_layer(io.BytesIO(NAMED[name].data()).read, tmp_path)
+    assert caught.value.message.isprintable()
+    assert len(caught.value.message) < 600
+    assert "hostile" in caught.value.hint
+
+
 def test_a_refused_import_leaves_nothing(tmp_path: Path) -> None:
     archive = tmp_path / "evil.tar"
     archive.write_bytes(Archive().add("fine", b"x").add("../escaped", b"x").data())

@@ -251,6 +251,22 @@ def test_base_and_diff(layout: Layout) -> None:
     assert found == {"Kind": "D", "Path": "/made", "Before": 16, "After": None, "Changed": ""}
 
 
+def test_what_images_say_of_themselves_does_not_reach_the_terminal_raw(layout: Layout) -> None:
+    nasty = "\x1b]0;owned\x07x\nA faked"
+    store = ImageStore(layout)
+    labels = {"org.opencontainers.image.base.name": nasty}
+    archive = Archive().add(nasty, b"x").add("etc/os-release", b"ID=toy\n").data()
+    store.import_rootfs(io.BytesIO(archive), "odd:1", ImageConfig(labels=labels), message=nasty)
+    shown = [
+        run(layout, "image diff", before="toy:1", after="odd:1"),
+        run(layout, "image base", image="odd:1"),
+        run(layout, "image history", image="odd:1"),
+    ]
+    for text in shown:
+        assert r"\x1b]0;owned\x07x\nA faked" in text
+        assert text.replace("\n", "").isprintable()
+
+
 def test_commit(layout: Layout) -> None:
     made = run(layout, "commit", container="c" * 12, reference="made:1", author="me", message="note",
                change=("ENV A=1", "CMD [\"x\"]")).strip()  # fmt: skip

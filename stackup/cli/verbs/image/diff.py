@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from stackup.base.foreign import PATH_MAX, shown
 from stackup.cli.imagelists import store_of
 from stackup.cli.options import argument, value
 from stackup.cli.session import Session
@@ -36,7 +37,7 @@ def run(session: Session, request: Request) -> int:
         session.console.print(json.dumps([_json(item) for item in found], indent=2))
         return 0
     for item in found:
-        session.console.print(f"{item.kind} {item.path}{_sizes(item)}")
+        session.console.print(f"{item.kind} {shown(item.path, PATH_MAX)}{_sizes(item)}")
     return 0
 
 
