@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 
 from stackup.base.values import frozen
-from stackup.build.words import expand, expand_words, split_quoted
+from stackup.build.dockerfile import Instruction
+from stackup.build.words import expand, expand_words
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
 _UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
@@ -14,11 +15,11 @@ _PORT = re.compile(r"(?:.*:)?(\d+)(?:-(\d+))?(?:/(tcp|udp|sctp)?)?\Z", re.IGNORE
 _SHORTEST = 10**6  # ns; moby, container.MinimumDuration
 
 
-def pairs(rest: str, variables: Mapping[str, str], escape: str) -> list[tuple[str, str]]:
+def pairs(item: Instruction, variables: Mapping[str, str], escape: str) -> list[tuple[str, str]]:
     """ENV and LABEL: ``a=b c="d e"``, or the old ``name the rest of the line``."""
-    words = split_quoted(rest, escape)
+    words = item.pieces
     if "=" not in words[0]:
-        value = rest[len(words[0]) :].strip()
+        value = item.rest[len(words[0]) :].strip()
         if not value:
             raise ValueError(f"{words[0]} has no value; write {words[0]}=value")
         return [(expand(words[0], variables, escape), expand(value, variables, escape))]

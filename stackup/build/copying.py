@@ -16,7 +16,7 @@ from stackup.build.metadata import Scope
 from stackup.build.placing import Copy, Piece
 from stackup.build.sources import Source, collect, collect_with_parents, has_wildcards
 from stackup.build.state import State
-from stackup.build.words import expand, expand_raw, split_quoted
+from stackup.build.words import expand, expand_raw
 from stackup.build.writer import Override
 from stackup.images import resolve_user
 from stackup.linux.overlay import Overlay
@@ -46,7 +46,7 @@ def check_copy(item: Instruction) -> None:
     if len(words) < 2:
         raise _problem(item, f"{item.keyword} needs at least one source and a destination")
     *sources, last = words
-    if any(last == f"<<{heredoc.name}" for heredoc in item.heredocs):
+    if any(last == heredoc.word for heredoc in item.heredocs):
         raise _problem(item, "the destination cannot be a heredoc")
     reference = item.flag("from")
     if "$" in reference:
@@ -69,15 +69,8 @@ def check_copy(item: Instruction) -> None:
 
 
 def _plain_words(item: Instruction) -> list[str]:
-    """Unexpanded, heredocs as ``<<NAME``."""
-    if item.json is not None:
-        return list(item.json)
-    names = {heredoc.name for heredoc in item.heredocs}
-    found = []
-    for word in split_quoted(item.rest):
-        heredoc = word.lstrip("<").lstrip("-").strip("\"'")
-        found.append(f"<<{heredoc}" if word.startswith("<<") and heredoc in names else word)
-    return found
+    """Unexpanded."""
+    return list(item.json if item.json is not None else item.pieces)
 
 
 def _problem(item: Instruction, reason: str, hint: str = "", *, word: str = "") -> StackFileError:
@@ -96,7 +89,7 @@ class _Reader:
         check_copy(self.item)
         *sources, last = self._words()
         destination = _destination(self.state, last)
-        heredocs = {f"<<{heredoc.name}": heredoc for heredoc in self.item.heredocs}
+        heredocs = {heredoc.word: heredoc for heredoc in self.item.heredocs}
         texts = tuple(self._heredoc_file(heredocs[word]) for word in sources if word in heredocs)
         paths = [word for word in sources if word not in heredocs]
         if len(sources) > 1 and not destination.endswith("/"):
@@ -117,7 +110,7 @@ class _Reader:
         return expand(text, self.state.variables, self.scope.escape)
 
     def _words(self) -> list[str]:
-        heredocs = {f"<<{heredoc.name}" for heredoc in self.item.heredocs}
+        heredocs = {heredoc.word for heredoc in self.item.heredocs}
         return [word if word in heredocs else self._expand(word) for word in _plain_words(self.item)]
 
     def _heredoc_file(self, heredoc: Heredoc) -> tuple[str, str]:
@@ -198,7 +191,7 @@ class _Reader:
     def _missing(self, source: Source, pattern: str) -> StackFileError:
         place = source.stack.find(posixpath.normpath("/" + pattern))
         if place.paths:
-            return self._problem(f"{pattern} is excluded by .dockerignore", word=pattern)
+            return self._problem(f"{pattern} is excluded by {source.rules.place(place.path.strip('/'))}", word=pattern)
         reference = self.item.flag("from")
         where = f"stage or image {reference}" if reference else "the build context"
         hint = "paths are relative to the context's root; nothing above it can be copied" if ".." in pattern else ""

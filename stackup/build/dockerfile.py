@@ -40,17 +40,20 @@ _WITH_JSON = ("RUN", "CMD", "ENTRYPOINT", "SHELL", "COPY", "ADD", "VOLUME")
 
 @frozen
 class Heredoc:
-    """``expand``: variables in ``content`` count, because the name was not quoted. ``chomp``: tabs were removed."""
+    """``expand``: variables in ``content`` count, because the name was not quoted. ``chomp``: tabs were removed.
+    ``word``: what asks for it, as it stands in the instruction."""
 
     name: str
     content: str
     expand: bool
     chomp: bool
+    word: str
 
 
 @frozen
 class Instruction:
-    """``rest`` is the text behind keyword and flags; ``json`` its value when it is a JSON list of strings."""
+    """``rest`` is the text behind keyword and flags; ``json`` its value when it is a JSON list of strings, ``pieces``
+    its words, split outside of quotes and as they are written, with quotes and escapes."""
 
     keyword: str
     rest: str
@@ -59,6 +62,7 @@ class Instruction:
     original: str
     flags: tuple[tuple[str, str], ...] = ()
     json: tuple[str, ...] | None = None
+    pieces: tuple[str, ...] = ()
     heredocs: tuple[Heredoc, ...] = ()
     lines: tuple[str, ...] = ()  # as they stand in the file, from the keyword on
     written: str = ""  # the keyword in its own letters
@@ -108,7 +112,7 @@ def parse_dockerfile(text: str, name: str) -> Dockerfile:
 
 def read_dockerfile(text: str, name: str) -> tuple[Dockerfile, list[StackFileError]]:
     """What could be read, and what is wrong with the rest."""
-    reader = _Reader(text.removeprefix("\ufeff").splitlines(), name)
+    reader = _Reader(text.removeprefix("\ufeff").removesuffix("\n").split("\n"), name)
     found = reader.read()
     if not found and not reader.errors:
         reader.errors.append(
@@ -139,13 +143,19 @@ def _find(lines: tuple[str, ...] | list[str], start: Position, word: str) -> tup
 
 @dataclass(slots=True)
 class _Reader:
-    lines: list[str]
+    """``raw``: lines with the carriage returns at their ends, which belong to the content of a heredoc."""
+
+    raw: list[str]
     name: str
+    lines: list[str] = field(init=False)
     escape: str = "\\"
     at: int = 0
     errors: list[StackFileError] = field(default_factory=list)
     empty: list[int] = field(default_factory=list)
     check: str = ""
+
+    def __post_init__(self) -> None:
+        self.lines = [line.rstrip("\r") for line in self.raw]
 
     def read(self) -> list[Instruction]:
         self._directives()
@@ -213,7 +223,9 @@ class _Reader:
             raise self._error(start, f"unknown instruction {word}", hint, word=word)
         flags, rest = self._flags(keyword, rest.strip(), start)
         inner = rest.split(None, 1)[0].upper() if keyword == "ONBUILD" and rest else keyword
-        heredocs_found = self._heredocs(rest, start) if inner in _WITH_HEREDOCS else ()
+        as_json = json_list(rest)
+        pieces = tuple(split_quoted(rest, self.escape))
+        heredocs_found = self._heredocs(pieces, start) if inner in _WITH_HEREDOCS and as_json is None else ()
         if not rest and keyword not in ("CMD", "ENTRYPOINT", "SHELL"):
             raise self._error(start, f"{keyword} needs arguments", word=word)
         return Instruction(
@@ -223,7 +235,8 @@ class _Reader:
             end_line=self.at,
             original=line,
             flags=flags,
-            json=json_list(rest) if keyword in _WITH_JSON else None,
+            json=as_json if keyword in _WITH_JSON else None,
+            pieces=pieces,
             heredocs=heredocs_found,
             lines=tuple(self.lines[start : self.at]),
             written=word,
@@ -251,11 +264,9 @@ class _Reader:
             rest = rest[len(word) :].lstrip()
         return tuple(found), rest
 
-    def _heredocs(self, rest: str, start: int) -> tuple[Heredoc, ...]:
-        if json_list(rest) is not None:
-            return ()
+    def _heredocs(self, pieces: tuple[str, ...], start: int) -> tuple[Heredoc, ...]:
         found = []
-        for word in split_quoted(rest, self.escape):
+        for word in pieces:
             match = _HEREDOC.match(word)
             if match and match[3]:
                 found.append(self._heredoc(match[3], bool(match[2]), start, word))
@@ -269,11 +280,11 @@ class _Reader:
         ending = re.sub(r"""\\(.)|['"]""", r"\1", written)
         content: list[str] = []
         while self.at < len(self.lines):
-            line = self.lines[self.at]
+            line = self.raw[self.at].lstrip("\t") if chomp else self.raw[self.at]
             self.at += 1
-            line = line.lstrip("\t") if chomp else line
-            if line == ending:
-                return Heredoc(ending, "".join(f"{item}\n" for item in content), not set(plain) & set("'\""), chomp)
+            if line.rstrip("\r") == ending:
+                text = "".join(f"{item}\n" for item in content)
+                return Heredoc(ending, text, not set(plain) & set("'\""), chomp, word)
             content.append(line)
         raise self._error(start, f"the heredoc {ending} is not ended", f"a line {ending} must end it", word=word)
 

@@ -19,35 +19,46 @@ class IgnoreError(ValueError):
 
 
 class IgnoreRules:
-    def __init__(self, text: str = "") -> None:
+    """``name``: of the file that they stand in."""
+
+    def __init__(self, text: str = "", name: str = ".dockerignore") -> None:
+        self.name = name
         self._rules = list(_rules(text))
-        self._has_exceptions = any(negated for negated, _ in self._rules)
+        self._has_exceptions = any(negated for negated, _, _ in self._rules)
 
     def __bool__(self) -> bool:
         return bool(self._rules)
 
     def excludes(self, path: str) -> bool:
         """``path`` relative to the context, without a leading slash."""
+        return bool(self._line(path))
+
+    def place(self, path: str) -> str:
+        """Which line excludes it: ``.dockerignore:3``."""
+        return f"{self.name}:{self._line(path)}"
+
+    def _line(self, path: str) -> int:
+        """The number of the line that excludes it; 0: none does."""
         parents = [path]
         while "/" in parents[-1]:
             parents.append(parents[-1].rsplit("/", 1)[0])
-        matched = False
-        for negated, regex in self._rules:
-            if negated == matched and any(regex.match(item) for item in parents):
-                matched = not negated
-        return matched
+        found = 0
+        for negated, regex, line in self._rules:
+            if negated == bool(found) and any(regex.match(item) for item in parents):
+                found = 0 if negated else line
+        return found
 
     def prunes(self, path: str) -> bool:
         """Whether a directory can be left out without looking inside: no exception can let something of it in."""
         return self.excludes(path) and not self._has_exceptions
 
 
-def _rules(text: str) -> Iterator[tuple[bool, re.Pattern[str]]]:
-    for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), 1):
+def _rules(text: str) -> Iterator[tuple[bool, re.Pattern[str], int]]:
+    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
         try:
             pattern = _pattern(line)
             if pattern:
-                yield _rule(pattern)
+                yield (*_rule(pattern), number)
         except IgnoreError as error:
             error.line = number
             raise

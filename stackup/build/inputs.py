@@ -42,7 +42,7 @@ def dockerfile_text(request: BuildRequest, context: remote.Remote) -> tuple[str,
     if remote.is_remote(request.context) and not _inside(path, context.path):
         raise StackFileError(f"cannot build: {path.name} leads out of {request.context}", about=".build.dockerfile")
     try:
-        text = path.read_text(encoding="utf-8", errors="surrogateescape")
+        text = _text_of(path)
     except FileNotFoundError:
         raise StackFileError(
             f"cannot build: there is no {path}", hint=_other_dockerfile(path), about=".build.dockerfile"
@@ -52,6 +52,11 @@ def dockerfile_text(request: BuildRequest, context: remote.Remote) -> tuple[str,
     if "\0" in text:
         raise StackFileError(f"cannot build from {path}: it is not a text file", about=".build.dockerfile")
     return text, str(path)
+
+
+def _text_of(path: Path) -> str:
+    """With its line ends as they are; bytes that are no UTF-8 go on to what the build makes of them."""
+    return path.read_bytes().decode("utf-8", "surrogateescape")
 
 
 def _inside(path: Path, directory: Path) -> bool:
@@ -88,13 +93,13 @@ def read_rules(candidates: list[Path], hidden: str = "") -> IgnoreRules:
     """Of the first file that is there; ``hidden``: a further line."""
     for path in candidates:
         if path.is_file():
-            text = path.read_text(encoding="utf-8", errors="surrogateescape")
+            text = _text_of(path)
             try:
-                return IgnoreRules(f"{text}\n{hidden}")
+                return IgnoreRules(f"{text}\n{hidden}", path.name)
             except IgnoreError as error:
                 where = Position(str(path), error.line)
-                snippet = text.splitlines()[error.line - 1] if error.line else ""
-                raise StackFileError(f"cannot use .dockerignore: {error}", where=where, snippet=snippet) from None
+                snippet = text.split("\n")[error.line - 1].rstrip("\r") if error.line else ""
+                raise StackFileError(f"cannot use {path.name}: {error}", where=where, snippet=snippet) from None
     return IgnoreRules(hidden)
 
 

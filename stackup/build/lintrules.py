@@ -15,7 +15,7 @@ from stackup.build.inputs import platform_arguments, same_platform
 from stackup.build.metadata import PROXIES
 from stackup.build.sources import has_wildcards
 from stackup.build.stages import parse_arguments
-from stackup.build.words import Watched, WordError, expand, split_quoted
+from stackup.build.words import Watched, WordError, expand
 from stackup.oci import reference as references
 
 _RESERVED = ("scratch", "context")
@@ -134,7 +134,7 @@ def several(subject: Subject) -> Iterator[Found]:
 
 def legacy_pairs(subject: Subject) -> Iterator[Found]:
     for item in subject.instructions:
-        if item.keyword in ("ENV", "LABEL") and "=" not in split_quoted(item.rest, subject.dockerfile.escape)[0]:
+        if item.keyword in ("ENV", "LABEL") and "=" not in item.pieces[0]:
             text = f"write {item.keyword} name=value instead of {item.keyword} name value"
             yield Found("LegacyKeyValueFormat", text, item.position.line)
 
@@ -143,7 +143,7 @@ def secrets(subject: Subject) -> Iterator[Found]:
     for item in subject.instructions:
         if item.keyword not in ("ARG", "ENV"):
             continue
-        words = split_quoted(item.rest, subject.dockerfile.escape)
+        words = item.pieces
         pairs = [word.partition("=")[0] for word in words]
         for name in pairs if item.keyword == "ARG" or "=" in words[0] else pairs[:1]:
             if _SECRET.search(name) and not _PUBLIC.search(name):
@@ -249,7 +249,7 @@ def variables(subject: Subject) -> Iterator[Found]:
         if item.keyword != "ARG":
             yield from _unknown(item, _texts(item, subject), here, subject)
         if item.keyword == "ENV":
-            words = split_quoted(item.rest, subject.dockerfile.escape)
+            words = item.pieces
             here.known |= {word.partition("=")[0] for word in (words if "=" in words[0] else words[:1])}
         for name, default in parse_arguments(item) if item.keyword == "ARG" else ():
             yield from _unknown(item, [default or ""], here, subject)
@@ -278,10 +278,9 @@ def _texts(item: Instruction, subject: Subject) -> list[str]:
         case "VOLUME":
             return list(item.json) if item.json is not None else [item.rest]
         case "COPY" | "ADD":
-            heredocs = tuple(f"<<{mark}{quote}" for mark in ("", "-") for quote in ("", "'", '"'))
-            words = list(item.json) if item.json is not None else split_quoted(item.rest, subject.dockerfile.escape)
             flags = [item.flag(name) for name in ("chown", "chmod", "checksum")]
-            return [word for word in (*words, *flags) if not word.startswith(heredocs)]
+            heredocs = [heredoc.word for heredoc in item.heredocs]
+            return [word for word in (*(item.json or item.pieces), *flags) if word not in heredocs]
     return []
 
 
@@ -321,15 +320,15 @@ def ignored_copies(subject: Subject) -> Iterator[Found]:
     for item in subject.instructions:
         if item.keyword not in ("COPY", "ADD") or item.flag("from"):
             continue
-        heredocs = bool(item.heredocs)
+        heredocs = [heredoc.word for heredoc in item.heredocs]
         for word in item.words[:-1]:
             plain = word.removeprefix("./").strip("/")
-            if "$" in word or has_wildcards(word) or (heredocs and word.startswith("<<")) or plain in ("", "."):
+            if "$" in word or has_wildcards(word) or word in heredocs or plain in ("", "."):
                 continue
             if download.is_url(word) or _is_git(word):
                 continue
             if subject.ignore and subject.ignore.prunes(plain):
-                yield Found("CopyIgnoredFile", f".dockerignore excludes '{word}'", item.position.line)
+                yield Found("CopyIgnoredFile", f"{subject.ignore.place(plain)} excludes '{word}'", item.position.line)
 
 
 def _is_git(word: str) -> bool:

@@ -36,7 +36,7 @@ class Scope:
 def _env(state: State, item: Instruction, scope: Scope) -> State:
     """All values are expanded with what was before; an ARG of the name means the variable from here on."""
     env, given = state.config.environment, dict(state.arguments)
-    for name, value in arguments.pairs(item.rest, state.variables, scope.escape):
+    for name, value in arguments.pairs(item, state.variables, scope.escape):
         env[name] = value
         given.pop(name, None)
     changed = state.configured(item.text, env=tuple(f"{name}={value}" for name, value in env.items()))
@@ -44,7 +44,7 @@ def _env(state: State, item: Instruction, scope: Scope) -> State:
 
 
 def _label(state: State, item: Instruction, scope: Scope) -> State:
-    labels = {**state.config.labels, **dict(arguments.pairs(item.rest, state.variables, scope.escape))}
+    labels = {**state.config.labels, **dict(arguments.pairs(item, state.variables, scope.escape))}
     return state.configured(item.text, labels=labels)
 
 

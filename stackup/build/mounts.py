@@ -61,8 +61,9 @@ def origins(item: Instruction) -> list[str]:
     return [value for key, _, value in (field.partition("=") for field in fields) if key.lower() == "from"]
 
 
-def read_mounts(item: Instruction, expand: Callable[[str], str], working_dir: str = "/") -> tuple[MountRequest, ...]:
-    """Raises StackFileError at the instruction's place."""
+def read_mounts(item: Instruction, expand: Callable[[str], str], working_dir: str = "") -> tuple[MountRequest, ...]:
+    """``working_dir``: what relative targets begin at; they stay as they are where that is not known. Raises
+    StackFileError at the instruction's place."""
     found = []
     for value in item.flag_values("mount"):
         try:
@@ -142,6 +143,8 @@ def _target(kind: str, options: dict[str, str], name: str, working_dir: str) -> 
         return ""
     if not target:
         raise ValueError("it needs a target")
+    if not working_dir and not target.startswith("/"):
+        return target
     path = posixpath.normpath("/" + posixpath.join(working_dir, target).lstrip("/"))
     if path == "/":
         raise ValueError("target cannot be the root itself")

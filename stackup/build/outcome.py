@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ from stackup.base.values import changed
 from stackup.build.cache import Done, step_key
 from stackup.build.progress import Built, OnProgress
 from stackup.build.request import BuildRequest
+from stackup.build.shown import valid
 from stackup.build.state import State
 from stackup.build.steps import StepMaker
 from stackup.build.targets import is_here
@@ -56,7 +58,12 @@ def _document(state: State, request: BuildRequest, maker: StepMaker) -> oci.Conf
             done = Done(None, maker.now())
             maker.cache.put(key, done, "image")
     history = tuple(replace(entry, created=entry.created or done.created) for entry in state.history)
-    return replace(document, history=history, created=done.created)
+    return _valid(replace(document, history=history, created=done.created))
+
+
+def _valid(document: oci.ConfigFile) -> oci.ConfigFile:
+    text = json.dumps(document.to_json(), ensure_ascii=False)
+    return document if valid(text) == text else oci.ConfigFile.from_json(json.loads(valid(text)))
 
 
 def _notes(state: State) -> dict[str, str]:

@@ -196,8 +196,8 @@ def _argv(state: State, item: Instruction) -> tuple[tuple[str, ...], dict[str, s
         return item.json, {}
     if not item.heredocs:
         return (*state.shell, item.rest), {}
-    (first, *others) = item.heredocs
-    alone = not others and item.rest.lstrip("0123456789").lstrip("<").lstrip("-").strip("\"'") == first.name
+    first = item.heredocs[0]
+    alone = item.pieces == (first.word,)
     if alone and first.content.startswith("#!"):
         path = posixpath.join(_PIPES, first.name)
         return (path,), {path: first.content}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from stackup.base.errors import StackFileError
 from stackup.base.values import frozen
 from stackup.build.dockerfile import Dockerfile, Instruction
 from stackup.build.mounts import origins
-from stackup.build.words import WordError, expand, split_quoted
+from stackup.build.words import WordError, expand
 
 SCRATCH = "scratch"
 _STAGE_NAME = re.compile(r"[a-z][a-z0-9_.-]*\Z")  # BuildKit, instructions/parse.go: validStageName
@@ -75,6 +75,7 @@ def plan_stages(
             following = dockerfile.instructions[at + 1 :]
             end = next((index for index, other in enumerate(following) if other.keyword == "FROM"), len(following))
             stages.append(_stage(item, following[:end], stages, given, dockerfile.escape, named))
+    _refuse_circles(stages)
     wanted = _find_target(stages, target)
     return BuildPlan(tuple(stages), _needed(stages, wanted), given)
 
@@ -82,7 +83,7 @@ def plan_stages(
 def parse_arguments(item: Instruction) -> list[tuple[str, str | None]]:
     """``ARG A B=default``: names with their unexpanded defaults."""
     found: list[tuple[str, str | None]] = []
-    for word in split_quoted(item.rest):
+    for word in item.pieces:
         name, sign, value = word.partition("=")
         found.append((name, value if sign else None))
     return found
@@ -171,20 +172,8 @@ def _needed(stages: list[Stage], target: Stage) -> tuple[int, ...]:
     def visit(stage: Stage) -> None:
         if stage.number in order:
             return
-        if stage.base_stage is not None:
-            visit(stages[stage.base_stage])
-        for item in stage.instructions:
-            for reference in _references(item):
-                source = find_stage(stages, reference)
-                if source is None and reference.isdigit():
-                    raise item.error(
-                        f"cannot copy from {reference}: the stages have the numbers 0 to {len(stages) - 1}",
-                        word="--from",
-                    )
-                if source is not None and source.number >= stage.number:
-                    raise _too_late(item, reference, stage, source)
-                if source is not None:
-                    visit(source)
+        for source, _ in _sources(stages, stage):
+            visit(source)
         order.append(stage.number)
 
     visit(target)
@@ -196,11 +185,45 @@ def _references(item: Instruction) -> list[str]:
     return origins(item) if item.keyword == "RUN" else [reference for reference in (item.flag("from"),) if reference]
 
 
-def _too_late(item: Instruction, reference: str, stage: Stage, source: Stage) -> StackFileError:
-    if source is stage:
-        return item.error(f"cannot copy from {reference}: it is this stage itself", word="--from")
-    return item.error(
-        f"cannot copy from {reference}: the stage is not built before this one",
-        "a stage can only use those above it",
-        word="--from",
-    )
+def _sources(stages: list[Stage], stage: Stage) -> Iterator[tuple[Stage, Instruction]]:
+    """The stages that one needs, wherever they stand, and what needs them."""
+    if stage.base_stage is not None:
+        yield stages[stage.base_stage], stage.source
+    for item in stage.instructions:
+        for reference in _references(item):
+            source = find_stage(stages, reference)
+            if source is not None:
+                yield source, item
+            elif reference.isdigit():
+                text = f"cannot copy from {reference}: the stages have the numbers 0 to {len(stages) - 1}"
+                raise item.error(text, word="--from")
+
+
+def _refuse_circles(stages: list[Stage]) -> None:
+    """Also those of stages that nobody asks for (BuildKit, dockerfile2llb: validateCircularDependency)."""
+    done: set[int] = set()
+    way: list[tuple[Stage, Instruction]] = []
+
+    def visit(stage: Stage) -> None:
+        if stage.number in done:
+            return
+        for source, item in _sources(stages, stage):
+            way.append((stage, item))
+            behind = [other.number for other, _ in way]
+            if source.number in behind:
+                raise _circle(way[behind.index(source.number) :])
+            visit(source)
+            way.pop()
+        done.add(stage.number)
+
+    for stage in stages:
+        visit(stage)
+
+
+def _circle(way: list[tuple[Stage, Instruction]]) -> StackFileError:
+    """``way``: stages and what in them needs the next one, the last of them the first."""
+    (first, _), (last, item) = way[0], way[-1]
+    if len(way) == 1:
+        return item.error(f"cannot build stage {last.label}: it takes files from itself", word="--from")
+    names = " -> ".join([*(stage.label for stage, _ in way), first.label])
+    return item.error(f"cannot build stage {first.label}: the stages need each other ({names})", word="--from")

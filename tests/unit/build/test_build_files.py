@@ -120,7 +120,7 @@ def test_dockerignore(bench: Bench) -> None:
     assert view.names("/all") == ["b.txt", "keep", "sub"]
     assert view.names("/all/keep") == ["d.log", "e"]
     assert view.names("/all/sub") == []
-    bench.refused("FROM base\nCOPY a.log /x\n", "excluded by .dockerignore", 2)
+    bench.refused("FROM base\nCOPY a.log /x\n", "excluded by .dockerignore:1", 2)
 
 
 def test_a_dockerignore_of_its_own(bench: Bench) -> None:
@@ -131,6 +131,22 @@ def test_a_dockerignore_of_its_own(bench: Bench) -> None:
     bench.file("other.Dockerfile.dockerignore", "b\n*ocker*\n")
     view = View(bench, bench.build("", dockerfile="other.Dockerfile", inline=""))
     assert view.names("/all") == ["a"]
+    bench.file("other.Dockerfile", "FROM base\nCOPY b /all/\n")
+    bench.refused("", "excluded by other.Dockerfile.dockerignore:1", 2, dockerfile="other.Dockerfile", inline="")
+    assert "CopyIgnoredFile: other.Dockerfile.dockerignore:1 excludes 'b'" in str(bench.events)
+
+
+def test_bytes_that_are_no_utf8_and_line_ends(bench: Bench) -> None:
+    """As Go has it: files get the bytes, and what becomes JSON gets U+FFFD."""
+    text = (
+        b'FROM base\r\nLABEL a="caf\xe9"\r\nENV B=\xe9 C=\xc3\xa9\r\nMAINTAINER Jos\xe9\r\nCOPY <<E /x\r\n\xe9\r\nE\r\n'
+    )
+    (bench.context / "Dockerfile").write_bytes(text)
+    view = View(bench, bench.build("", inline=""))
+    assert view.stack.read("/x") == b"\xe9\r\n"
+    assert view.fact("labels.a") == "caf\ufffd" and view.fact("author") == "Jos\ufffd"
+    assert (view.fact("env.B"), view.fact("env.C")) == ("\ufffd", "\xe9")
+    assert bench.build("", inline="").id == view.image.id
 
 
 def test_copy_problems(bench: Bench) -> None:

@@ -54,6 +54,31 @@ def test_windows_line_ends() -> None:
     assert parse("FROM host\r\nRUN a \\\r\n b\r\n")[1].rest == "a  b"
 
 
+def test_carriage_returns_belong_to_a_heredoc() -> None:
+    item = parse("FROM host\r\nCOPY <<E /x\r\none\r\n\ttwo\r\nE\r\nUSER a\r\n")
+    assert item[1].heredocs[0].content == "one\r\n\ttwo\r\n"
+    assert item[2].rest == "a"
+
+
+@pytest.mark.parametrize("char", "\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029")
+def test_only_a_newline_ends_a_line(char: str) -> None:
+    (_, run, copy, user) = parse(f'FROM host\nRUN printf "a{char}b"\nCOPY <<E /x\none{char}two\nE\nUSER a\n')
+    assert run.rest == f'printf "a{char}b"'
+    assert copy.heredocs[0].content == f"one{char}two\n"
+    assert user.position.line == 6
+
+
+@pytest.mark.parametrize(
+    ("line", "pieces"),
+    [
+        ('ARG Q="C:\\" R="x y"', ('Q="C:\\"', 'R="x y"')), ("COPY --chmod=600 f\\ /d\\", ("f\\", "/d\\")),
+        ("COPY a` b /d", ("a` b", "/d")), ("ENV A=b` c", ("A=b` c",)),
+    ],
+)  # fmt: skip
+def test_words_are_split_by_the_escape_of_the_file(line: str, pieces: tuple[str, ...]) -> None:
+    assert parse(f"# escape=`\nFROM host\n{line}\n")[1].pieces == pieces
+
+
 @pytest.mark.parametrize(
     ("line", "json"),
     [

@@ -14,6 +14,11 @@ def found(text: str) -> list[StackFileError]:
     return [*errors, *mistakes(dockerfile)]
 
 
+def test_relative_targets_are_for_the_build_to_judge() -> None:
+    for target in (".", "..", "x"):
+        assert found(f"FROM host\nWORKDIR /src\nRUN --mount=type=bind,target={target} ls\n") == []
+
+
 @pytest.mark.parametrize(
     ("line", "reason", "column"),
     [

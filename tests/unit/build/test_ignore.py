@@ -32,6 +32,7 @@ from stackup.build.ignore import IgnoreError, IgnoreRules
         ("a[^a]b", "a☺b", True), ("[a-ζ]*", "α", True), ("[\\]a]", "]", True), ("[x\\-]", "-", True),
         ("[\\-x]", "a", False), ("[!a]", "!", True), ("[!a]", "b", False), ("a\\\\", "a\\", True),
         ("+x(y)|z", "+x(y)|z", True), ("", "a", False), (".", "a", False),
+        ("a\u2028b", "b", False), ("x\x0cy", "x\x0cy", True), ("a\r\nb\r\n", "a", True),
     ],
 )  # fmt: skip
 def test_rules(rules: str, path: str, expected: bool) -> None:
@@ -41,6 +42,12 @@ def test_rules(rules: str, path: str, expected: bool) -> None:
 def test_a_directory_with_exceptions_is_not_pruned() -> None:
     assert IgnoreRules("docs").prunes("docs")
     assert not IgnoreRules("docs\n!docs/a").prunes("docs")
+
+
+def test_the_line_that_excludes() -> None:
+    rules = IgnoreRules("# all\n*.md\n!README.md\nREADME.*\n", "Dockerfile.dockerignore")
+    assert rules.place("README.md") == "Dockerfile.dockerignore:4"
+    assert rules.place("a.md") == "Dockerfile.dockerignore:2"
 
 
 @pytest.mark.parametrize("text", ["[", "!", "a\n! \n", "[^", "[^bc", "a[", "\\", "[]a]", "[-]", "[x-]", "[a-b-c]"])

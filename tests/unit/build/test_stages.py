@@ -46,6 +46,12 @@ def test_only_what_the_target_needs() -> None:
     assert plan(TEXT, "1").needed == (0, 1)
 
 
+def test_a_stage_that_stands_further_down() -> None:
+    text = "FROM host AS final\nCOPY --from=later /x /x\nFROM host AS unused\nFROM host AS later\nRUN x\n"
+    assert plan(text, "final").needed == (2, 0)
+    assert plan("FROM host\nRUN --mount=from=1,target=/x y\nFROM host\n", "0").needed == (1, 0)
+
+
 def test_given_arguments_win() -> None:
     assert plan(TEXT, BASE="mine").stages[0].base == "mine"
     assert plan(TEXT, BASE="mine").stages[3].base == "other:mine-x"
@@ -63,8 +69,12 @@ def test_platform_arguments() -> None:
         ("FROM a b\n", "", "FROM image"),
         ("ARG A\nFROM $A\n", "", "base name is empty"),
         ("FROM host AS one\nFROM host\n", "two", "no such stage"),
-        ("FROM host AS one\nCOPY --from=one a b\n", "", "it is this stage itself"),
-        ("FROM host\nCOPY --from=1 a b\nFROM host\n", "0", "not built before"),
+        ("FROM host AS one\nCOPY --from=one a b\n", "", "cannot build stage one: it takes files from itself"),
+        (
+            "FROM host\nRUN --mount=from=b,target=/b x\nFROM stage AS b\nCOPY --from=0 a b\n",
+            "",
+            "stage-0 -> b -> stage-0",
+        ),
     ],
 )
 def test_problems(text: str, target: str, reason: str) -> None:
