@@ -51,8 +51,8 @@ def rows(found: Unpacking) -> list[str]:
         f"| gzip layer, {found.size / 1e6:.0f} MB, {found.entries} entries | {shown(found.own)} | {shown(found.tar)} "
         f"| {found.own / found.tar:.2f} |",
         "",
-        f"SHA-256 of what is in it takes {shown(found.hashing)} alone on this machine. (A processor with SHA instructions "
-        "needs a quarter of what one without does.)",
+        f"SHA-256 of what is in it takes {shown(found.hashing)} alone on this machine (about a quarter of that on "
+        "processors that have instructions for it).",
     ]
 
 
