@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from stackup.base.errors import ImageError
 from stackup.base.paths import Layout
 
 HINT = "`stackup system df` shows what takes the room; `stackup system prune` deletes what nobody uses"
@@ -29,8 +32,32 @@ def as_no_room(error: OSError, layout: Layout) -> NoRoom:
 def said(error: OSError, layout: Layout) -> tuple[str, str]:
     """Why the machine refused, and what to do about it, if that is known."""
     if is_full(error):
-        return str(as_no_room(error, layout).strerror), HINT
+        return str(as_no_room(error, layout).strerror), HINT if _same_disk(_path(error, layout), layout.state) else ""
     return f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", ""
+
+
+@contextmanager
+def telling(doing: str, layout: Layout, target: Path | None = None) -> Iterator[None]:
+    """Whatever the machine refuses in the block becomes ImageError("cannot <doing>: ..."); a full disk also where
+    somebody has made an ImageError of it before. ``target``: what is written, where that is not the state."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise _told(doing, error, layout, target) from error
+    except ImageError as error:
+        cause = error.__cause__
+        if not isinstance(cause, OSError) or not is_full(cause):
+            raise
+        raise _told(doing, cause, layout, target) from cause
+
+
+def _told(doing: str, error: OSError, layout: Layout, target: Path | None) -> ImageError:
+    if is_full(error) and target is not None and not isinstance(error, NoRoom):
+        error = OSError(error.errno, error.strerror, str(target))
+    reason, hint = said(error, layout) if is_full(error) else (error.strerror or str(error), "")
+    return ImageError(f"cannot {doing}: {reason}", hint=hint)
 
 
 def full_now(layout: Layout) -> str:
@@ -44,10 +71,18 @@ def full_now(layout: Layout) -> str:
 
 
 def _described(error: OSError, layout: Layout) -> str:
-    path = Path(error.filename) if isinstance(error.filename, str) else layout.state
+    path = _path(error, layout)
     if error.errno == errno.EDQUOT:
         return f"the disk is full: the quota for {path} is used up"
     return _left(path)
+
+
+def _path(error: OSError, layout: Layout) -> Path:
+    return Path(error.filename) if isinstance(error.filename, str) else layout.state
+
+
+def _same_disk(one: Path, other: Path) -> bool:
+    return _existing(one).stat().st_dev == _existing(other).stat().st_dev
 
 
 def _left(path: Path) -> str:

@@ -19,7 +19,7 @@ def write_out(session: Session, chunks: Iterable[bytes], output: str, what: str)
     from stackup.images.saving import to_file
 
     if output and output != "-":
-        to_file(chunks, Path(session.cwd, os.path.expanduser(output)))
+        to_file(chunks, Path(session.cwd, os.path.expanduser(output)), session.layout)
         return
     if sys.stdout.isatty():
         raise UsageError(f"cannot write {what} to the terminal", hint="--output FILE, or > FILE")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stackup.base.clock import now_ns, rfc3339
+from stackup.base.diskroom import telling
 from stackup.base.errors import ImageError
 from stackup.images import diff, usage
 from stackup.images.image import Image
@@ -36,7 +37,7 @@ def commit(
 
     Raises ImageError where the image is not here any more. Nothing may write into the container meanwhile.
     """
-    with usage.bringing_in(store.layout):
+    with telling("commit the container", store.layout), usage.bringing_in(store.layout):
         descriptor = store.find(image_id)
         if descriptor is None:
             raise ImageError(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from stackup.base.clock import now_ns, rfc3339
+from stackup.base.diskroom import telling
 from stackup.base.errors import ImageError
 from stackup.images import diff
 from stackup.images.image import Image
@@ -48,13 +49,19 @@ def import_rootfs(
 ) -> Image:
     """``ImageStore.import_rootfs`` behind its checks; the caller keeps collections away meanwhile."""
     label = label or (str(source) if isinstance(source, Path) else "the archive")
+    with telling(f"import {label}", store.layout):
+        return _import(store, source, name, config, platform, say, message, label)
+
+
+def _import(
+    store: ImageStore, source: Path | BinaryIO, name: str, config: oci.ImageConfig, platform: oci.Platform,
+    say: Progress, message: str, label: str,
+) -> Image:  # fmt: skip
     say(f"reading {label}")
     try:
         descriptor = _store_rootfs(store, source)
         say("unpacking")
         diff_id = _unpack(store, descriptor)
-    except OSError as error:
-        raise ImageError(f"cannot import {label}: {error.strerror or error}") from error
     except DamagedLayer as error:
         raise _refusal(label, error.reason, kind=_kind_of(source)) from None
     if diff_id == _EMPTY:

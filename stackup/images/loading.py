@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from stackup.base.diskroom import telling
 from stackup.base.errors import ImageError
 from stackup.base.foreign import shown
 from stackup.base.values import frozen
@@ -73,10 +74,8 @@ def load(
     """Raises ImageError; nothing of it is kept then. ``platform``: of images for several, the one to use."""
     label = source if isinstance(source, Path) else "the archive"
     try:
-        with usage.bringing_in(store.layout):
+        with telling(f"load {label}", store.layout), usage.bringing_in(store.layout):
             found = _Loader(store, platform, say).run(source)
-    except OSError as error:
-        raise ImageError(f"cannot load {label}: {error.strerror or error}") from error
     except (TarError, DamagedLayer) as error:
         reason = error.reason if isinstance(error, DamagedLayer) else str(error)
         raise ImageError(f"cannot load {label}: {reason}") from None

@@ -14,8 +14,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from stackup.base.diskroom import telling
 from stackup.base.errors import ImageError
 from stackup.base.files import write_atomic
+from stackup.base.paths import Layout
 from stackup.base.values import frozen
 from stackup.images import diff, tarstream, usage
 from stackup.images.describing import found
@@ -198,10 +200,8 @@ def _content(path: Path, digest: str, size: int) -> Iterator[bytes]:
 def to_directory(store: ImageStore, references: Sequence[str], target: Path, platform: str = "") -> Selection:
     """Adds the images to the OCI layout in ``target``, which is made where it is not there: blobs first, their names
     last. Names that it has already move."""
-    try:
+    with telling(f"save to {target}", store.layout, target):
         return _to_directory(store, references, target, platform)
-    except OSError as error:
-        raise ImageError(f"cannot save to {target}: {error.strerror}") from error
 
 
 def _to_directory(store: ImageStore, references: Sequence[str], target: Path, platform: str) -> Selection:
@@ -242,8 +242,15 @@ def _copy(source: Path, target: Path, digest: str) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def to_file(chunks: Iterable[bytes], target: Path) -> None:
+def to_file(chunks: Iterable[bytes], target: Path, layout: Layout) -> None:
     """Whole or not at all; what was there is replaced at the end. Devices and pipes are written to directly."""
+    if target.is_dir():
+        raise ImageError(f"cannot write {target}: it is a directory", hint=f"{target}/NAME.tar would be a file in it")
+    with telling(f"write {target}", layout, target):
+        _to_file(chunks, target)
+
+
+def _to_file(chunks: Iterable[bytes], target: Path) -> None:
     if target.exists() and not target.is_file():
         with target.open("wb") as file:
             for chunk in chunks:
@@ -259,8 +266,6 @@ def to_file(chunks: Iterable[bytes], target: Path) -> None:
                 # With a directory's descriptor, which an absolute path does not need, Python takes linkat and follows.
                 os.link(f"/proc/self/fd/{file.fileno()}", temporary, src_dir_fd=file.fileno(), follow_symlinks=True)
         os.replace(temporary, target)
-    except OSError as error:
-        raise ImageError(f"cannot write {target}: {error.strerror}") from error
     finally:
         temporary.unlink(missing_ok=True)
 

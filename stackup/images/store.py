@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
+from stackup.base.diskroom import telling
 from stackup.base.errors import ImageError
 from stackup.images import diff, fitness, usage
 from stackup.images.finding import (
@@ -160,7 +161,10 @@ class ImageStore(ImageFinder):
         name = self._new_name(reference)
         if is_host(source):
             raise ImageError("cannot tag 'host': it is built in; build FROM it instead")
-        with usage.bringing_in(self.layout):  # a collection must not come between looking and naming
+        with (
+            telling(f"tag '{source}'", self.layout),
+            usage.bringing_in(self.layout),
+        ):  # a collection must not come between looking and naming
             descriptor = self.pick(source)
             if descriptor is None:
                 raise ImageError(f"cannot tag '{source}': no such image")

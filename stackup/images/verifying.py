@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stackup.base.diskroom import telling
 from stackup.base.errors import ImageError
 from stackup.base.files import locked, try_lock
 from stackup.base.foreign import shown
@@ -70,6 +71,10 @@ class Verifier:
 
     def run(self) -> list[Damage]:
         """Everything that is wrong, the roots first."""
+        with telling("verify the images", self._store.layout):
+            return self._run()
+
+    def _run(self) -> list[Damage]:
         with usage.bringing_in(self._store.layout):  # nothing is collected meanwhile
             for item in self._store.index.read().manifests:
                 self._manifest(item, familiar(item) or self._store.id_of(item)[7:19])

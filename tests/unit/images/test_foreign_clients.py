@@ -59,7 +59,7 @@ def image(store: ImageStore) -> Image:
 def test_skopeo_reads_what_is_saved(store: ImageStore, image: Image, tmp_path: Path) -> None:
     saving.to_directory(store, ["toy:1"], tmp_path / "dir")
     for form in (saving.DOCKER_ARCHIVE, saving.OCI_ARCHIVE):
-        saving.to_file(saving.archive(store, ["toy:1"], form), tmp_path / f"{form}.tar")
+        saving.to_file(saving.archive(store, ["toy:1"], form), tmp_path / f"{form}.tar", store.layout)
     name = "docker.io/library/toy:1"
     assert manifest_digest(f"oci:{tmp_path}/dir:{name}") == image.digest
     assert manifest_digest(f"oci-archive:{tmp_path}/oci-archive.tar:{name}") == image.digest

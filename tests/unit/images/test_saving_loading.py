@@ -16,6 +16,7 @@ import pytest
 from image_support import make_image, make_index, new_store, rootfs
 
 from stackup.base.errors import ImageError
+from stackup.base.paths import Layout
 from stackup.images import saving
 from stackup.images.catalog import listed
 from stackup.images.loading import Loaded, load
@@ -170,9 +171,16 @@ def test_a_file_is_whole_or_not_there(store: ImageStore, tmp_path: Path) -> None
 
     (tmp_path / "old").write_bytes(b"old")
     with pytest.raises(ImageError):
-        saving.to_file(breaks(), tmp_path / "old")  # type: ignore[arg-type]
+        saving.to_file(breaks(), tmp_path / "old", store.layout)  # type: ignore[arg-type]
     assert (tmp_path / "old").read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["old"]
+
+
+def test_a_directory_is_no_place_for_an_archive(store: ImageStore, tmp_path: Path) -> None:
+    make_image(store, "toy:1", [rootfs()])
+    for target, reason in ((tmp_path, "it is a directory"), (tmp_path / "no/where", "No such file or directory")):
+        with pytest.raises(ImageError, match=f"cannot write {target}: {reason}"):
+            saving.to_file(saving.archive(store, ["toy:1"], saving.DOCKER_ARCHIVE), target, store.layout)
 
 
 def test_a_killed_save_leaves_nothing(tmp_path: Path) -> None:
@@ -180,12 +188,13 @@ def test_a_killed_save_leaves_nothing(tmp_path: Path) -> None:
         yield b"half"
         os._exit(9)
 
+    layout = Layout.at(tmp_path / "root")
     child = os.fork()
     if not child:
-        saving.to_file(killed(), tmp_path / "saved")
+        saving.to_file(killed(), tmp_path / "saved", layout)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
     assert list(tmp_path.iterdir()) == []
-    saving.to_file([b"whole"], tmp_path / "saved")
+    saving.to_file([b"whole"], tmp_path / "saved", layout)
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"whole"]
 
 
