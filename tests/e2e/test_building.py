@@ -43,6 +43,18 @@ def test_a_dockerfile_from_scratch_with_one_static_binary(empty_scenario: Scenar
     empty_scenario.stackup("up", "-d").ok()
     empty_scenario.has_state("web", "exited")
     assert empty_scenario.logs().strip() == "from scratch"
+    image = f"{empty_scenario.project}-web"
+    assert f"image {image}: removed" in empty_scenario.stackup("down", "--rmi", "local").ok().err
+    assert image not in empty_scenario.stackup("images", "-a").ok().out
+
+
+def test_images_of_services_go_with_them(scenario: Scenario) -> None:
+    scenario.stackup("tag", "busybox", "named:1").ok()
+    scenario.compose("services: {a: {image: 'named:1', command: 'true'}, b: {image: busybox, profiles: [never]}}")
+    scenario.stackup("up", "-d").ok()
+    assert "image" not in scenario.stackup("down", "--rmi", "local").ok().err
+    assert "image named:1: removed" in scenario.stackup("down", "--rmi", "all").ok().err, "without containers, too"
+    assert "busybox" in scenario.stackup("images", "-a").ok().out
 
 
 MIPS = b"\x7fELF\x02\x01\x01" + bytes(9) + struct.pack("<HH", 2, 8)  # the head of a program for mips64le

@@ -1,12 +1,12 @@
 """``stackup down``: what the stack file names goes away, with -p alone all of the project; images and named volumes
-stay. With --all every project of this machine."""
+stay unless asked for. With --all every project of this machine."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from stackup.base.errors import UsageError
-from stackup.cli.options import switch
+from stackup.cli.options import switch, value
 from stackup.cli.session import Session
 from stackup.cli.verbs.common import change, send, services, timeout
 
@@ -18,6 +18,10 @@ class Request:
     services: tuple[str, ...] = services()
     volumes: bool = switch("-v", "--volumes", help="Remove named and anonymous volumes too; their data is lost.")
     timeout: int | None = timeout()
+    rmi: str = value(
+        "--rmi", help="Remove images of services, too: local, those that only say how to build; or all.",
+        default="", choices=("local", "all"),
+    )  # fmt: skip
     remove_orphans: bool = switch("--remove-orphans", help="Remove all other containers of the project, too.")
     dry_run: bool = switch("--dry-run", help="Print what would be done, and do nothing.")
     all: bool = switch("--all", help="Every project of this machine (of this state directory).")
@@ -28,6 +32,8 @@ class Request:
 
 
 def run(session: Session, request: Request) -> int:
+    if request.all and request.rmi:
+        raise UsageError("cannot use --rmi together with --all", hint="--all --purge takes all images away")
     if request.all:
         from stackup.cli.clearing import down_all
 
@@ -38,6 +44,18 @@ def run(session: Session, request: Request) -> int:
         from stackup.cli.verbs.plan import show
 
         return show(session, "down", vars(request))
+    if not request.rmi:
+        return _take_down(session, request)
+    from stackup.cli import downimages
+
+    names = downimages.images_of(session, request.services, request.rmi)
+    code = _take_down(session, request)
+    if code == 0:
+        downimages.remove(session, names)
+    return code
+
+
+def _take_down(session: Session, request: Request) -> int:
     if request.volumes and not request.services and not session.known() and _volumes_left(session):
         return send(session, "down", vars(request)).exit_code
     return change(session, "down", request, missing="nothing to remove", words="take down")
