@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from stackup.base.errors import ImageError
+from stackup.base.foreign import shown
 from stackup.base.values import frozen
+from stackup.images import likeness
 from stackup.images.catalog import familiar
 from stackup.images.lookup import Place, Stack
-from stackup.images.streams import CHUNK
+from stackup.oci import reference as references
 
 if TYPE_CHECKING:
     from stackup.images.image import Image
@@ -35,69 +36,71 @@ class Difference:
 
 
 def compare(before: Image, after: Image) -> Iterator[Difference]:
-    """By path. Times do not count. Both images must be unpacked."""
+    """By path. Times do not count. Both images must be unpacked. Raises ImageError where the kernel cannot follow."""
     one, other = Stack(before.overlays(None)), Stack(after.overlays(None))
-    yield from _directory(one, other, one.find("/"), other.find("/"))
+    try:
+        yield from _flat(_directory(one, other, one.find("/"), other.find("/")))
+    except OSError as error:
+        where = f" ({shown(os.fsdecode(error.filename))})" if error.filename else ""
+        raise ImageError(f"cannot compare the images: {error.strerror}{where}") from error
 
 
-def _directory(one: Stack, other: Stack, here: Place, there: Place) -> Iterator[Difference]:
+Steps = Iterator["Difference | Steps"]  # with those of a directory in their place
+
+
+def _flat(first: Steps) -> Iterator[Difference]:
+    """However deep it goes: a hostile image is deeper than Python calls."""
+    todo = [first]
+    while todo:
+        item = next(todo[-1], None)
+        if item is None:
+            todo.pop()
+        elif isinstance(item, Difference):
+            yield item
+        else:
+            todo.append(item)
+
+
+def _directory(one: Stack, other: Stack, here: Place, there: Place) -> Steps:
     names, others = set(one.names(here)), set(other.names(there))
     for name in sorted(names | others):
         before = one.child(here, name) if name in names else None
         after = other.child(there, name) if name in others else None
         if before is None and after is not None:
-            yield from _alone(other, after, ADDED)
+            yield _alone(other, after, ADDED)
         elif after is None and before is not None:
-            yield from _alone(one, before, REMOVED)
+            yield _alone(one, before, REMOVED)
         elif before is not None and after is not None:
-            yield from _both(one, other, before, after)
+            yield _both(one, other, before, after)
 
 
-def _alone(stack: Stack, place: Place, kind: str) -> Iterator[Difference]:
-    size = 0 if place.is_directory else os.lstat(place.paths[0]).st_size
+def _alone(stack: Stack, place: Place, kind: str) -> Steps:
+    size = _size(place)
     yield Difference(kind, place.path, size if kind == REMOVED else None, size if kind == ADDED else None)
+    yield _below(stack, place, kind)
+
+
+def _below(stack: Stack, place: Place, kind: str) -> Steps:
     if place.is_directory:
         for name in stack.names(place):
-            yield from _alone(stack, stack.child(place, name), kind)
+            yield _alone(stack, stack.child(place, name), kind)
 
 
-def _both(one: Stack, other: Stack, before: Place, after: Place) -> Iterator[Difference]:
-    if before.is_directory != after.is_directory:
-        yield from _alone(one, before, REMOVED)
-        yield from _alone(other, after, ADDED)
-        return
+def _size(place: Place) -> int:
+    return 0 if place.is_directory else os.lstat(place.paths[0]).st_size
+
+
+def _both(one: Stack, other: Stack, before: Place, after: Place) -> Steps:
     if before.paths[0] != after.paths[0]:
-        info, there = os.lstat(before.paths[0]), os.lstat(after.paths[0])
-        why = _why(before.paths[0], after.paths[0], info, there)
-        if why:
-            sizes = (0, 0) if before.is_directory else (info.st_size, there.st_size)
-            yield Difference(CHANGED, before.path, *sizes, why)
-    if before.is_directory and before.paths != after.paths:
-        yield from _directory(one, other, before, after)
-
-
-def _why(one: str, other: str, info: os.stat_result, there: os.stat_result) -> str:
-    """In one word or a few, "" when they are the same."""
-    found = []
-    if stat.S_IFMT(info.st_mode) != stat.S_IFMT(there.st_mode):
-        return "kind"
-    if stat.S_ISLNK(info.st_mode):
-        found += ["link"] if os.readlink(one) != os.readlink(other) else []
-    elif stat.S_ISREG(info.st_mode):
-        found += ["content"] if info.st_size != there.st_size or not _same(one, other) else []
-    if stat.S_IMODE(info.st_mode) != stat.S_IMODE(there.st_mode):
-        found.append("mode")
-    if (info.st_uid, info.st_gid) != (there.st_uid, there.st_gid):
-        found.append("owner")
-    return ", ".join(found)
-
-
-def _same(one: str, other: str) -> bool:
-    with open(one, "rb") as first, open(other, "rb") as second:
-        while chunk := first.read(CHUNK):
-            if chunk != second.read(CHUNK):
-                return False
-    return True
+        words = [word for word, _ in likeness.differences(os.fsencode(before.paths[0]), os.fsencode(after.paths[0]))]
+        if words:
+            why = ", ".join(sorted(words, key=lambda word: word != "content"))
+            yield Difference(CHANGED, before.path, _size(before), _size(after), why)
+    if before.is_directory != after.is_directory:
+        yield _below(one, before, REMOVED)
+        yield _below(other, after, ADDED)
+    elif before.is_directory and before.paths != after.paths:
+        yield _directory(one, other, before, after)
 
 
 @frozen
@@ -115,7 +118,7 @@ class Base:
 def bases(store: ImageStore, image: Image, manifest_notes: dict[str, str]) -> list[Base]:
     """What is known of the image's base, the nearest first: first by content, then by hearsay."""
     own = [layer.diff_id for layer in image.layers]
-    found: dict[tuple[str, str], Base] = {}
+    found: dict[str, Base] = {}  # by digest: a tag, a pin and an index's entry may all name the same one
     for item in store.index.read().manifests:
         try:
             manifest = store.manifest(item)
@@ -126,11 +129,26 @@ def bases(store: ImageStore, image: Image, manifest_notes: dict[str, str]) -> li
         # Of two images with the same layers the older one is the base: steps like CMD and ENV make none.
         shorter = len(below) < len(own) or (below == own and config.created < image.created)
         if below and shorter and own[: len(below)] == below and manifest.config.digest != image.id:
-            found[familiar(item), item.digest] = Base(familiar(item), item.digest, "layers", len(below), len(own))
+            names = [familiar(item)] + ([found[item.digest].name] if item.digest in found else [])
+            found[item.digest] = Base(min(names, key=_clumsy), item.digest, "layers", len(below), len(own))
     nearest = sorted(found.values(), key=lambda base: (-base.layers, base.name))
     said = {**image.config.labels, **manifest_notes}
-    if said.get(BASE_NAME) or said.get(BASE_DIGEST):
-        nearest.append(Base(said.get(BASE_NAME, ""), said.get(BASE_DIGEST, ""), "annotation", 0, len(own)))
+    name, digest = said.get(BASE_NAME, ""), said.get(BASE_DIGEST, "")
+    known = digest in found if digest else _familiar(name) in {base.name for base in nearest}
+    if (name or digest) and not known:
+        nearest.append(Base(name, digest, "annotation", 0, len(own)))
     if image.host:
         nearest.append(Base("host", "", "annotation", 0, len(own)))
     return nearest
+
+
+def _clumsy(name: str) -> tuple[bool, bool]:
+    """No name is worse than a pin, and that than a tag."""
+    return not name, "@" in name
+
+
+def _familiar(name: str) -> str:
+    try:
+        return references.parse(name).familiar if name else ""
+    except ValueError:
+        return name

@@ -21,11 +21,11 @@ from stackup.base.errors import ImageError
 from stackup.base.files import locked, try_lock
 from stackup.base.foreign import shown
 from stackup.base.values import changed, frozen
-from stackup.images import usage
+from stackup.images import likeness, usage
 from stackup.images.blobs import content_digest
 from stackup.images.catalog import familiar
 from stackup.images.claims import claimed
-from stackup.images.streams import CHUNK, Compression, Pump, decompressed
+from stackup.images.streams import Compression, Pump, decompressed
 from stackup.images.unpack import OPAQUE, unpack_layer, wanted_xattr
 from stackup.oci import image as oci
 from stackup.oci.reference import is_digest
@@ -238,7 +238,7 @@ def _user(store: ImageStore, diff_id: str) -> str:
 
 def differences(expected: bytes, actual: bytes, below: bytes = b"") -> Iterator[str]:
     """What is not the same in two directories, a sentence each. Not the top itself: an archive need not mention it."""
-    if below and (reason := _attributes(expected, actual)):
+    if below and (reason := _reason(expected, actual)):
         yield f"{_shown(below)} {reason}"
     names, others = set(os.listdir(expected)), set(os.listdir(actual))
     yield from (f"{_shown(below + b'/' + name)} is missing" for name in sorted(names - others))
@@ -247,50 +247,16 @@ def differences(expected: bytes, actual: bytes, below: bytes = b"") -> Iterator[
             yield f"{_shown(below + b'/' + name)} was added"
     for name in sorted(names & others):
         one, other, path = expected + b"/" + name, actual + b"/" + name, below + b"/" + name
-        info, there = os.lstat(one), os.lstat(other)
-        if stat.S_IFMT(info.st_mode) != stat.S_IFMT(there.st_mode):
-            yield f"{_shown(path)} is of another kind"
-        elif stat.S_ISDIR(info.st_mode):
+        if stat.S_ISDIR(os.lstat(one).st_mode) and stat.S_ISDIR(os.lstat(other).st_mode):
             yield from differences(one, other, path)
-        elif reason := _attributes(one, other) or _content(one, other, info, there):
+        elif reason := _reason(one, other):
             yield f"{_shown(path)} {reason}"
+
+
+def _reason(one: bytes, other: bytes) -> str:
+    found = likeness.differences(one, other, lambda name: wanted_xattr(name) or name == OPAQUE)
+    return next((sentence for _, sentence in found), "")
 
 
 def _shown(path: bytes) -> str:
     return shown(path) or "/"
-
-
-def _attributes(one: bytes, other: bytes) -> str:
-    info, there = os.lstat(one), os.lstat(other)
-    if stat.S_IMODE(info.st_mode) != stat.S_IMODE(there.st_mode):
-        return f"has mode {stat.S_IMODE(there.st_mode):o} instead of {stat.S_IMODE(info.st_mode):o}"
-    if (info.st_uid, info.st_gid) != (there.st_uid, there.st_gid):
-        return f"belongs to {there.st_uid}:{there.st_gid} instead of {info.st_uid}:{info.st_gid}"
-    if info.st_rdev != there.st_rdev:
-        return "is another device"
-    if _xattrs(one) != _xattrs(other):
-        return "has other extended attributes"
-    return ""
-
-
-def _xattrs(path: bytes) -> dict[str, bytes]:
-    try:
-        names = os.listxattr(path, follow_symlinks=False)
-        wanted = [name for name in names if wanted_xattr(name) or name == OPAQUE]
-        return {name: os.getxattr(path, name, follow_symlinks=False) for name in wanted}
-    except OSError:
-        return {}
-
-
-def _content(one: bytes, other: bytes, info: os.stat_result, there: os.stat_result) -> str:
-    if stat.S_ISLNK(info.st_mode):
-        return "" if os.readlink(one) == os.readlink(other) else "leads elsewhere"
-    if not stat.S_ISREG(info.st_mode):
-        return ""
-    if info.st_size != there.st_size:
-        return f"has {there.st_size} bytes instead of {info.st_size}"
-    with open(one, "rb") as expected, open(other, "rb") as actual:
-        while chunk := expected.read(CHUNK):
-            if chunk != actual.read(len(chunk)):
-                return "has other content"
-    return ""

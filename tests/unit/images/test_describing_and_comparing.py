@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tarfile
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from image_support import CREATED, make_image, new_store, rootfs
 
 from stackup.base.errors import ImageError
+from stackup.base.workroom import delete
 from stackup.images import describing
 from stackup.images.comparing import BASE_DIGEST, BASE_NAME, bases, compare
 from stackup.images.store import ImageStore, host_platform
@@ -112,6 +114,19 @@ def test_of_equal_layers_the_older_image_is_the_base(store: ImageStore) -> None:
     assert known(store, "base") == []
 
 
+def test_a_base_is_told_once(store: ImageStore) -> None:
+    """With a tag, a pin, and its maker's note of the same."""
+    base = make_image(store, "debian:13", [rootfs()])
+    (entry,) = store.index.read().manifests
+    store.index.set(f"docker.io/library/debian:13@{base.digest}", entry)
+    for name, notes in (
+        ("both", {BASE_NAME: "docker.io/library/debian:13", BASE_DIGEST: base.digest}),
+        ("named", {BASE_NAME: "docker.io/library/debian:13"}),
+    ):
+        make_image(store, name, [rootfs(), Archive().add(name, b"").data()], annotations=notes)
+        assert known(store, name) == [("debian:13", "layers", 1)]
+
+
 @pytest.mark.parametrize("place", ["annotation", "label"])
 def test_what_the_maker_says_of_the_base(store: ImageStore, place: str) -> None:
     notes = {BASE_NAME: "docker.io/library/debian:13", BASE_DIGEST: f"sha256:{'1' * 64}"}
@@ -131,7 +146,9 @@ def differences(store: ImageStore, before: str, after: str) -> list[tuple[str, s
 
 def test_files_that_differ(store: ImageStore) -> None:
     base = Archive().directory("etc").add("etc/a", b"1").add("etc/b", b"22").add("etc/c", b"3").symlink("l", "a")
-    base.directory("old").add("old/x", b"xx").add("mode", b"m").add("same", b"s").add("kind", b"k").directory("dir")
+    base.directory("old").add("old/x", b"xx").add("mode", b"m").add("same", b"s").add("kind", b"k").directory(
+        "dir"
+    ).add("dir/in", b"i")
     top = (
         Archive().add("etc/b", b"22!").add("etc/.wh.c", b"").add("new/y", b"yyy").add(".wh.old", b"").symlink("l", "b")
     )
@@ -141,8 +158,8 @@ def test_files_that_differ(store: ImageStore) -> None:
     make_image(store, "after", layers)
     found = differences(store, "before", "after")
     assert found == [
-        ("D", "/dir", 0, None, ""),
-        ("A", "/dir", None, 4, ""),
+        ("C", "/dir", 0, 4, "kind"),
+        ("D", "/dir/in", 1, None, ""),
         ("C", "/etc/b", 2, 3, "content"),
         ("D", "/etc/c", 1, None, ""),
         ("C", "/kind", 1, 0, "kind"),
@@ -164,6 +181,40 @@ def test_the_same_files_in_other_layers_are_no_difference(store: ImageStore) -> 
     make_image(store, "two", [Archive().add("a", b"a").data(), Archive().add("b", b"b").data()])
     make_image(store, "one", [Archive().add("a", b"a", mtime=7).add("b", b"b").data()])
     assert differences(store, "two", "one") == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="capabilities and devices are root's")
+def test_what_only_ls_and_getcap_show(store: ImageStore) -> None:
+    def image(name: str, capability: bytes, minor: int, attribute: str, uid: int) -> None:
+        pax = {"SCHILY.xattr.security.capability": capability.decode("latin-1"), "SCHILY.xattr.user.note": attribute}
+        archive = Archive().add("ping", b"x", pax=pax, owner=(uid, 0))
+        make_image(store, name, [archive.add("null", kind=tarfile.CHRTYPE, device=(1, minor)).data()])
+
+    bits = b"\x01\0\0\x02\0\x20\0\0" + bytes(12)
+    image("one", bits, 3, "a", 0)
+    image("other", bits.replace(b"\x20", b"\x04"), 5, "b", 1)
+    image("again", bits, 3, "a", 0)
+    assert differences(store, "one", "other") == [
+        ("C", "/null", 0, 0, "device"),
+        ("C", "/ping", 1, 1, "owner, capabilities, attributes"),
+    ]
+    assert differences(store, "one", "again") == []
+
+
+def test_directories_deeper_than_the_kernel_follows(store: ImageStore) -> None:
+    """A hostile one may be: an error is what it is, and no crash."""
+    shallow = "/".join(["d"] * 500)
+    make_image(store, "empty", [Archive().add("x", b"").data()])
+    make_image(store, "shallow", [Archive().add(f"{shallow}/f", b"").data()])
+    make_image(store, "shallow2", [Archive().add(f"{shallow}/f", b"2").data()])
+    make_image(store, "deep", [Archive().add("/".join(["d" * 200] * 30) + "/f", b"").data()])
+    assert len(differences(store, "empty", "shallow")) == 502
+    assert differences(store, "shallow", "shallow2") == [("C", f"/{shallow}/f", 0, 1, "content")]
+    with pytest.raises(ImageError, match="cannot compare the images: File name too long") as caught:
+        differences(store, "empty", "deep")
+    assert len(caught.value.message) < 400
+    for layer in store.layers.diff_ids():  # pytest's own way does not reach so deep
+        delete(store.layers.path(layer))
 
 
 def test_opaque_directories(store: ImageStore) -> None:

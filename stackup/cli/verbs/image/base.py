@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from stackup.base.errors import ImageError
 from stackup.cli.imagelists import NONE, short_id, store_of
 from stackup.cli.options import argument, value
 from stackup.cli.session import Session
 from stackup.cli.table import table
+
+if TYPE_CHECKING:
+    from stackup.images.comparing import Base
 
 
 @dataclass(frozen=True)
@@ -49,9 +53,16 @@ def run(session: Session, request: Request) -> int:
         (
             item.name or NONE,
             short_id(item.digest) or NONE,
-            f"{item.layers} of {item.total} layers are its" if item.how == "layers" else "noted by its maker",
+            _how(item),
         )
         for item in known
     ]
     session.console.out.write(table(("BASE", "DIGEST", "HOW IT IS KNOWN"), rows))
     return 0
+
+
+def _how(item: Base) -> str:
+    if item.how != "layers":
+        return "noted by its maker"
+    shared = "lowest layer" if item.layers == 1 else f"{item.layers} lowest layers"
+    return f"same {shared}, of {item.total}"
