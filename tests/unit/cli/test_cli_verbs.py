@@ -140,6 +140,7 @@ def test_down_sends_its_flags_and_shows_what_happens(layout: Layout) -> None:
         "remove_orphans": False,
         "all": False,
         "purge": False,
+        "rmi": "",
         "yes": False,
         "dry_run": False,
     }
