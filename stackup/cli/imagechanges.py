@@ -53,7 +53,7 @@ def tell(session: Session, pruned: Pruned) -> None:
         lines = (line.partition(" ") for line in pruned.gone)
         session.console.print("\n".join(["Deleted Images:", *(f"{verb}: {what}" for verb, _, what in lines), ""]))
     if pruned.collected.put_off:
-        session.console.warn(f"{pruned.collected.put_off}: the space is freed by the next prune")
+        session.console.warn(f"{pruned.collected.put_off}: {pruned.collected.remedy}")
 
 
 def space(session: Session, freed: int) -> None:

@@ -32,12 +32,15 @@ def short_id(image_id: str) -> str:
 
 
 def name_and_tag(reference: str) -> tuple[str, str]:
-    """``redis:7`` -> redis, 7. The colon of a registry's port is not a tag's."""
+    """``redis:7`` -> redis, 7. The colon of a registry's port is not a tag's; and the tag of a pin
+    (``redis:7@sha256:...``) is none that the image goes by here."""
     if not reference:
         return NONE, NONE
-    name = reference.partition("@")[0]
+    name, pin, _ = reference.partition("@")
     head, colon, tag = name.rpartition(":")
-    return (head, tag) if colon and "/" not in tag else (name, "latest" if name == reference else NONE)
+    if not colon or "/" in tag:
+        return name, NONE if pin else "latest"
+    return head, NONE if pin else tag
 
 
 def age(created: str) -> str:
@@ -122,7 +125,7 @@ def show(session: Session, items: Sequence[Listed], *, digests: bool, whole: boo
         )
         for item in items
     ]  # fmt: skip
-    session.console.out.write(table(header, rows))
+    session.console.out.write(table(header, dict.fromkeys(rows)))  # two pins of one image look the same
 
 
 def ids(items: Sequence[Listed], *, whole: bool) -> list[str]:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 @frozen
 class Listed:
     """One name of an image, or an image without one. Sizes are of the blobs, in bytes; ``unique`` is what would go
-    with the image, ``size - unique`` is shared with others. ``damage`` says why nothing else is known of it."""
+    with the image, ``size - unique`` is shared with others. ``damage`` says why nothing else is known of it; it counts
+    as used where there is a container of an image that cannot be found."""
 
     reference: str
     id: str
@@ -58,11 +59,12 @@ def listed(store: ImageStore) -> list[Listed]:
     for manifest, _ in readable.values():
         for layer in manifest.layers:
             owners[layer.digest].add(manifest.config.digest)
+    lost = bool(used.keys() - {manifest.config.digest for manifest, _ in readable.values()} - {""})
     found = []
     for item in items:
         name = familiar(item)
         if _key(item) in damaged:
-            found.append(Listed(name, item.digest, item.digest, damage=damaged[_key(item)]))
+            found.append(Listed(name, item.digest, item.digest, damage=damaged[_key(item)], used=lost))
             continue
         manifest, config = readable[_key(item)]
         layers = {layer.digest: layer.size for layer in manifest.layers}
@@ -87,13 +89,7 @@ def _key(item: oci.Descriptor) -> str:
     return f"{item.digest} {item.platform or ''}"
 
 
-def familiar(item: oci.Descriptor) -> str:
-    """The name in the index as people write it; "" where there is none."""
-    name = item.annotations.get(oci.REF_NAME, "")
-    try:
-        return references.parse(name).familiar if name else ""
-    except ValueError:
-        return name
+familiar = usage.familiar_name
 
 
 def matching(items: Iterable[Listed], patterns: Iterable[str]) -> list[Listed]:

@@ -74,6 +74,29 @@ def inspect(store: ImageStore, reference: str) -> dict[str, Any]:
     }
 
 
+_EMPTY: Mapping[str, Any] = {"Variant": "", "OsVersion": ""}
+_EMPTY_CONFIG: Mapping[str, Any] = {
+    "User": "", "ExposedPorts": {}, "Env": [], "Entrypoint": [], "Cmd": [], "Volumes": {}, "WorkingDir": "",
+    "Labels": {}, "StopSignal": "", "OnBuild": [], "Shell": [], "Healthcheck": None,
+}  # fmt: skip
+
+
+class _Omitting(dict[str, Any]):
+    """What is left out where it is empty can be asked for all the same."""
+
+    def __init__(self, items: Mapping[str, Any], empty: Mapping[str, Any]) -> None:
+        super().__init__(items)
+        self._empty = empty
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return super().get(key, self._empty.get(key, default))
+
+
+def for_templates(item: Mapping[str, Any]) -> dict[str, Any]:
+    """The same, with what docker's templates know of every image."""
+    return _Omitting({**item, "Config": _Omitting(item["Config"], _EMPTY_CONFIG)}, _EMPTY)
+
+
 def _repository(reference: references.Reference) -> str:
     name = reference.familiar
     return name.rpartition(":")[0] if reference.tag else name

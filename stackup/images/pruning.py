@@ -30,8 +30,8 @@ def prune(
     store: ImageStore, *, named: bool, wanted: Callable[[Listed], bool] = lambda _item: True, partial: bool = True
 ) -> Pruned:
     """Images without a name; with ``named``, also those with one; with ``partial``, also what has arrived of images
-    that nobody is pulling any more. Decided under the index's lock, so that what is tagged meanwhile stays; then
-    everything goes that no name leads to."""
+    that nobody is pulling any more, and damaged images, which no filter can judge. Decided under the index's lock, so
+    that what is tagged meanwhile stays; then everything goes that no name leads to."""
     gone: list[str] = []
 
     def change(items: tuple[oci.Descriptor, ...]) -> tuple[oci.Descriptor, ...]:
@@ -41,7 +41,7 @@ def prune(
         doomed = {
             (item.reference, item.digest): item
             for item in listed
-            if not item.used and not item.damage and (named or item.dangling) and wanted(item)
+            if not item.used and (partial or not item.damage) and (named or item.dangling) and wanted(item)
             and (item.reference, item.digest) not in needed
         }  # fmt: skip
         kept = tuple(item for item in items if (catalog.familiar(item), item.digest) not in doomed)

@@ -16,6 +16,9 @@ from stackup.images.blobs import BlobStore
 from stackup.images.index import ImageIndex
 from stackup.images.layers import LayerStore, allocated
 from stackup.oci import image as oci
+from stackup.oci import reference as references
+
+_NAMED = 5  # damaged images
 
 
 def launches(layout: Layout) -> Iterator[tuple[str, str]]:
@@ -54,13 +57,14 @@ def images_used(layout: Layout) -> dict[str, str]:
 
 @frozen
 class Collected:
-    """``freed``: bytes of the disk. ``put_off`` says why nothing could be deleted; then the next collection does it."""
+    """``freed``: bytes of the disk. ``put_off`` says why nothing could be deleted, and ``remedy`` when it will be."""
 
     freed: int = 0
     put_off: str = ""
+    remedy: str = ""
 
 
-BUSY = Collected(put_off="an image is being brought in right now")
+BUSY = Collected(put_off="an image is being brought in right now", remedy="the space is freed by the next prune")
 
 
 def reachable(blobs: BlobStore, manifests: Iterable[str], *, damaged: bool = False) -> tuple[set[str], set[str]]:
@@ -143,10 +147,11 @@ def collect(layout: Layout, blobs: BlobStore, layers: LayerStore, index: ImageIn
     freed = 0
     try:
         cached = build_cache_layers(layout)
+        items = index.read().manifests
         try:
-            digests, diff_ids = reachable(blobs, [item.digest for item in index.read().manifests])
+            digests, diff_ids = reachable(blobs, [item.digest for item in items])
         except ImageError as error:
-            return Collected(put_off=f"nobody knows what is still needed: {error.message}")
+            return _unknown(blobs, items, error)
         for name in os.listdir(blobs.directory) if blobs.directory.is_dir() else []:
             if f"sha256:{name}" not in digests | cached:
                 freed += allocated(blobs.directory / name)
@@ -157,6 +162,30 @@ def collect(layout: Layout, blobs: BlobStore, layers: LayerStore, index: ImageIn
     finally:
         os.close(fd)
     return Collected(freed)
+
+
+def _unknown(blobs: BlobStore, items: Iterable[oci.Descriptor], error: ImageError) -> Collected:
+    """Nobody knows what a damaged image needs. Who can be named is: pulled again or removed, it hinders no more."""
+    names = list[str]()
+    for item in items:
+        try:
+            reachable(blobs, [item.digest])
+        except ImageError:
+            names.append(familiar_name(item) or item.digest[7:19])
+    shown = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+    return Collected(
+        put_off=f"nobody knows what is still needed: {error.message}, which belongs to {shown}",
+        remedy=f"pull it again, or `stackup rmi {' '.join(names[:_NAMED])}`; then the next prune frees the space",
+    )
+
+
+def familiar_name(item: oci.Descriptor) -> str:
+    """The name in the index as people write it; "" where there is none."""
+    name = item.annotations.get(oci.REF_NAME, "")
+    try:
+        return references.parse(name).familiar if name else ""
+    except ValueError:
+        return name
 
 
 def stood_on(layout: Layout) -> str:

@@ -112,7 +112,7 @@ def _print_used(session: Session, request: Request, rows: list[Row]) -> None:
 
 
 def _used(row: Row, image: Listed | None) -> dict[str, Any]:
-    repository, tag = name_and_tag(row.image)
+    repository, tag = name_and_tag(_familiar(row.image))
     return {
         "ID": short_id(row.image_id),
         "ContainerName": row.name,
@@ -121,6 +121,16 @@ def _used(row: Row, image: Listed | None) -> dict[str, Any]:
         "Size": image.size if image else 0,
         "Created": image.created if image else "",
     }
+
+
+def _familiar(image: str) -> str:
+    """As the stored ones are listed: a stack file may have the long form."""
+    from stackup.oci.reference import parse
+
+    try:
+        return image if "@" not in image and "/" not in image else parse(image).familiar
+    except ValueError:
+        return image
 
 
 def _words(item: dict[str, Any]) -> dict[str, Any]:

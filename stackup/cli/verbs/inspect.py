@@ -46,8 +46,10 @@ def run(session: Session, request: Request) -> int:
 
 def _print_by(session: Session, template: str, found: list[dict[str, Any]]) -> None:
     from stackup.cli.templates import render
+    from stackup.images.describing import for_templates
 
-    session.console.out.write("".join(f"{render(template, item)}\n" for item in found))
+    items = (for_templates(item) if "RepoTags" in item else item for item in found)
+    session.console.out.write("".join(f"{render(template, item)}\n" for item in items))
 
 
 def _one(session: Session, name: str, kind: str) -> dict[str, Any]:

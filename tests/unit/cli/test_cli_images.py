@@ -20,10 +20,12 @@ from stackup.base.paths import Layout
 from stackup.base.values import changed
 from stackup.cli import clearing
 from stackup.cli.globals import Globals
+from stackup.cli.imagelists import name_and_tag
 from stackup.cli.registry import load
+from stackup.cli.verbs import images as images_verb
 from stackup.engine.records import Definition, EndpointRecord, PortRecord, Records, State
 from stackup.engine.supervision import HealthCheck, RestartPolicy, Supervision
-from stackup.images.store import ImageStore
+from stackup.images.store import ImageStore, parse_reference
 from stackup.oci.image import ImageConfig
 from stackup.volumes.store import VolumeStore
 from tests.support.archives import Archive
@@ -111,6 +113,20 @@ def test_filters_that_are_none(layout: Layout, text: str) -> None:
         run(layout, "image ls", filter=(text,))
 
 
+def test_pins_have_no_tag_that_could_be_used(layout: Layout) -> None:
+    store = ImageStore(layout)
+    image = store.resolve("toy:1")
+    assert image is not None
+    for name in ("toy", "toy:1", "localhost:5000/toy:2"):
+        store.index.set(f"{parse_reference(name)}@{image.digest}", store.index.read().manifests[-1])
+    store.index.unset("docker.io/library/toy:1")
+    rows = [line.split()[:2] for line in run(layout, "image ls").splitlines()[1:]]
+    assert sorted(row for row in rows if "toy" in row[0]) == [["localhost:5000/toy", "<none>"], ["toy", "<none>"]]
+    pinned = f"docker.io/library/toy:1@{image.digest}"  # as a stack file with locked digests has it
+    assert name_and_tag(images_verb._familiar(pinned)) == ("toy", "<none>")
+    assert name_and_tag(images_verb._familiar("localhost:5000/toy")) == ("localhost:5000/toy", "latest")
+
+
 def test_formats(layout: Layout) -> None:
     """Of every verb that has one."""
     assert run(layout, "image ls", name="toy", format="{{.Repository}}:{{.Tag}} {{len .ID}}") == "toy:1 12\n"
@@ -173,6 +189,14 @@ def test_inspect_prints_what_it_found_before_it_fails(layout: Layout) -> None:
     assert found["RepoTags"] == ["toy:1"] and found["Config"]["Labels"] == {"keep": "yes"}
     with pytest.raises(ImageError, match="cannot inspect 'nosuch'"):
         run(layout, "image inspect", images=("toy:1", "nosuch"))
+
+
+def test_templates_may_ask_for_what_an_image_leaves_out(layout: Layout) -> None:
+    template = "<{{.Variant}}|{{.Config.User}}|{{.Config.Entrypoint}}|{{json .Config}}>"
+    config = '{"Labels":{"keep":"yes"}}'
+    assert run(layout, "inspect", names=("toy:1",), format=template) == f"<||[]|{config}>\n"
+    with pytest.raises(UsageError, match="there is no field 'Nonsense'"):
+        run(layout, "inspect", names=("toy:1",), format="{{.Nonsense}}")
 
 
 def test_inspect_finds_every_kind(layout: Layout) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import multiprocessing
+import shutil
 from pathlib import Path
 
 import pytest
@@ -56,12 +57,29 @@ def test_a_damaged_image_is_listed_as_such_and_can_be_removed(store: ImageStore)
     assert "does not match its digest" in found["bad:latest"].damage
     assert found["good:latest"].damage == ""
     assert image_use(store).total == 2
+    container_on(store, image)  # of one that nobody can find any more: it may be this
     pruned = prune(store, named=True)
     assert pruned.gone[-1].startswith("deleted")
-    assert image.digest in pruned.collected.put_off
+    collected = pruned.collected
+    assert image.digest in collected.put_off and collected.put_off.endswith("belongs to bad:latest")
+    assert collected.remedy == "pull it again, or `stackup rmi bad:latest`; then the next prune frees the space"
     assert list(listed(store)) == ["bad:latest"]
+    shutil.rmtree(store.layout.project("shop").state)
     assert store.remove("bad") == ["untagged bad:latest", f"deleted {image.digest}"]
     assert store.layers.diff_ids() == []
+
+
+@pytest.mark.parametrize("what", ["manifest", "configuration"])
+def test_a_damaged_image_that_nobody_uses_is_pruned(store: ImageStore, what: str) -> None:
+    image = make_image(store, "bad", [rootfs()])
+    container_on(store, make_image(store, "good", [own("x")]))
+    path = store.blobs.path(image.digest if what == "manifest" else image.id)
+    path.chmod(0o644)
+    path.write_bytes(b"{}")
+    assert prune(store, named=True, partial=False).gone == ()  # there is a filter, and nothing to ask of it
+    pruned = prune(store, named=True)
+    assert (pruned.gone, pruned.collected.put_off) == (("untagged bad:latest", f"deleted {image.digest}"), "")
+    assert image.layers[0].diff_id not in store.layers.diff_ids()
 
 
 def test_patterns_of_names(store: ImageStore) -> None:
