@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from stackup.base.errors import ImageError, StackFileError
+from stackup.base.jsontext import parse_json
 from stackup.base.values import frozen
 from stackup.build.cache import StepCache
 from stackup.build.progress import Noted, OnProgress, Warned
@@ -140,7 +140,7 @@ def _document(records: Records) -> bytes:
 
 def _records(data: bytes, where: str) -> Records:
     try:
-        steps = json.loads(data)["steps"]
+        steps = parse_json(data)["steps"]
         return {str(key): {**record, "size": int(record["size"])} for key, record in steps.items()}
     except (ValueError, KeyError, TypeError, AttributeError):
         raise ImageError(f"cannot use cache {where}: it is no build cache of stackup's") from None

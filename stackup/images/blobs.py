@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Iterable
 from contextlib import suppress
@@ -13,6 +12,7 @@ from typing import Any
 from stackup.base.errors import ImageError
 from stackup.base.files import sync_directory, write_atomic
 from stackup.base.foreign import shown
+from stackup.base.jsontext import parse_json
 from stackup.base.values import frozen
 from stackup.base.workroom import Workroom
 from stackup.oci import image as oci
@@ -122,7 +122,7 @@ class BlobStore:
 
     def read_json(self, digest: str) -> dict[str, Any]:
         try:
-            document = json.loads(self.read(digest))
+            document = parse_json(self.read(digest))
         except ValueError as error:
             raise ImageError(f"cannot read blob {digest}: it is not JSON: {error}") from None
         if not isinstance(document, dict):

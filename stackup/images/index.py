@@ -11,6 +11,7 @@ from pathlib import Path
 
 from stackup.base.errors import ImageError
 from stackup.base.files import locked, write_atomic
+from stackup.base.jsontext import parse_json
 from stackup.base.values import frozen
 from stackup.oci import image as oci
 
@@ -34,7 +35,7 @@ class ImageIndex:
 
     def read(self) -> oci.Index:
         try:
-            return oci.Index.from_json(json.loads(self._file.read_bytes()))
+            return oci.Index.from_json(parse_json(self._file.read_bytes()))
         except FileNotFoundError:
             return oci.Index()
         except ValueError as error:

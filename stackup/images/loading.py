@@ -8,7 +8,6 @@ leaves no image, and a repeat finds the blobs that are there.
 
 from __future__ import annotations
 
-import json
 import posixpath
 import re
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from stackup.base.diskroom import telling
 from stackup.base.errors import ImageError
 from stackup.base.foreign import shown
+from stackup.base.jsontext import parse_json
 from stackup.base.values import frozen
 from stackup.images import tarstream, usage
 from stackup.images.saving import CONTAINERD_NAME
@@ -187,7 +187,7 @@ class _Loader:
             return
         tags = {self._config_digest(arrived, item): _names_of(item) for item in listed}
         try:
-            document = json.loads(arrived.documents["index.json"])
+            document = parse_json(arrived.documents["index.json"])
             if not isinstance(document, dict):
                 raise ValueError("it is not a JSON object")
             index = oci.Index.from_json(document)
@@ -263,7 +263,7 @@ class _Headed:
 
 def _json_list(arrived: _Arrived, name: str) -> list[dict[str, Any]]:
     try:
-        found = json.loads(arrived.documents.get(name, b"[]"))
+        found = parse_json(arrived.documents.get(name, b"[]"))
     except ValueError as error:
         raise ImageError(f"cannot load the archive: its {name} is not JSON: {error}") from None
     if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):

@@ -313,6 +313,8 @@ def broken(change: str, store: ImageStore) -> bytes:
             del parts["blobs/sha256/" + index["manifests"][0]["digest"][7:]]
         case "index is no JSON":
             parts["index.json"] = b"{"
+        case "deep index" | "deep list":
+            parts["index.json" if change == "deep index" else "manifest.json"] = b"[" * 100_000
         case "index is no index":
             parts["index.json"] = b"[]"
         case "no image":
@@ -334,6 +336,8 @@ def broken(change: str, store: ImageStore) -> bytes:
         ("missing manifest", "is missing"),
         ("index is no JSON", "cannot be read"),
         ("index is no index", "cannot be read"),
+        ("deep index", "cannot be read: it is nested too deeply"),
+        ("deep list", "is not JSON: it is nested too deeply"),
         ("no image", "there is no image in it"),
         ("built-in name", "the name is built in"),
         ("impossible name", "cannot use image reference"),
