@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from stackup.images.registry.access import Registries
     from stackup.images.store import ImageStore
 
-_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)\Z")
+_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)\Z")
+_NUMBER = re.compile(r"[0-9]{1,18}\Z")
 _REASON = re.compile(r"cannot (unpack|decompress) the layer: |cannot unpack (?=')")
+_EACH = 3  # breaks of a blob that are told, before only every second, fourth, eighth ... is
 _WORTH = 64 << 10  # bytes after which another attempt does not count; towards the end a quarter of what is left
 
 
@@ -127,31 +129,31 @@ class Fetcher:
                 self._meter.say(f"{_name(part)}: damaged on its way; fetched once more")
 
     def _patiently(self, source: Repository, part: Part) -> None:
+        """Again and again as long as more arrives than ever before; else as often as patience has pauses."""
         number, pauses = 0, self._registries.patience.pauses
+        breaks, farthest = Breaks(_name(part), self._meter.say, len(pauses) + 1), part.arrived
         while not part.complete:
-            before = part.arrived
             try:
                 self._stream(source, part)
             except _Interrupted as broken:
-                if part.arrived - before >= min(_WORTH, (part.size - before) // 4 + 1):
-                    number = 0
+                moved = part.arrived - farthest >= min(_WORTH, (part.size - farthest) // 4 + 1)
+                if moved:
+                    number, farthest = 0, part.arrived
                 if number == len(pauses):
                     raise broken.error from None
-                self._meter.say(f"{_name(part)}: {broken}; retrying ({number + 2} of {len(pauses) + 1})")
+                breaks.told(str(broken), part.arrived if moved else None, number)
                 self._registries.sleep(pauses[number])
                 number += 1
 
     def _stream(self, source: Repository, part: Part) -> None:
         answer, known = self._opened(source, part)
-        part.origin = (source.endpoint.host, answer.headers.get("ETag", ""))
         digest = part.digest
-        length = answer.headers.get("Content-Length", "")
+        length = _number(answer.headers.get("Content-Length", ""))
         missing = part.size - part.arrived + known
-        if length.isdecimal() and int(length) != missing:
+        if length not in (None, missing):
             answer.close()
-            raise BadAnswer(
-                f"{source.endpoint.host} sends {int(length)} bytes of blob {digest} where {missing} are missing"
-            )
+            raise BadAnswer(f"{source.endpoint.host} sends {length} bytes of blob {digest} where {missing} are missing")
+        part.origin = (source.endpoint.host, answer.headers.get("ETag", ""))
         try:
             for data in answer.chunks():
                 chunk, known = data[known:], max(0, known - len(data))
@@ -186,6 +188,28 @@ class Fetcher:
         return answer, known
 
 
+class Breaks:
+    """What people hear of a blob that does not come in one go: of each break at first, then ever more seldom."""
+
+    def __init__(self, name: str, say: Callable[[str], None], attempts: int) -> None:
+        self._name = name
+        self._say = say
+        self._attempts = attempts
+        self._count = 0
+
+    def told(self, why: str, arrived: int | None, number: int) -> None:
+        """``arrived``: bytes, where it goes on from there; None where ``number`` attempts before have brought nothing
+        more."""
+        self._count += 1
+        if self._count > _EACH and self._count & (self._count - 1):
+            return
+        onward = f"retrying ({number + 2} of {self._attempts})"
+        if arrived is not None:
+            onward = f"going on at {arrived / 1e6:.1f} MB"
+        often = f", for the {self._count}th time" if self._count > _EACH else ""
+        self._say(f"{self._name}: {why}{often}; {onward}")
+
+
 class _Interrupted(Exception):
     """It broke in the middle: what has arrived stays, and the rest may be asked for."""
 
@@ -200,6 +224,10 @@ def _name(part: Part) -> str:
 
 def _short(digest: str) -> str:
     return digest.removeprefix("sha256:")[:SHORT]
+
+
+def _number(text: str) -> int | None:
+    return int(text) if _NUMBER.match(text) else None
 
 
 def _continues(answer: Answer, offset: int, part: Part) -> bool:

@@ -195,6 +195,9 @@ class Part:
         self._path.with_suffix(".origin").unlink(missing_ok=True)
 
     def close(self) -> None:
+        """Inside ``turn``. Of what has not begun to arrive nothing is kept."""
+        if not self._whole and not self._arrived:
+            self.delete()
         os.close(self._fd)
 
     # Reading behind

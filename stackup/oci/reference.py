@@ -58,6 +58,10 @@ def is_host(text: str) -> bool:
     return text in ("host", "host:latest")
 
 
+def is_tag(text: str) -> bool:
+    return _TAG.match(text) is not None
+
+
 def is_digest(text: str) -> bool:
     return bool(_DIGEST.match(text))
 

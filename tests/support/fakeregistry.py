@@ -145,6 +145,13 @@ class FakeRegistry:
             entries.append({"mediaType": MANIFEST, "digest": digest, "size": size, "platform": about})
         return self.manifest(repository, tag, {"schemaVersion": 2, "mediaType": INDEX, "manifests": entries})
 
+    def config_of(self, repository: str, tag: str, data: bytes) -> str:
+        """Makes ``data`` the configuration of an image; answers its digest."""
+        document = json.loads(self.manifests[repository, tag][1])
+        document["config"] = self._descriptor(repository, CONFIG, data)
+        self.manifest(repository, tag, document)
+        return str(document["config"]["digest"])
+
     def layers_of(self, repository: str, tag: str) -> list[str]:
         return [layer["digest"] for layer in json.loads(self.manifests[repository, tag][1])["layers"]]
 

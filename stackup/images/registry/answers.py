@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-_LONGEST = 200
+from stackup.base.foreign import shown
+from stackup.base.jsontext import parse_json
 
 
 def error_codes(data: bytes) -> list[str]:
@@ -17,26 +17,20 @@ def complaint(data: bytes) -> str:
     for item in _errors(data):
         text = str(item.get("message") or item.get("code") or "")
         if text:
-            return _shown(text)
+            return shown(text)
     try:
-        document: Any = json.loads(data)
+        document: Any = parse_json(data)
     except ValueError:
         return ""
     if isinstance(document, dict):
-        return _shown(str(document.get("details") or document.get("message") or document.get("error") or ""))
+        return shown(str(document.get("details") or document.get("message") or document.get("error") or ""))
     return ""
 
 
 def _errors(data: bytes) -> list[dict[str, Any]]:
     try:
-        document = json.loads(data)
+        document = parse_json(data)
     except ValueError:
         return []
     found = document.get("errors") if isinstance(document, dict) else None
     return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
-
-
-def _shown(text: str) -> str:
-    """In one line, without control characters: it comes from somebody else and goes to a terminal."""
-    clean = "".join(char if char.isprintable() else " " for char in text)
-    return clean if len(clean) <= _LONGEST else f"{clean[: _LONGEST - 1]}…"

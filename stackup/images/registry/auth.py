@@ -5,7 +5,6 @@ Sources: distribution ``docs/spec/auth/token.md`` and ``oauth.md``; RFC 7235 for
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +12,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from stackup.base.errors import ImageError
+from stackup.base.jsontext import parse_json
 from stackup.base.values import frozen
 from stackup.images.registry.credentials import Credential
 from stackup.images.registry.errors import BadAnswer, Denied
@@ -152,10 +152,10 @@ class Authorizer:
 
 def _parsed(data: bytes, realm: str) -> tuple[str, float]:
     try:
-        document: Any = json.loads(data)
+        document: Any = parse_json(data)
         token = document.get("token") or document["access_token"]
         seconds = float(document.get("expires_in") or _LIFETIME)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
         raise BadAnswer(f"{urlsplit(realm).netloc} gives no token: its answer is not one") from None
     return str(token), max(seconds, _LIFETIME)
 

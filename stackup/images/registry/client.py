@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import time
 from collections.abc import Iterator
 from typing import Any, Protocol
-from urllib.parse import quote, urljoin
+from urllib.parse import quote
 
+from stackup.base.jsontext import parse_json
 from stackup.base.values import frozen
-from stackup.images.registry.conversation import DOCUMENT, Conversation
+from stackup.images.registry.conversation import DOCUMENT, Conversation, target_of
 from stackup.images.registry.errors import BadAnswer, NotThere
 from stackup.images.registry.settings import Endpoint
 from stackup.images.registry.transport import Answer
 from stackup.oci import image as oci
-from stackup.oci.reference import is_digest
+from stackup.oci.reference import is_digest, is_tag
 
 ACCEPTED = (oci.INDEX, oci.DOCKER_INDEX, oci.MANIFEST, oci.DOCKER_MANIFEST)
+_SHORT = 12  # digits of a digest that people are shown
+_TAGS = 10_000
 _TAG_PAGES = 10
+_TAG_SECONDS = 10.0
 _OLD = "application/vnd.docker.distribution.manifest.v1"
 
 
@@ -36,7 +40,7 @@ class Manifest:
     def document(self) -> dict[str, Any]:
         """Raises BadAnswer."""
         try:
-            document = json.loads(self.data)
+            document = parse_json(self.data)
         except ValueError:
             document = None
         if not isinstance(document, dict):
@@ -84,7 +88,12 @@ class Repository:
         """Its bytes from ``offset`` on: status 206, or 200 from the beginning where the registry cannot do that."""
         headers = {"Range": f"bytes={offset}-"} if offset else {}
         return self._conversation.request(
-            "GET", f"{self._base}/blobs/{digest}", headers=headers, scopes=self._scopes, expected=(200, 206)
+            "GET",
+            f"{self._base}/blobs/{digest}",
+            headers=headers,
+            scopes=self._scopes,
+            expected=(200, 206),
+            about=digest.removeprefix("sha256:")[:_SHORT],
         )
 
     def has_blob(self, digest: str) -> bool:
@@ -95,20 +104,21 @@ class Repository:
         return True
 
     def tags(self) -> list[str]:
-        """As many as fit on a few pages."""
+        """As many as fit on a few pages, and come without much ado: they are for a hint."""
         found: list[str] = []
-        path = f"{self._base}/tags/list?n=1000"
+        path, due = f"{self._base}/tags/list?n=1000", time.monotonic() + _TAG_SECONDS
         for _ in range(_TAG_PAGES):
-            answer = self._conversation.request("GET", path, scopes=self._scopes)
+            answer = self._conversation.request("GET", path, scopes=self._scopes, once=True)
             try:
-                found += [str(tag) for tag in json.loads(answer.body(DOCUMENT)).get("tags") or ()]
+                listed = parse_json(answer.body(DOCUMENT)).get("tags") or ()
+                found += [tag for tag in listed if isinstance(tag, str) and is_tag(tag)]
             except (ValueError, AttributeError, TypeError):
                 break
             link = answer.headers.get("Link", "")
-            if 'rel="next"' not in link or not link.startswith("<"):
+            if 'rel="next"' not in link or not link.startswith("<") or time.monotonic() > due:
                 break
-            path = urljoin(answer.url, link[1:].partition(">")[0])
-        return found
+            path = target_of(answer.url, link[1:].partition(">")[0])
+        return found[:_TAGS]
 
     def _manifest(self, reference: str) -> str:
         return f"{self._base}/manifests/{quote(reference, safe=':')}"
@@ -137,7 +147,7 @@ class Repository:
         location = answer.headers.get("Location", "")
         if not location:
             raise BadAnswer(f"{self.endpoint.host} does not say where to upload to")
-        return urljoin(answer.url, location)
+        return target_of(answer.url, location)
 
     def append(self, upload: str, body: Body, offset: int, length: int) -> str:
         """Adds the ``length`` bytes from ``offset`` on; answers the URL to end the upload at. All of a blob in one
@@ -156,8 +166,8 @@ class Repository:
         answer = self._conversation.request("GET", upload, scopes=self._scopes, expected=(204, 202))
         answer.drop()
         first, _, last = answer.headers.get("Range", "").removeprefix("bytes=").partition("-")
-        arrived = int(last) + 1 if first == "0" and last.isdecimal() else 0
-        return urljoin(answer.url, answer.headers.get("Location", "") or upload), (0 if arrived == 1 else arrived)
+        arrived = int(last) + 1 if first == "0" and last.isdecimal() and len(last) < 19 else 0
+        return target_of(answer.url, answer.headers.get("Location", "") or upload), (0 if arrived == 1 else arrived)
 
     def finish(self, upload: str, digest: str, body: bytes = b"") -> None:
         """Ends an upload, with its last bytes; the registry checks the digest."""
@@ -186,9 +196,9 @@ def _accepting() -> dict[str, str]:
 def _media_type(answer: Answer, data: bytes, host: str) -> str:
     """What the document says of itself, else the header: registries that store both kinds confuse the latter."""
     try:
-        document = json.loads(data)
-    except ValueError:
-        raise BadAnswer(f"{host} sends something that is no manifest") from None
+        document = parse_json(data)
+    except ValueError as error:
+        raise BadAnswer(f"{host} sends something that is no manifest: {error}") from None
     said = str(document.get("mediaType") or "") if isinstance(document, dict) else ""
     header = answer.headers.get("Content-Type", "").partition(";")[0].strip()
     found = said or (header if header in ACCEPTED else "")

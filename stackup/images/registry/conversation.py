@@ -1,6 +1,6 @@
 """Talks to one registry host as it wants to be talked to: challenges, redirects, pauses, and another try.
 
-Bounded in everything: attempts, redirects, the time that a registry may ask to wait.
+Bounded in everything: attempts, redirects, the time that a registry may ask to wait, and all of that together.
 """
 
 from __future__ import annotations
@@ -13,17 +13,28 @@ from typing import Any, Protocol
 from urllib.parse import unquote, urljoin, urlsplit
 
 from stackup.base.clock import now_ns
+from stackup.base.foreign import shown
 from stackup.images.registry.answers import complaint, error_codes
 from stackup.images.registry.auth import Authorizer
 from stackup.images.registry.credentials import Credential
-from stackup.images.registry.errors import BadAnswer, Broken, Denied, NotThere, RateLimited, RegistryError, Unreachable
+from stackup.images.registry.errors import (
+    BadAnswer,
+    Broken,
+    Denied,
+    NotThere,
+    NoWay,
+    RateLimited,
+    RegistryError,
+    Unreachable,
+)
 from stackup.images.registry.proxies import is_loopback
 from stackup.images.registry.settings import Endpoint
-from stackup.images.registry.transport import Answer, NotTls, Refused, TlsFault, Transport
+from stackup.images.registry.transport import Answer, NotTls, Refused, Transport
 
 REDIRECTS = 5
 DOCUMENT = 8 << 20  # bytes of an error, a token, a list
 _AGAIN = (408, 500, 502, 503, 504)
+_DAY = 24 * 3600.0
 _REDIRECTING = (301, 302, 303, 307, 308)
 
 
@@ -120,9 +131,11 @@ class Conversation:
         scopes: tuple[str, ...] = (),
         expected: tuple[int, ...] = (200,),
         once: bool = False,
+        about: str = "",
     ) -> Answer:
         """The answer with one of the ``expected`` statuses. ``path`` begins with /v2/, or is a whole URL that this
-        registry gave. ``once``: the body cannot be sent a second time, so a broken connection is the caller's affair.
+        registry gave. ``once``: the body cannot be sent a second time, so a broken connection is the caller's affair,
+        or another attempt is not worth its time. ``about``: what another attempt is told to be for.
 
         Raises the RegistryError that fits any other answer.
         """
@@ -131,7 +144,7 @@ class Conversation:
         def attempt() -> Answer:
             return self._authorized(method, url, dict(headers or {}), body, scopes)
 
-        answer = attempt() if once else self._patiently(attempt)
+        answer = attempt() if once else self._patiently(attempt, about)
         if answer.status in expected:
             return answer
         raise self._refusal(answer, method, url)
@@ -142,7 +155,7 @@ class Conversation:
         if answer.status != 401 or not self._is_ours(answer.url):
             return answer
         challenge = ", ".join(_all(answer.headers, "WWW-Authenticate"))
-        data = answer.body(DOCUMENT)
+        data = answer.explanation()
         with self._asking:  # one thread asks for the token; the others find it
             authorization = self.authorizer.header(scopes)
             if authorization in ("", known):
@@ -154,7 +167,7 @@ class Conversation:
             rewind()
         answer = self._followed(method, url, headers, body, authorization)
         if answer.status == 401:
-            raise self.authorizer.denied("denies access", said=complaint(answer.body(DOCUMENT)))
+            raise self.authorizer.denied("denies access", said=complaint(answer.explanation()))
         return answer
 
     def _is_ours(self, url: str) -> bool:
@@ -169,7 +182,7 @@ class Conversation:
             if answer.status not in _REDIRECTING or method not in ("GET", "HEAD") or not location:
                 return answer
             answer.drop()
-            target = urljoin(url, location)
+            target = target_of(url, location)
             if urlsplit(target).scheme not in ("http", "https"):
                 raise BadAnswer(f"{self.host} redirects to {urlsplit(target).scheme}:, which is no place to fetch from")
             if url.startswith("https:") and target.startswith("http:") and not self._trusted(target):
@@ -177,48 +190,66 @@ class Conversation:
             url = target
         raise BadAnswer(f"{self.host} redirects more than {REDIRECTS} times")
 
-    def _patiently(self, attempt: Callable[[], Answer]) -> Answer:
+    def _patiently(self, attempt: Callable[[], Answer], about: str = "") -> Answer:
         """Again after a pause, where that may help."""
-        pauses = self._transport.patience.pauses
+        pauses, began = self._transport.patience.pauses, time.monotonic()
         for number, pause in enumerate((*pauses, None)):
-            wait = 0.0
+            wait, last = 0.0, pause is None or time.monotonic() - began > self._transport.patience.together
             try:
                 answer = attempt()
             except (Broken, Unreachable) as error:
                 once = isinstance(error, Unreachable)  # a name server may hiccup
-                if pause is None or (once and number) or isinstance(error, TlsFault):
+                if pause is None or last or (once and number) or isinstance(error, NoWay):
                     raise
                 why, attempts = error.reason, 2 if once else len(pauses) + 1
             else:
                 wait = _retry_after(answer)
                 again = answer.status in (*_AGAIN, 429)
-                if not again or pause is None or wait > self._transport.patience.longest:
+                if not again or pause is None or last or wait > self._transport.patience.longest:
                     return answer
                 answer.drop()
                 why, attempts = f"{self._endpoint.host} answers {answer.status}", len(pauses) + 1
-            self._say(f"{why}; retrying ({number + 2} of {attempts})")
+            self._say(f"{about and f'{about}: '}{why}; retrying ({number + 2} of {attempts})")
             self._sleep(max(pause, wait))
         raise AssertionError("unreachable")
 
     def _refusal(self, answer: Answer, method: str, url: str) -> RegistryError:
-        data = b"" if method == "HEAD" else answer.body(DOCUMENT)
+        data = answer.explanation() if method != "HEAD" else b""
         said, codes = complaint(data), error_codes(data)
         detail = f" ({said})" if said else ""
         host = self._endpoint.host
+        if not self._is_ours(answer.url):  # where it points to: none of its credentials were sent there
+            host = f"{answer.host}, where {host} points to,"
         match answer.status:
             case 401:
                 return Denied(f"{host} denies access{detail}")
-            case 403:
+            case 403 if self._is_ours(answer.url):
                 return self.authorizer.denied("denies access", said=said)
+            case 403:
+                return Denied(f"{host} denies access{detail}")
             case 404:
                 error = NotThere(f"{host} does not have {_named(url)}{detail}")
                 error.codes = tuple(codes)
                 return error
             case 429:
-                return RateLimited(f"{host} has been asked too often{detail}", hint=_rate_hint(answer, host))
+                known = self._is_ours(answer.url) and self.authorizer.credential is not None
+                return RateLimited(
+                    f"{host} has been asked too often{detail}",
+                    hint=_rate_hint(answer, "" if known else self._endpoint.host),
+                )
             case status if status >= 500:
                 return Broken(f"{host} answers with an error of its own: {status}{detail}")
         return BadAnswer(f"{host} answers {answer.status}{detail}")
+
+
+def target_of(url: str, location: str) -> str:
+    """Where an answer from ``url`` points to. Raises BadAnswer."""
+    try:
+        target = urljoin(url, location)
+        urlsplit(target).port  # noqa: B018 - looks at it
+        return target
+    except ValueError:
+        raise BadAnswer(f"{urlsplit(url).netloc} points to {shown(location)}, which is no address") from None
 
 
 def _all(headers: Mapping[str, str], name: str) -> list[str]:
@@ -250,13 +281,16 @@ def _retry_after(answer: Answer) -> float:
         return float(text)
     try:
         return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - now_ns() / 1e9)
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0
 
 
-def _rate_hint(answer: Answer, host: str) -> str:
+def _rate_hint(answer: Answer, login: str) -> str:
+    """``login``: the registry, where nobody is logged in."""
     wait = _retry_after(answer)
-    again = ""
-    if wait:
-        again = f"it may be asked again in {wait / 60:.0f} min; " if wait >= 90 else f"it may again in {wait:.0f} s; "
-    return f"{again}many registries allow more after `stackup login {host}`; a mirror in registries.conf saves requests"
+    lines = ["a mirror in registries.conf saves requests"]
+    if login:
+        lines.insert(0, f"many registries allow more after `stackup login {login}`")
+    if 0 < wait < _DAY:
+        lines.insert(0, f"it may be asked again in {f'{wait / 60:.0f} min' if wait >= 90 else f'{wait:.0f} s'}")
+    return "\n".join(lines)

@@ -5,16 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from stackup.base.errors import ImageError
+from stackup.base.foreign import shown
+
+_LONGEST = 600  # characters of a reason, or of a line of a hint: much of them is in the registry's own words
 
 
 class RegistryError(ImageError):
-    """``reason`` is what stands behind "cannot pull IMAGE: "; ``hint`` says what to do."""
+    """``reason`` is what stands behind "cannot pull IMAGE: "; ``hint`` says what to do, the first line what is most
+    likely."""
 
     kind = "registry"
 
     def __init__(self, reason: str, *, hint: str = "", **more: Any) -> None:
-        super().__init__(f"cannot use the registry: {reason}", hint=hint, **more)
-        self.reason = reason
+        self.reason = shown(reason, _LONGEST)
+        lines = (shown(line, _LONGEST) for line in hint.split("\n"))
+        super().__init__(f"cannot use the registry: {self.reason}", hint="\n".join(lines), **more)
 
     def to_dict(self) -> dict[str, Any]:
         return {**super().to_dict(), "reason": self.reason}
@@ -52,6 +57,12 @@ class Unreachable(RegistryError):
     """No connection: name, network, TLS, time-out. The next endpoint may do better."""
 
     kind = "registry-unreachable"
+
+
+class NoWay(Unreachable):
+    """Nor will there be one, however often it is tried: a setting of this machine, or a lack of trust."""
+
+    kind = "registry-no-way"
 
 
 class Broken(RegistryError):

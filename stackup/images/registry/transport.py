@@ -6,31 +6,37 @@ The only module that knows urllib3. Pools are kept per host and shared by all th
 from __future__ import annotations
 
 import http.client
+import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from typing import Any
-from urllib.parse import urlsplit
-from weakref import WeakSet
+from typing import Any, TypeVar
+from urllib.parse import unquote, urlsplit
 
 import urllib3
 from urllib3 import exceptions
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.util import Timeout, make_headers
 
 from stackup.base.values import frozen
 from stackup.base.version import VERSION
 from stackup.images.registry.caller import Caller
-from stackup.images.registry.errors import BadAnswer, Broken, Ended, RegistryError, Unreachable
+from stackup.images.registry.errors import BadAnswer, Broken, Ended, NoWay, RegistryError, Unreachable
 from stackup.images.registry.proxies import proxy_for
 from stackup.images.registry.trust import tls_context
+from stackup.images.registry.watching import NEVER, Watch, Watched, now
 
 AGENT = f"stackup/{VERSION}"
 _TOGETHER = 0.05  # seconds
 CHUNK = 1 << 18  # bytes that are taken from a connection at a time
 _SPEAKS_TLS = ("ALERT", "UNSUPPORTED_PROTOCOL", "NO_SHARED_CIPHER", "DH_KEY_TOO_SMALL", "EE_KEY_TOO_SMALL")
 _POOL = 8  # connections to one host that are kept
+_PROXIES = "it comes from HTTPS_PROXY, HTTP_PROXY or ALL_PROXY; NO_PROXY names hosts that need none"
+_WORTH = 64 << 10, 1.0  # bytes and seconds that are spent on a body nobody wants, to keep its connection
+_EXPLAINING = 64 << 10, 5.0  # the same for what an answer says of itself
 
 
 @frozen
@@ -44,6 +50,8 @@ class Patience:
     longest: float = 30.0
     slowest: float = 1000.0  # bytes a second; a connection that brings less over ``window`` seconds is broken off
     window: float = 60.0
+    document: float = 90.0  # for all of a manifest, a token, a list
+    together: float = 120.0  # of one request, after which it is not tried again
 
 
 QUICK = Patience(connect=3.0, read=8.0, pauses=())  # where there is something else to be content with
@@ -64,31 +72,44 @@ class Answer:
         return urlsplit(self.url).netloc
 
     def body(self, limit: int) -> bytes:
-        """All of it. Raises BadAnswer for more than ``limit`` bytes, Broken when the connection breaks."""
-        parts, size = [], 0
+        """All of it. Raises BadAnswer for more than ``limit`` bytes, Broken when the connection breaks, or the whole
+        takes too long."""
+        due = now() + self._transport.patience.document
+        parts: list[bytes] = []
+        size = 0
         for chunk in self.chunks():
             parts.append(chunk)
             size += len(chunk)
             if size > limit:
                 self.close()
                 raise BadAnswer(f"{self.host} answers more than {limit >> 20} MiB where a document was asked for")
+            if now() > due:
+                self.close()
+                raise Broken(f"{self.host} takes more than {self._transport.patience.document:g} s for a document")
         return b"".join(parts)
 
-    def chunks(self) -> Iterator[bytes]:
-        """The body as it comes. Raises Broken when it ends before its announced length, or falls silent."""
-        try:
-            yield from self._paced()
-        except (exceptions.HTTPError, OSError) as error:
-            self._transport.check()
-            if isinstance(error, exceptions.ReadTimeoutError):
-                raise Broken(f"{self.host} has fallen silent in the middle of an answer") from None
-            raise Broken(f"the connection to {self.host} broke ({_short(error)})") from None
-        finally:
-            self._response.close()
+    def explanation(self) -> bytes:
+        """The beginning of a body that only says what the status means; whatever is wrong with it does not matter."""
+        found = self._beginning(*_EXPLAINING)
+        self.close()
+        return found
 
-    def _paced(self) -> Iterator[bytes]:
+    def chunks(self) -> Iterator[bytes]:
+        """The body as it comes. Raises Broken when it ends before its announced length, falls silent, or crawls."""
+        with self._transport.watch.over(self.end) as watched:
+            try:
+                yield from self._paced(watched)
+            except (exceptions.HTTPError, OSError, ValueError, AttributeError) as error:
+                self._transport.check()
+                if watched.late or isinstance(error, exceptions.ReadTimeoutError):
+                    raise Broken(f"{self.host} has fallen silent in the middle of an answer") from None
+                raise Broken(f"the connection to {self.host} broke ({_short(error)})") from None
+            finally:
+                self._response.close()
+
+    def _paced(self, watched: Watched) -> Iterator[bytes]:
         patience, began, moved = self._transport.patience, time.monotonic(), 0
-        for chunk in self._gathered():
+        for chunk in self._gathered(watched):
             yield chunk
             self._transport.check()
             moved += len(chunk)
@@ -98,18 +119,21 @@ class Answer:
                     raise Broken(f"{self.host} sends less than {patience.slowest / 1000:g} kB/s")
                 began, moved = time.monotonic(), 0
 
-    def _gathered(self) -> Iterator[bytes]:
+    def _gathered(self, watched: Watched) -> Iterator[bytes]:
         """What comes within a moment in one piece; what comes slowly, as it comes."""
         over = False
         while not over:
             parts, size, until = [], 0, time.monotonic() + _TOGETHER
             fault: Exception | None = None
             while size < CHUNK and time.monotonic() < until:
+                watched.due = now() + self._transport.patience.read
                 try:
                     data = self._response.read1(CHUNK - size)
                 except (exceptions.HTTPError, OSError) as error:
                     fault = error
                     break
+                finally:
+                    watched.due = NEVER
                 if not data:
                     over = True
                     break
@@ -129,11 +153,27 @@ class Answer:
         self._response.close()
 
     def drop(self) -> None:
-        """Of a body that nobody wants: read if it is small, so that the connection can be used again."""
-        try:
-            self._response.drain_conn()
-        except (exceptions.HTTPError, OSError):
-            self._response.close()
+        """Of a body that nobody wants: read if it is small and quick, so that the connection can be used again."""
+        self._beginning(*_WORTH)
+
+    def _beginning(self, limit: int, seconds: float) -> bytes:
+        """What arrives of the body within so many bytes and seconds. The connection is closed unless that is all."""
+        seconds = min(seconds, self._transport.patience.read)
+        due = now() + seconds
+        parts: list[bytes] = []
+        size = 0
+        with self._transport.watch.over(self.end, seconds):
+            try:
+                while size < limit and now() < due:
+                    data = self._response.read1(limit - size)
+                    if not data:
+                        return b"".join(parts)
+                    parts.append(data)
+                    size += len(data)
+            except (exceptions.HTTPError, OSError, ValueError, AttributeError):
+                pass
+        self._response.close()
+        return b"".join(parts)
 
 
 class Transport:
@@ -145,7 +185,7 @@ class Transport:
         self._pools: dict[tuple[str, str, bool], urllib3.PoolManager] = {}
         self._lock = threading.Lock()
         self._ended = threading.Event()
-        self._answers: WeakSet[Answer] = WeakSet()
+        self.watch = Watch()
         urllib3.disable_warnings(exceptions.InsecureRequestWarning)
 
     def open(
@@ -172,24 +212,18 @@ class Transport:
                 decode_content=False,
                 timeout=Timeout(connect=self.patience.connect, read=self.patience.read),
             )
-        except (exceptions.HTTPError, OSError) as error:
+        except (exceptions.HTTPError, OSError, ValueError) as error:
             self.check()
             raise self._fault(error, url) from None
-        answer = Answer(response, url, self)
-        with self._lock:
-            self._answers.add(answer)
         self.check()
-        return answer
+        return Answer(response, url, self)
 
     # Giving up
 
     def end(self) -> None:
         """Whatever is under way in other threads ends with Ended, and so does what they begin."""
         self._ended.set()
-        with self._lock:
-            answers = list(self._answers)
-        for answer in answers:
-            answer.end()
+        self.watch.end()
 
     def check(self) -> None:
         """Raises Ended."""
@@ -201,8 +235,10 @@ class Transport:
         self._ended.wait(seconds)
 
     def _pool(self, url: str, checked: bool) -> urllib3.PoolManager:
-        host = urlsplit(url).netloc
-        proxy = proxy_for(url, self.caller.environment)
+        try:
+            host, proxy = urlsplit(url).netloc, proxy_for(url, self.caller.environment)
+        except ValueError:
+            raise BadAnswer(f"{url} is not an address") from None
         with self._lock:
             key = (host, proxy, checked)
             if key not in self._pools:
@@ -215,15 +251,23 @@ class Transport:
             options["ssl_context"] = tls_context(self.caller, host, checked=checked)
             if not checked:
                 options |= {"cert_reqs": ssl.CERT_NONE, "assert_hostname": False}
-        if not proxy:
-            return urllib3.PoolManager(**options)
-        parts = urlsplit(proxy)
+        manager = self._proxied(proxy, options) if proxy else urllib3.PoolManager(**options)
+        manager.pool_classes_by_scheme = _pool_classes(self)
+        return manager
+
+    def _proxied(self, proxy: str, options: dict[str, Any]) -> urllib3.PoolManager:
+        try:
+            parts = urlsplit(proxy)
+            where, _ = parts.netloc.rpartition("@")[2], parts.port
+        except ValueError:
+            raise NoWay("the proxy that is set is not an address", hint=_PROXIES) from None
         if parts.scheme not in ("http", "https"):
-            raise Unreachable(f"the proxy {parts.scheme}://{parts.hostname} is of a kind that is not known here")
+            kind = f"{parts.scheme}://{where}"
+            raise NoWay(f"the proxy {kind} is not supported: only those that speak HTTP are", hint=_PROXIES)
         if parts.username:
-            secret = f"{parts.username}:{parts.password or ''}"
+            secret = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
             options["proxy_headers"] = make_headers(proxy_basic_auth=secret)
-            proxy = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+            proxy = parts._replace(netloc=where).geturl()
         return urllib3.ProxyManager(proxy, **options)
 
     def _fault(self, error: Exception, url: str) -> RegistryError:
@@ -233,13 +277,12 @@ class Transport:
                 proxy = urlsplit(proxy_for(url, self.caller.environment)).netloc.rpartition("@")[2]
                 return Unreachable(
                     f"the proxy {proxy} cannot be used ({_short(error.original_error)})",
-                    hint="it comes from HTTPS_PROXY or HTTP_PROXY; NO_PROXY names hosts that need none",
+                    hint=_PROXIES,
                 )
             case exceptions.SSLError():
                 return _tls_fault(error, host)
             case exceptions.NameResolutionError():
-                hint = "is this machine offline? Then images can be brought in with `stackup load`"
-                return Refused(f"the name {host.rpartition(':')[0] or host} cannot be resolved", hint=hint)
+                return Nameless(f"the name {host.rpartition(':')[0] or host} cannot be resolved")
             case exceptions.NewConnectionError():  # counts as the next one, too
                 kind = Refused if "refused" in _short(error).lower() else Unreachable
                 return kind(f"{host} cannot be reached ({_short(error)})")
@@ -247,7 +290,7 @@ class Transport:
                 return Unreachable(f"{host} does not answer within {self.patience.connect:g} s")
             case exceptions.ReadTimeoutError():
                 return Broken(f"{host} gives no answer within {self.patience.read:g} s")
-            case exceptions.LocationParseError():
+            case exceptions.LocationParseError() | ValueError():
                 return BadAnswer(f"{host} is not an address")
         return Broken(f"the connection to {host} broke ({_short(error)})")
 
@@ -258,11 +301,70 @@ class Transport:
             self._pools.clear()
 
 
+T = TypeVar("T")
+
+
+def _pool_classes(transport: Transport) -> dict[str, type[HTTPConnectionPool]]:
+    """Of connections on which neither the way through a proxy nor an answer's head takes longer than it may."""
+
+    def limited(connection: HTTPConnection, read: Callable[[], T]) -> T:
+        def end() -> None:
+            found = connection.sock
+            if isinstance(found, socket.socket):
+                with suppress(OSError):  # of the socket itself: that of TLS forgets its state, which is still in use
+                    socket.socket.shutdown(found, socket.SHUT_RDWR)
+
+        with transport.watch.over(end, transport.patience.read) as watched:
+            try:
+                found = read()
+            except (OSError, http.client.HTTPException):
+                if watched.late:
+                    raise TimeoutError from None
+                raise
+            if watched.late:
+                raise TimeoutError
+            return found
+
+    class Plain(HTTPConnection):
+        def connect(self) -> None:
+            limited(self, super().connect)
+
+        def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]
+            return limited(self, super().getresponse)
+
+    class Encrypted(HTTPSConnection):
+        def connect(self) -> None:
+            limited(self, super().connect)
+
+        def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]
+            return limited(self, super().getresponse)
+
+    class PlainPool(HTTPConnectionPool):
+        ConnectionCls = Plain
+
+    class EncryptedPool(HTTPSConnectionPool):
+        ConnectionCls = Encrypted
+
+    return {"http": PlainPool, "https": EncryptedPool}
+
+
 class Refused(Unreachable):
     """Nobody is there at all: nothing listens, or the name stands for nothing."""
 
 
-class TlsFault(Unreachable):
+class Nameless(Refused):
+    """The name stands for nothing; or this machine is offline."""
+
+    kind = "registry-no-name"
+
+    def about_image(self, verb: str, reference: str) -> RegistryError:
+        self.hint = "is this machine offline?"
+        if verb == "pull":
+            self.hint += " Then images can be brought in with `stackup load`"
+        return super().about_image(verb, reference)
+
+
+class TlsFault(NoWay):
     """A connection came about, and no trust."""
 
     kind = "registry-tls"

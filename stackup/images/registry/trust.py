@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stackup.images.registry.caller import Caller
-from stackup.images.registry.errors import Unreachable
+from stackup.images.registry.errors import NoWay
 from stackup.images.registry.settings import HUB
 
 # Where distributions keep their bundle, for interpreters that were built elsewhere.
@@ -28,7 +28,7 @@ def directories(caller: Caller, host: str) -> Iterator[Path]:
 
 
 def tls_context(caller: Caller, host: str, *, checked: bool) -> ssl.SSLContext:
-    """Raises Unreachable for files in certs.d that cannot be read."""
+    """Raises NoWay for files in certs.d that cannot be read."""
     if checked:
         context = ssl.create_default_context()
         _load_system(caller, context)
@@ -49,7 +49,11 @@ def tls_context(caller: Caller, host: str, *, checked: bool) -> ssl.SSLContext:
 def _load_system(caller: Caller, context: ssl.SSLContext) -> None:
     file, directory = caller.environment.get("SSL_CERT_FILE"), caller.environment.get("SSL_CERT_DIR")
     if file or directory:
-        context.load_verify_locations(file or None, directory or None)
+        try:
+            context.load_verify_locations(file or None, directory or None)
+        except (OSError, ssl.SSLError) as error:
+            text = f"the certificates in {file or directory} cannot be used: {error.strerror or error}"
+            raise NoWay(text, hint="SSL_CERT_FILE or SSL_CERT_DIR names them") from None
     found = ssl.get_default_verify_paths()
     if not (found.cafile or found.capath):
         bundle = next(filter(os.path.isfile, _BUNDLES), None)
@@ -64,4 +68,4 @@ def _load(context: ssl.SSLContext, path: Path) -> None:
         elif path.suffix == ".cert":
             context.load_cert_chain(path, path.with_suffix(".key"))
     except (OSError, ssl.SSLError) as error:
-        raise Unreachable(f"the certificate {path} cannot be used: {error.strerror or error}") from None
+        raise NoWay(f"the certificate {path} cannot be used: {error.strerror or error}") from None
