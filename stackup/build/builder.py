@@ -18,7 +18,7 @@ from stackup.build import inputs
 from stackup.build.bases import Bases
 from stackup.build.cache import StepCache
 from stackup.build.check import mistakes
-from stackup.build.command import Command, OnLine
+from stackup.build.command import Command, OnLines
 from stackup.build.dockerfile import Dockerfile, raise_all, read_dockerfile
 from stackup.build.download import Downloads
 from stackup.build.filedigests import FileDigests
@@ -273,18 +273,18 @@ class _Builder:
 
     # Commands
 
-    def _runner(self, find: Callable[[str], Source], on_line: OnLine) -> Runner:
+    def _runner(self, find: Callable[[str], Source], on_lines: OnLines) -> Runner:
         supplies = Supplies(self.layout, find, self.request.secrets, self.request.ssh, self.layout.run / self.owner)
-        return Runner(self.request, self._run_command, supplies, self.room, self.maker.files, on_line)
+        return Runner(self.request, self._run_command, supplies, self.room, self.maker.files, on_lines)
 
-    def _run_command(self, overlays: tuple[Overlay, ...], command: Command, on_line: OnLine) -> int:
+    def _run_command(self, overlays: tuple[Overlay, ...], command: Command, on_lines: OnLines) -> int:
         with self._sandbox_lock:
             if self._sandbox is None:
                 from stackup.build.sandbox import Sandbox  # as above
 
                 self._sandbox = Sandbox(self.layout, self.room, self.owner)
         self._last.command = command
-        code = self._sandbox.run(overlays, command, on_line)
+        code = self._sandbox.run(overlays, command, on_lines)
         if not code:
             self._last.command = None  # what fails later was not this one
         return code

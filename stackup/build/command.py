@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 
 from stackup.base.values import frozen
 from stackup.linux.overlay import Overlay
 
-OnLine = Callable[[str, str], None]  # stream, line
+OnLines = Callable[[str, Sequence[str]], None]  # stream, lines
 
 
 @frozen
@@ -39,4 +39,4 @@ class Command:
     secret: frozenset[str] = frozenset()  # names in ``environment`` that must not be written down
 
 
-RunCommand = Callable[[tuple[Overlay, ...], Command, OnLine], int]  # answers the exit code
+RunCommand = Callable[[tuple[Overlay, ...], Command, OnLines], int]  # answers the exit code

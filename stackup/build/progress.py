@@ -53,17 +53,24 @@ class StepCached(StepStarted):
 
 @frozen
 class Output(Event):
-    """A line that RUN's command printed; ``stream`` is stdout or stderr. ``stage``: which one, where there are several
+    """Lines that RUN's command printed; ``stream`` is stdout or stderr. ``stage``: which one, where there are several
     at a time."""
 
     kind: ClassVar[str] = "output"
     stream: str
-    line: str
+    lines: tuple[str, ...]
     stage: str = ""
 
     @property
     def text(self) -> str:
-        return f"[{self.stage}] {self.line}" if self.stage else self.line
+        return "\n".join(self.shown)
+
+    @property
+    def shown(self) -> list[str]:
+        return [f"[{self.stage}] {line}" for line in self.lines] if self.stage else list(self.lines)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"event": "progress", "kind": self.kind, "stream": self.stream, "lines": self.shown}
 
 
 @frozen

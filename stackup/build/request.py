@@ -41,6 +41,7 @@ class BuildRequest:
     files. ``entitlements``: what RUN --security and --network may ask for. ``cache_from``, ``cache_to``: see
     ``cachetransfer``. ``environment``: what of the user's counts for registries. ``keep_failed``: the name under which
     a failed step is kept for a shell. ``service``: for hints. ``attestations``: asked for, not made, and warned of.
+    ``quiet``: what commands print is not told.
     """
 
     context: str = "."
@@ -67,6 +68,7 @@ class BuildRequest:
     environment: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     keep_failed: str = ""
     service: str = ""
+    quiet: bool = False
     attestations: tuple[str, ...] = ()
 
     @classmethod

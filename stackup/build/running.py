@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import posixpath
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -15,14 +14,14 @@ from stackup.base.errors import ImageError, StackFileError
 from stackup.base.values import frozen
 from stackup.base.workroom import delete, new_name
 from stackup.build.cache import step_key
-from stackup.build.command import Command, RunCommand
+from stackup.build.command import Command, OnLines, RunCommand
 from stackup.build.dockerfile import Instruction
 from stackup.build.filedigests import FileDigests
 from stackup.build.metadata import PROXIES, Scope
 from stackup.build.mounting import Mounted, Supplies, mounted
 from stackup.build.mounts import MountRequest, read_mounts
 from stackup.build.request import BuildRequest
-from stackup.build.shown import TAIL_LINES, exit_code, snippet
+from stackup.build.shown import Tail, exit_code, snippet
 from stackup.build.sources import collect, digest
 from stackup.build.state import State
 from stackup.build.steps import BY, Overlays, Step
@@ -46,14 +45,14 @@ class Run:
 
 @frozen
 class Runner:
-    """``on_line`` gets the command's output. ``keeps``: the failed step is kept for a shell."""
+    """``on_lines`` gets the command's output."""
 
     request: BuildRequest
     run_command: RunCommand
     supplies: Supplies
     room: Path
     files: FileDigests
-    on_line: Callable[[str, str], None]
+    on_lines: OnLines
 
     def read(self, state: State, item: Instruction, scope: Scope) -> Run:
         argv, texts = _argv(state, item)
@@ -135,11 +134,11 @@ class Runner:
             delete(room)
 
     def _run(self, run: Run, overlays: Overlays, item: Instruction, ready: Mounted) -> None:
-        tail: deque[str] = deque(maxlen=TAIL_LINES)
+        tail = Tail()
 
-        def on_line(stream: str, line: str) -> None:
-            tail.append(line)
-            self.on_line(stream, line)
+        def on_lines(stream: str, lines: Sequence[str]) -> None:
+            tail.add(lines)
+            self.on_lines(stream, lines)
 
         stubs = Stubs.before(overlays, ready.directories, ready.files)
         writer = LayerWriter(overlays)
@@ -150,9 +149,9 @@ class Runner:
             environment={**ready.environment, **run.command.environment} | _secret_environment(run.mounts, ready),
             secret=frozenset(ready.environment),
         )
-        code = self.run_command((*overlays, *more), command, on_line)
+        code = self.run_command((*overlays, *more), command, on_lines)
         if code:
-            raise self._failed(item, code, list(tail), run.mounts)
+            raise self._failed(item, code, tail.lines, run.mounts)
         stubs.remove()
 
     def _failed(self, item: Instruction, code: int, tail: list[str], mounts: Sequence[MountRequest]) -> ImageError:

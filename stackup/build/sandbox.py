@@ -11,7 +11,7 @@ import codecs
 import os
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +21,7 @@ from stackup.base.errors import ContainerFault
 from stackup.base.paths import Layout, ProjectPaths
 from stackup.base.workroom import delete
 from stackup.build.buildnet import BuildNetwork, address_of, veth
-from stackup.build.command import Command, OnLine
+from stackup.build.command import Command, OnLines
 from stackup.images import resolve_user
 from stackup.linux import capabilities
 from stackup.linux.overlay import Overlay
@@ -64,10 +64,10 @@ class Sandbox:
         self._exits: dict[str, asyncio.Future[Exit]] = {}
         self._aborted = False
 
-    def run(self, overlays: tuple[Overlay, ...], command: Command, on_line: OnLine, talk: Talk | None = None) -> int:
+    def run(self, overlays: tuple[Overlay, ...], command: Command, on_lines: OnLines, talk: Talk | None = None) -> int:
         """The command's exit code. Raises ContainerFault when it could not be started. ``talk``: the command gets a
         terminal, and ``talk`` its other end."""
-        return asyncio.run_coroutine_threadsafe(self._run(overlays, command, on_line, talk), self._loop).result()
+        return asyncio.run_coroutine_threadsafe(self._run(overlays, command, on_lines, talk), self._loop).result()
 
     def abort(self) -> None:
         """Ends all that runs; ``run`` then raises. Answers at once."""
@@ -120,7 +120,7 @@ class Sandbox:
             if not future.done():
                 future.set_exception(ContainerFault("cannot run the command: its launcher has gone", step="launcher"))
 
-    async def _run(self, overlays: tuple[Overlay, ...], command: Command, on_line: OnLine, talk: Talk | None) -> int:
+    async def _run(self, overlays: tuple[Overlay, ...], command: Command, on_lines: OnLines, talk: Talk | None) -> int:
         client = await self._launcher()
         container_id = names.new_container_id()
         async with self._starting:  # the first one makes the network
@@ -131,7 +131,7 @@ class Sandbox:
             self._write_bundle(bundle, container_id, overlays, command, attachment, tty=talk is not None)
             if talk is not None:
                 return await self._converse(client, container_id, bundle, talk)
-            return await self._follow(client, container_id, bundle, _uid_gid(overlays, command), on_line)
+            return await self._follow(client, container_id, bundle, _uid_gid(overlays, command), on_lines)
         finally:
             del self._exits[container_id]
             if attachment is not None:
@@ -150,14 +150,14 @@ class Sandbox:
         return 1 if end.status is None else end.status
 
     async def _follow(
-        self, client: LauncherClient, container_id: str, bundle: Path, owner: tuple[int, int], on_line: OnLine
+        self, client: LauncherClient, container_id: str, bundle: Path, owner: tuple[int, int], on_lines: OnLines
     ) -> int:
         null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
         out_read, out_write = os.pipe()
         error_read, error_write = os.pipe()
         readers = [
-            asyncio.create_task(_read_lines(out_read, lambda line: on_line("stdout", line))),
-            asyncio.create_task(_read_lines(error_read, lambda line: on_line("stderr", line))),
+            asyncio.create_task(_read_lines(out_read, lambda lines: on_lines("stdout", lines))),
+            asyncio.create_task(_read_lines(error_read, lambda lines: on_lines("stderr", lines))),
         ]
         try:
             for fd in (out_write, error_write):
@@ -172,7 +172,8 @@ class Sandbox:
             end = await self._exits[container_id]
             _, left = await asyncio.wait(readers, timeout=_DRAIN_SECONDS)
             if left:
-                on_line("stderr", f"(the rest of its output is not shown: it did not come within {_DRAIN_SECONDS:g} s)")
+                text = f"(the rest of its output is not shown: it did not come within {_DRAIN_SECONDS:g} s)"
+                on_lines("stderr", [text])
             if not self._aborted:
                 await client.drained(container_id)
         finally:
@@ -182,7 +183,7 @@ class Sandbox:
         if end.status is None:
             raise ContainerFault("cannot tell how the command ended: its launcher has gone", step="exit")
         if end.oom:
-            on_line("stderr", "(killed: out of memory)")
+            on_lines("stderr", ["(killed: out of memory)"])
         return end.status
 
     def _write_bundle(
@@ -261,8 +262,9 @@ def _write_etc_files(directory: Path, command: Command, attachment: Attachment |
         (directory / name).chmod(0o644)
 
 
-async def _read_lines(fd: int, on_line: Callable[[str], None]) -> None:
-    """Hands out lines without their ends, also a last one without; what a carriage return overwrites is left out."""
+async def _read_lines(fd: int, on_lines: Callable[[Sequence[str]], None]) -> None:
+    """Hands out lines without their ends, all that there are at a time, also a last one without; what a carriage return
+    overwrites is left out."""
     reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(fd, "rb", 0))
@@ -271,12 +273,14 @@ async def _read_lines(fd: int, on_line: Callable[[str], None]) -> None:
     try:
         while data := await reader.read(65536):
             *lines, pending = (pending + decoder.decode(data)).split("\n")
-            for line in lines:
-                on_line(line.rstrip("\r").rpartition("\r")[2])
+            if b"\r" in data or any("\r" in line for line in lines[:1]):
+                lines = [line.rstrip("\r").rpartition("\r")[2] for line in lines]
             if len(pending) > _LONGEST_LINE:
-                on_line(pending)
+                lines.append(pending)
                 pending = ""
+            if lines:
+                on_lines(lines)
     finally:
         if pending:
-            on_line(pending)
+            on_lines([pending])
         transport.close()

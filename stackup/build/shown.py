@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Sequence
 
+from stackup.base.escapes import harmless
 from stackup.build.dockerfile import Instruction
 
 TAIL_LINES = 20  # of a command's output
+_LONGEST = 500  # characters of one of them
 _NO_UTF8 = re.compile("[\ud800-\udfff]")  # bytes that ``surrogateescape`` has read
 _MOST = 24  # lines of an instruction
 _ENDS = 10  # of them, where there are more
@@ -19,6 +22,26 @@ _SIGNALS = {6: "SIGABRT", 9: "SIGKILL", 11: "SIGSEGV", 13: "SIGPIPE", 15: "SIGTE
 def valid(text: str) -> str:
     """U+FFFD for each byte that was no UTF-8, as Go has it in all that becomes JSON."""
     return _NO_UTF8.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+class Tail:
+    """The last lines of a command's output."""
+
+    def __init__(self) -> None:
+        self._lines: deque[str] = deque(maxlen=TAIL_LINES)
+
+    def add(self, lines: Sequence[str]) -> None:
+        self._lines.extend(_shortened(line) for line in lines[-TAIL_LINES:])
+
+    @property
+    def lines(self) -> list[str]:
+        """For an error: harmless, and not too long."""
+        return [harmless(line) for line in self._lines]
+
+
+def _shortened(line: str) -> str:
+    half = _LONGEST // 2
+    return line if len(line) <= _LONGEST else f"{line[:half]} [...] {line[-half:]}"
 
 
 def in_one_line(item: Instruction) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import difflib
 import time
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from stackup.base.diskroom import full_now, said
 from stackup.base.errors import ImageError, StackupError
 from stackup.base.values import frozen
+from stackup.build.command import OnLines
 from stackup.build.copying import Fetchers
 from stackup.build.dockerfile import Instruction, parse_dockerfile
 from stackup.build.filesystem import FILE_KEYWORDS, Filesystem
@@ -18,7 +18,7 @@ from stackup.build.metadata import HANDLERS, Scope
 from stackup.build.origins import Origins
 from stackup.build.progress import OnProgress, Output, StepCached, StepDone, StepStarted
 from stackup.build.running import Runner
-from stackup.build.shown import TAIL_LINES, in_one_line, snippet
+from stackup.build.shown import Tail, in_one_line, snippet
 from stackup.build.sources import Source
 from stackup.build.stages import BuildPlan, Stage, find_stage
 from stackup.build.state import State
@@ -35,7 +35,7 @@ class Workshop:
     maker: StepMaker
     context: Source
     say: OnProgress
-    runner: Callable[[Callable[[str], Source], Callable[[str, str], None]], Runner]
+    runner: Callable[[Callable[[str], Source], OnLines], Runner]
     arguments: dict[str, str]
     escape: str
     several: bool  # more than one platform
@@ -51,7 +51,7 @@ class StageBuilder:
         self.at = stage.source  # the instruction under way
         self._require = require
         self._platform = workshop.origins.target
-        self._tail: deque[str] = deque(maxlen=TAIL_LINES)  # what the command under way has printed
+        self._tail = Tail()  # what the command under way has printed
         origins = workshop.origins
         self.files = Filesystem(
             workshop.maker,
@@ -81,10 +81,10 @@ class StageBuilder:
                 raise Stopped from None  # its command was ended for the sake of the one that failed first
             raise
 
-    def _output(self, stream: str, line: str) -> None:
-        self._tail.append(line)
+    def _output(self, stream: str, lines: Sequence[str]) -> None:
+        self._tail.add(lines)
         several = self.shop.several or len(self.shop.plan.needed) > 1
-        self.shop.say(Output(stream, line, self._label if several else ""))
+        self.shop.say(Output(stream, tuple(lines), self._label if several else ""))
 
     @property
     def _label(self) -> str:
@@ -124,7 +124,7 @@ class StageBuilder:
 
     def _instruction(self, state: State, item: Instruction, scope: Scope, place: tuple[str, int, int]) -> State:
         self.at = item
-        self._tail.clear()
+        self._tail = Tail()
         begun = time.monotonic()
 
         def begin() -> None:
@@ -144,7 +144,7 @@ class StageBuilder:
             raise item.error(f"cannot {item.keyword}: {error}") from None
         except OSError as error:
             reason, hint = said(error, self.shop.maker.store.layout)
-            lines = snippet(item, self._tail)
+            lines = snippet(item, self._tail.lines)
             raise ImageError(
                 f"cannot {item.keyword}: {reason}", hint=hint, where=item.position, snippet=lines
             ) from error

@@ -13,13 +13,12 @@ import signal
 import sys
 import traceback
 from types import FrameType
-from typing import Any
 
 from stackup.base.errors import Bug, StackupError
 from stackup.base.paths import Layout
 from stackup.build import BuildRequest, build_image
 from stackup.build.metadata import PROXIES
-from stackup.build.progress import Event
+from stackup.build.telling import Teller
 from stackup.linux.process import die_with_parent
 
 _TERMINATED = 143
@@ -53,17 +52,13 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _terminate)
     _end_with(int(sys.argv[1]) if len(sys.argv) > 1 else 0)
 
-    def tell(event: dict[str, Any]) -> None:
-        out.write(json.dumps(event) + "\n")
-        out.flush()
-
-    def progress(event: Event) -> None:
-        tell(event.to_json())
-
+    teller = Teller(out)
+    tell = teller.tell
     try:
         request = BuildRequest.from_json(json.loads(sys.stdin.readline()))
+        teller.quiet = request.quiet
         os.environ.update(_of_the_user(request))
-        image = build_image(request, Layout.from_environment(), progress)
+        image = build_image(request, Layout.from_environment(), teller.progress)
         tell({"event": "done", "image": image.id, "reference": image.reference})
         return 0
     except StackupError as error:

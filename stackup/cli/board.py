@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from stackup.base.escapes import harmless
 from stackup.cli.layers import summary
 
 Event = dict[str, Any]
@@ -157,18 +158,18 @@ class Board:
         return step
 
     def progress(self, event: Event) -> Step | None:
-        """What is happening inside a running action: ``text`` is a state ("[2/5] RUN make"), ``line`` is output."""
+        """What is happening inside a running action: ``text`` is a state ("[2/5] RUN make"), ``lines`` are output."""
         step = self.steps.get(event.get("action", ""))
         if step is None:
             return None
         step.row.did = event.get("did") or step.row.did
-        said = event.get("text") or event.get("line")
+        lines = [harmless(line).rstrip() for line in event.get("lines", ())[-OUTPUT_LINES:]]
+        said = event.get("text") or next((line for line in reversed(lines) if line), "")
         if event.get("layers"):
             step.row.transfer, step.row.detail = event, summary(event)
         elif said:
             step.row.detail = said.rstrip()
-        if event.get("line"):
-            step.row.output.append(event["line"].rstrip())
+        step.row.output.extend(lines)
         return step
 
     @property

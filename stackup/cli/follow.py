@@ -151,7 +151,7 @@ class Follower:
         lines = self.progress.output_of(action_id)[:-SHOWN_BY_ERROR]
         if lines:
             with self.progress.beside():
-                self.session.console.say("\n".join(lines))
+                self.session.console.say("\n".join(["what it printed, up to its last lines:", *lines]))
 
     def _output(self, event: Event) -> None:
         shown = self.last_words or self.logs

@@ -68,6 +68,10 @@ class LiveProgress(Progress):
         with self.lock:
             super().detail(event)
 
+    def output_of(self, action_id: str) -> list[str]:
+        step = self.board.steps.get(action_id)
+        return [f"{step.row.target} | {line}".rstrip() for line in step.row.output] if step else []
+
     def _start(self) -> None:
         if self.thread is None:
             self.stopped.clear()

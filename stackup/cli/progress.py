@@ -46,9 +46,8 @@ class Progress:
         self.board.progress(event)
 
     def output_of(self, action_id: str) -> list[str]:
-        """What a failed action has printed and nobody has seen yet."""
-        step = self.board.steps.get(action_id)
-        return list(step.row.output) if step else []
+        """What a failed action has printed and somebody who watches has not seen yet."""
+        return []
 
     def finish(self) -> None:
         """No more changes: leaves the last state on the screen."""
@@ -90,11 +89,8 @@ class PlainProgress(Progress):
         step = self.board.progress(event)
         if step and event.get("text"):
             self.console.say(f"{step.row.target}: {event['text'].rstrip()}")
-        if step and event.get("line"):
-            self.console.say(f"{step.row.target} | {event['line'].rstrip()}")
-
-    def output_of(self, action_id: str) -> list[str]:
-        return []  # all of it has been printed
+        if step and event.get("lines"):
+            self.console.say("\n".join(f"{step.row.target} | {line}".rstrip() for line in event["lines"]))
 
     @staticmethod
     def _line(event: Event, step: Step) -> str:

@@ -11,6 +11,8 @@ from stackup.images.registry.caller import relevant
 from stackup.model.stack import Build, Stack
 
 KEEP_FAILED = "STACKUP_KEEP_FAILED_STEP"  # in the user's environment: a name to keep a failed step under
+QUIET = "STACKUP_QUIET_BUILD"  # likewise: nobody wants to see what commands print
+_EPOCH = "SOURCE_DATE_EPOCH"
 _AGENT = "SSH_AUTH_SOCK"
 _SERVICE = "service:"
 
@@ -22,6 +24,8 @@ def build_request(stack: Stack, service_name: str, environment: Mapping[str, str
     if build is None:
         raise StackFileError(f"cannot build service {service_name}: it has no `build`")
     args = {name: environment.get(name) if value is None else value for name, value in build.args.items()}
+    if environment.get(_EPOCH):
+        args.setdefault(_EPOCH, environment[_EPOCH])  # as buildx does (build/opt.go)
     insecure = ("security.insecure",) if build.privileged else ()
     return {
         "context": build.context or ".",
@@ -48,6 +52,7 @@ def build_request(stack: Stack, service_name: str, environment: Mapping[str, str
         "environment": relevant(environment),
         "keep_failed": environment.get(KEEP_FAILED, ""),
         "service": service_name,
+        "quiet": bool(environment.get(QUIET)),
         "attestations": [name for name in ("provenance", "sbom") if getattr(build, name) not in (None, "false")],
     }
 

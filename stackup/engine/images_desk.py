@@ -175,7 +175,7 @@ def _told(event: dict[str, Any]) -> dict[str, Any]:
     """A worker's event for the user: a line of output, how far a transfer is, or what is being done."""
     match event["kind"]:
         case "output":
-            return {"line": event["text"], "stream": event["stream"]}
+            return {"lines": event["lines"], "stream": event["stream"]}
         case "transfer":
             return {key: event[key] for key in ("kind", "layers", "rate", "left", "text") if key in event}
         case "built":

@@ -323,9 +323,10 @@ def test_build_output_in_a_pipe_is_printed_as_it_comes() -> None:
     shown = PlainProgress(made, "build")
     shown.plan(plan(("build", "image shop-web")))
     shown.detail({"event": "progress", "action": "build image shop-web", "text": "[1/2] RUN make"})
-    shown.detail({"event": "progress", "action": "build image shop-web", "line": "cc -o x\n"})
-    shown.detail({"event": "progress", "action": "nothing", "line": "x"})
-    assert made.err.text() == "image shop-web: [1/2] RUN make\nimage shop-web | cc -o x\n"  # type: ignore[attr-defined]
+    shown.detail({"event": "progress", "action": "build image shop-web", "lines": ["cc -o x ", "", "ok"]})
+    shown.detail({"event": "progress", "action": "nothing", "lines": ["x"]})
+    text = "image shop-web: [1/2] RUN make\nimage shop-web | cc -o x\nimage shop-web |\nimage shop-web | ok\n"
+    assert made.err.text() == text  # type: ignore[attr-defined]
     assert shown.output_of("build image shop-web") == []
 
 
@@ -333,6 +334,8 @@ def test_build_output_on_a_terminal_is_kept_for_a_failure(clock: Clock) -> None:
     shown = live(clock)
     Board.plan(shown.board, plan(("build", "image shop-web")))
     for number in range(100):
-        shown.detail({"event": "progress", "action": "build image shop-web", "line": f"line {number}"})
-    assert shown.output_of("build image shop-web") == [f"line {number}" for number in range(50, 100)]
+        shown.detail({"event": "progress", "action": "build image shop-web", "lines": [f"\033[1mline {number}"]})
+    wanted = [f"image shop-web | line {number}" for number in range(50, 100)]
+    assert shown.output_of("build image shop-web") == wanted
+    assert Progress(shown.console, "build").output_of("build image shop-web") == []
     assert shown.output_of("nothing") == []
