@@ -1,30 +1,23 @@
-"""The verbs that change a project: look, decide, act, and then, for an attached ``up``, show what it prints.
-
-One change at a time: a second one waits, and says for whom.
+"""The verbs that change a project, each as what it wants (``Desired``) of ``reconciling``; and what an attached ``up``
+shows afterwards. One change at a time: a second one waits, and says for whom.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
-from stackup.base.errors import PlanRefused, StackFileError, StackupError
+from stackup.base.errors import StackFileError, StackupError
 from stackup.base.values import frozen
-from stackup.engine.apply import Outcome, Report, apply
-from stackup.engine.attending import attended
 from stackup.engine.container import Container
-from stackup.engine.damage import damage
-from stackup.engine.effects import StackEffects
 from stackup.engine.follow import Follower
 from stackup.engine.foresight import saved_form
-from stackup.engine.images_desk import claim_images, marks_of, without_pulls
 from stackup.engine.loading import LoadedStack, Loader
-from stackup.engine.observe import observe
 from stackup.engine.preflight import MAKING, beside, check, foresee
-from stackup.engine.records import ContainerRecord
+from stackup.engine.reconciling import Expected, Reconciler
 from stackup.engine.runner import Runner
 from stackup.engine.scoping import of_project, whole_project, without_file
 from stackup.engine.session import Session
@@ -33,20 +26,17 @@ from stackup.engine.wishes import (
     check_shown,
     desired_of,
     needs_stack,
-    refuse_open_questions,
     with_build_options,
     with_named_services,
     with_needed_builds,
 )
 from stackup.engine.world import World
-from stackup.model.observed import Observed, Phase
-from stackup.model.plan import Plan, Watch
+from stackup.model.observed import Phase
+from stackup.model.plan import Plan
 from stackup.model.stack import Stack
-from stackup.planner import Desired, Verb, decide
-from stackup.planner.fingerprint import fingerprint, what_moved
+from stackup.planner import Desired, Verb
 
 FAILED = 1
-_ONLY_IMAGES = (Verb.BUILD, Verb.PULL)  # whose plans nothing follows
 INTERRUPTED = 130  # 128 + SIGINT, as docker compose ends
 Args = Mapping[str, Any]
 _PREPARED = ("up", "create", "plan")  # verbs whose errors are those of reading and those of running
@@ -64,23 +54,6 @@ class Asked:
     who: str = ""  # the command and its process, for others who have to wait for it
 
 
-@frozen
-class Expected:
-    """A plan that was saved under ``name``, and what it was made for (``planner.fingerprint``)."""
-
-    plan: Plan
-    marks: Args
-    name: str
-
-    def check(self, desired: Desired, observed: Observed, plan: Plan) -> None:
-        """Raises PlanRefused when ``plan``, what would be decided now, is another one."""
-        moved = what_moved(self.plan, dict(self.marks), plan, fingerprint(desired, observed, plan))
-        if moved:
-            raise PlanRefused(
-                f"cannot apply {self.name}: {moved}", hint=f"look at a new one: stackup plan --out {self.name}"
-            )
-
-
 class GivenUp(StackupError):
     """The user did not want to wait for somebody else's command."""
 
@@ -93,9 +66,9 @@ class Operations:
 
     def __init__(self, world: World, runner: Runner, loader: Loader) -> None:
         self._world = world
-        self._runner = runner
         self._loader = loader
         self._turns = Turns()
+        self._reconciler = Reconciler(world, runner, self._turns)
         self.active = 0  # requests under way; the supervisor stays as long as there are any
 
     async def up(self, asked: Asked, session: Session) -> int:
@@ -133,7 +106,7 @@ class Operations:
         """What another verb would do."""
         if asked.args.get("verb") == "rollback":
             before = await self._load(asked, session)
-            await self._show(self._back(before, asked.args), before, asked, session)
+            await self._show(self._reconciler.back(before, asked.args), before, asked, session)
             return 0
         verb = Verb(asked.args.get("verb", "up"))
         loaded = await self._load(asked, session) if needs_stack(verb) else None
@@ -146,8 +119,8 @@ class Operations:
         return 0
 
     async def _show(self, desired: Desired, loaded: LoadedStack | None, asked: Asked, session: Session) -> None:
-        observed = await self._look(desired)
-        plan = self._decided(desired, observed, loaded)
+        observed = await self._reconciler.look(desired)
+        plan = self._reconciler.decided(desired, observed, loaded)
         session.emit({"event": "plan", **saved_form(desired, observed, plan, asked.args.get("request") or {})})
 
     async def apply(self, asked: Asked, session: Session) -> int:
@@ -165,20 +138,8 @@ class Operations:
     async def rollback(self, asked: Asked, session: Session) -> int:
         """Services as they were before their last change, whatever the stack file says of them."""
         loaded = await self._load(asked, session)
-        return FAILED if await self._change(self._back(loaded, asked.args), loaded, session, asked.who) else 0
-
-    def _back(self, loaded: LoadedStack, args: Args, *, automatic: bool = False) -> Desired:
-        from stackup.engine.rolling import desired_back  # seldom needed
-
-        world = self._world
-        present = [item.definition for item in world.replicas()]
-        return desired_back(
-            loaded.stack,
-            args,
-            meta=world.records.meta,
-            image_id=world.image_id,
-            present=present,
-            automatic=automatic,
+        return (
+            FAILED if await self._change(self._reconciler.back(loaded, asked.args), loaded, session, asked.who) else 0
         )
 
     async def _load(self, asked: Asked, session: Session) -> LoadedStack:
@@ -198,29 +159,8 @@ class Operations:
         try:
             return of_project(await self._loader.look(asked.files, asked.cwd, asked.env), self._world.project)
         except StackFileError as error:
-            session.emit({"event": "notice", "text": without_file(error, await self.observe(None))})
+            session.emit({"event": "notice", "text": without_file(error, await self._reconciler.observe(None))})
             return None
-
-    async def _look(self, desired: Desired) -> Observed:
-        """``down`` asks for nothing of what its stack names."""
-        return await self.observe(None if desired.verb is Verb.DOWN else desired.stack)
-
-    async def observe(self, stack: Stack | None) -> Observed:
-        world = self._world
-        volumes = await asyncio.to_thread(world.volumes.list, world.project)
-        records = [ContainerRecord(item.definition, item.state) for item in world.replicas()]
-        return observe(
-            world.project,
-            records,
-            world.records.networks(),
-            volumes,
-            stack=stack,
-            image_id=world.image_id,
-            external_network=world.desk.external_id,
-            any_volume=world.volumes.get,
-            image_marks=lambda reference: marks_of(world.image(reference)),
-            damage=lambda definition: damage(world.layout, world.container_paths(definition.id), definition),
-        )
 
     @asynccontextmanager
     async def _my_turn(self, turn: Turn) -> AsyncIterator[None]:
@@ -249,7 +189,9 @@ class Operations:
         if not turn.came.is_set():
             raise GivenUp(f"cannot {desired.verb.value}: given up while waiting for {turn.waits_for}".rstrip(","))
         async with self._my_turn(turn):
-            work = asyncio.get_running_loop().create_task(self._reconcile(desired, loaded, session, expected))
+            work = asyncio.get_running_loop().create_task(
+                self._reconciler.reconcile(desired, loaded, session, expected)
+            )
             cancel = asyncio.get_running_loop().create_task(session.cancelled.wait())
             await asyncio.wait([work, cancel], return_when=asyncio.FIRST_COMPLETED)
             cancel.cancel()
@@ -258,88 +200,6 @@ class Operations:
             work.cancel()
             await asyncio.wait([work])
             return True
-
-    async def _reconcile(
-        self, desired: Desired, loaded: LoadedStack | None, session: Session, expected: Expected | None = None
-    ) -> Report:
-        """Look, decide, act; no image that is needed goes away from the first look to the last container's record."""
-        with await self._claim(desired):
-            return await self._reconcile_claimed(desired, loaded, session, expected)
-
-    async def _claim(self, desired: Desired) -> AbstractContextManager[object]:
-        if desired.stack is None or desired.verb is Verb.DOWN:
-            return nullcontext()
-        return await claim_images(self._world, desired.stack)
-
-    async def _reconcile_claimed(
-        self, desired: Desired, loaded: LoadedStack | None, session: Session, expected: Expected | None
-    ) -> Report:
-        """Where the outcome of a build decides what else is to be done, looks and decides twice."""
-        if desired.stack is not None and desired.verb is not Verb.DOWN:
-            await self._world.starts_over()
-        observed = await self._look(desired)
-        plan = self._decided(desired, observed, loaded)
-        if expected is not None:
-            expected.check(desired, observed, plan)
-        session.emit({"event": "plan", **plan.to_dict()})
-        refuse_open_questions(plan, desired, loaded)
-        if plan.image_stage() and desired.verb not in _ONLY_IMAGES:  # before anything else: what fails leaves nothing
-            images = self._apply(plan.image_stage(), desired, loaded, session)
-            report = await self._attended(images, session, desired.verb)
-            if not report.ok:
-                return report
-            desired = desired.after_images()
-            plan = await self._decide(desired, loaded)
-            session.emit({"event": "plan", **plan.to_dict()})
-            refuse_open_questions(plan, desired, loaded)
-        work = self._apply(plan, desired, loaded, session)
-        return await (self._attended(work, session, desired.verb) if desired.verb in _ONLY_IMAGES else work)
-
-    async def _attended(self, work: Coroutine[Any, Any, Report], session: Session, verb: Verb) -> Report:
-        with self._turns.attended():
-            return await attended(work, session, verb.value)
-
-    async def _decide(self, desired: Desired, loaded: LoadedStack | None) -> Plan:
-        return self._decided(desired, await self._look(desired), loaded)
-
-    def _decided(self, desired: Desired, observed: Observed, loaded: LoadedStack | None) -> Plan:
-        try:
-            return decide(desired, observed)
-        except StackupError as error:
-            if loaded and error.about and error.where is None:
-                loaded.point(error, error.about)
-            raise
-
-    async def _apply(self, plan: Plan, desired: Desired, loaded: LoadedStack | None, session: Session) -> Report:
-        tell = without_pulls(session.emit) if desired.quiet_pull else session.emit
-        effects = StackEffects(self._world, self._runner, desired.stack, tell, loaded, remembers=not desired.automatic)
-        report = await apply(plan, effects, session.emit, at_once=desired.at_once)
-        if not report.ok:
-            await effects.undo()
-            await self._roll_back(plan, report, loaded, session)
-        await self._leave_networks()
-        return report
-
-    async def _leave_networks(self) -> None:
-        """External networks that no container is in any more are none of this project's business."""
-        used = {item.network for other in self._world.containers.values() for item in other.definition.endpoints}
-        for key in await self._world.desk.leave(used):
-            self._world.records.drop_network(key)
-
-    async def _roll_back(self, plan: Plan, report: Report, loaded: LoadedStack | None, session: Session) -> None:
-        """Services whose update has failed, and whose ``failure_action`` is rollback. The failure stays one."""
-        watched = [item for item in plan if isinstance(item, Watch) and item.rollback]
-        failed = {item.service for item in watched if report.outcomes[item.id] is not Outcome.DONE}
-        if not failed or loaded is None:
-            return
-        for name in sorted(failed):
-            session.emit({"event": "notice", "text": f"service {name}: its update has failed and is rolled back"})
-        try:
-            wanted = self._back(loaded, {"services": sorted(failed)}, automatic=True)
-            back = await self._reconcile(wanted, loaded, session)
-            report.errors.extend(back.errors)
-        except StackupError as error:
-            session.emit({"event": "error", "error": error.to_dict()})
 
     async def _attached(self, desired: Desired, loaded: LoadedStack, session: Session, asked: Asked) -> int:
         """``up`` in the foreground: output as it comes; ends with the last container, or with the user's Ctrl-C."""
@@ -399,11 +259,11 @@ class Operations:
         """First Ctrl-C: in reverse order, with grace; a second one while it runs: SIGKILL."""
         stop = Desired(Verb.STOP, services=desired.services, timeout=desired.timeout)
         async with self._my_turn(await self._turns.take(who, session, patient=True)):
-            stopping = asyncio.get_running_loop().create_task(self._reconcile(stop, None, session))
+            stopping = asyncio.get_running_loop().create_task(self._reconciler.reconcile(stop, None, session))
             killed = asyncio.get_running_loop().create_task(session.killed.wait())
             await asyncio.wait([stopping, killed], return_when=asyncio.FIRST_COMPLETED)
             killed.cancel()
             if not stopping.done():
                 stopping.cancel()
                 await asyncio.wait([stopping])
-                await self._reconcile(replace(stop, timeout=0), None, session)
+                await self._reconciler.reconcile(replace(stop, timeout=0), None, session)

@@ -11,7 +11,7 @@ import pytest
 from image_support import make_image, new_store, rootfs
 
 from stackup.base.errors import ImageError
-from stackup.engine.operations import Operations
+from stackup.engine.reconciling import Reconciler
 from stackup.images.claims import Claim
 from stackup.images.pruning import prune
 from stackup.images.store import ImageStore
@@ -67,13 +67,13 @@ def test_a_change_claims_its_images_before_it_looks(store: ImageStore) -> None:
     make_image(store, "redis:7", [rootfs()])
     seen = []
 
-    class Change(Operations):
-        async def _reconcile_claimed(self, *_given: Any) -> Any:
+    class Change(Reconciler):
+        async def _claimed(self, *_given: Any) -> Any:
             seen.append(prune(store, named=True).gone)
 
     world = SimpleNamespace(layout=store.layout, project="shop")
-    operations = Change(cast("Any", world), cast("Any", None), cast("Any", None))
+    change = Change(cast("Any", world), cast("Any", None), cast("Any", None))
     stack = Stack(name="shop", services={"db": Service(name="db", image="redis:7")})
-    asyncio.run(operations._reconcile(Desired(Verb.UP, stack), None, cast("Any", None)))
-    asyncio.run(operations._reconcile(Desired(Verb.DOWN, stack), None, cast("Any", None)))
+    asyncio.run(change.reconcile(Desired(Verb.UP, stack), None, cast("Any", None)))
+    asyncio.run(change.reconcile(Desired(Verb.DOWN, stack), None, cast("Any", None)))
     assert [len(gone) for gone in seen] == [0, 2]
