@@ -18,11 +18,12 @@ from stackup.build import inputs
 from stackup.build.bases import Bases
 from stackup.build.cache import StepCache
 from stackup.build.check import mistakes
-from stackup.build.command import Command, OnLines
+from stackup.build.command import OnLines
 from stackup.build.dockerfile import Dockerfile, raise_all, read_dockerfile
 from stackup.build.download import Downloads
 from stackup.build.filedigests import FileDigests
 from stackup.build.gitsource import GitCheckouts
+from stackup.build.lazysandbox import LazySandbox
 from stackup.build.lint import Finding, findings, unused_arguments
 from stackup.build.mounting import Supplies, sweep_secrets
 from stackup.build.origins import Origins
@@ -32,6 +33,8 @@ from stackup.build.progress import Event, Noted, OnProgress, Warned
 from stackup.build.remote import Remote
 from stackup.build.request import BuildRequest
 from stackup.build.running import Runner
+from stackup.build.sidebyside import side_by_side
+from stackup.build.snapshots import Snapshots
 from stackup.build.sources import Source
 from stackup.build.stagebuild import StageBuilder, Workshop
 from stackup.build.stages import BuildPlan, Stage, last_name, plan_stages
@@ -41,14 +44,13 @@ from stackup.build.steps import Overlays, StepMaker
 from stackup.build.targets import refuse_runs, targets
 from stackup.images import Image, ImageStore, usage
 from stackup.images.store import parse_reference
-from stackup.linux.overlay import Overlay
 from stackup.oci.image import Platform
 from stackup.runtime.cgroups import kill_all, remove_cgroups
 
 if TYPE_CHECKING:
     from stackup.build.cachetransfer import Transfers
-    from stackup.build.sandbox import Sandbox
 
+_PLATFORMS_AT_A_TIME = 4
 _EPOCH = "SOURCE_DATE_EPOCH"
 
 
@@ -95,15 +97,26 @@ def _build(request: BuildRequest, layout: Layout, say: OnProgress) -> Image:
         maker = _maker(request, layout, room, say)
         maker.cache.forget_old()
         _transfers(request, context, maker, say, lambda found: found.bring_in())
-        states = []
-        for target, plan in plans.items():
-            builder = _Builder(
-                request, layout, context, dockerfile, plan, say, room, owner, downloads, checkouts, maker, target
+        commands, snapshots = LazySandbox(layout, room, owner), Snapshots(room)
+        bases = Bases(maker.store, request, say)
+        builders = [
+            _Builder(
+                request, layout, context, dockerfile, plan, say, room, owner, downloads, checkouts, maker, target,
+                commands, snapshots, bases,
             )
-            try:
-                states.append(builder.build())
-            finally:
-                builder.close()
+            for target, plan in plans.items()
+        ]  # fmt: skip
+
+        def stop() -> None:
+            maker.stopped.set()
+            commands.abort()
+
+        try:
+            states = side_by_side([builder.build for builder in builders], stop, _PLATFORMS_AT_A_TIME)
+        finally:
+            with suppress(OSError):  # it only saves time
+                maker.files.save()
+            commands.close()
         image = store_image(states, request, maker.store, maker, say)
         _transfers(request, context, maker, say, lambda found: found.take_out(_diff_ids(states)))
         return image
@@ -118,7 +131,7 @@ def _maker(request: BuildRequest, layout: Layout, room: Path, say: OnProgress) -
     store = ImageStore(layout)
     cache = StepCache(layout, store)
     files = FileDigests(layout.build_cache / "digests.json")
-    return StepMaker(store, cache, room, files, lambda text: say(Noted(text)), _epoch(request))
+    return StepMaker(store, cache, room, files, say, _epoch(request))
 
 
 def _epoch(request: BuildRequest) -> int | None:
@@ -241,16 +254,15 @@ class _Builder:
     checkouts: GitCheckouts
     maker: StepMaker
     target: Platform
+    commands: LazySandbox
+    snapshots: Snapshots
+    bases: Bases
 
     def __post_init__(self) -> None:
-        self._sandbox: Sandbox | None = None
-        self._sandbox_lock = threading.Lock()
-        self._last = threading.local()  # each stage's command under way, or the one that failed
         self.maker.on_failure = self._keep_failed
-        store = self.maker.store
         self.origins = Origins(
-            store, self.maker, self.request.additional_contexts,
-            Bases(store, self.request, self.say).find, self.downloads, self.checkouts,
+            self.maker.store, self.maker, self.request.additional_contexts, self.bases.find, self.downloads,
+            self.checkouts,
             self.layout.build_cache / "contexts", self.remote.path, self.target, bool(self.request.platforms),
         )  # fmt: skip
         self.shop = Workshop(
@@ -275,22 +287,10 @@ class _Builder:
 
     def _runner(self, find: Callable[[str], Source], on_lines: OnLines) -> Runner:
         supplies = Supplies(self.layout, find, self.request.secrets, self.request.ssh, self.layout.run / self.owner)
-        return Runner(self.request, self._run_command, supplies, self.room, self.maker.files, on_lines)
-
-    def _run_command(self, overlays: tuple[Overlay, ...], command: Command, on_lines: OnLines) -> int:
-        with self._sandbox_lock:
-            if self._sandbox is None:
-                from stackup.build.sandbox import Sandbox  # as above
-
-                self._sandbox = Sandbox(self.layout, self.room, self.owner)
-        self._last.command = command
-        code = self._sandbox.run(overlays, command, on_lines)
-        if not code:
-            self._last.command = None  # what fails later was not this one
-        return code
+        return Runner(self.request, self.commands.run, supplies, self.room, self.maker.files, self.snapshots, on_lines)
 
     def _keep_failed(self, overlays: Overlays, writable: Path) -> None:
-        command: Command | None = getattr(self._last, "command", None)
+        command = self.commands.failed
         if self.request.keep_failed and command is not None and not self.maker.stopped.is_set():
             from stackup.build.failed import keep
 
@@ -298,12 +298,4 @@ class _Builder:
 
     def _stop(self) -> None:
         self.maker.stopped.set()
-        with self._sandbox_lock:
-            if self._sandbox is not None:
-                self._sandbox.abort()
-
-    def close(self) -> None:
-        with suppress(OSError):  # it only saves time
-            self.maker.files.save()
-        if self._sandbox is not None:
-            self._sandbox.close()
+        self.commands.abort()

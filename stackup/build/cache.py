@@ -16,14 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from stackup.base.errors import ImageError
-from stackup.base.files import locked, write_atomic
+from stackup.base.files import try_lock, write_atomic
 from stackup.base.paths import Layout
 from stackup.base.values import frozen
 from stackup.base.workroom import delete
 from stackup.images import ImageStore, Layer
 
-_FORMAT = "1"  # part of every key: to be raised when a step would make something else than before
+_FORMAT = "2"  # part of every key: to be raised when a step would make something else than before
 _DAY = 86400.0
+_LOOK_SECONDS = 0.03
 _KEEP_SECONDS = 30 * _DAY
 
 
@@ -120,10 +121,17 @@ class StepCache:
         write_atomic(path, json.dumps(record))
 
     @contextmanager
-    def alone(self, key: str) -> Iterator[None]:
-        """Two builds that come to the same step do it once: the second waits and finds the record."""
-        with locked(self._locks / key[:16]):
+    def alone(self, key: str, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Two builds that come to the same step do it once: the second waits and finds the record. ``on_wait`` is
+        called again and again meanwhile; what it raises ends the waiting."""
+        path = self._locks / key[:16]
+        while (fd := try_lock(path)) is None:
+            on_wait()
+            time.sleep(_LOOK_SECONDS)
+        try:
             yield
+        finally:
+            os.close(fd)
 
     def forget_old(self) -> None:
         """Records, downloads, checkouts and fetched contexts that nobody used for long. Looks once a day. A lock goes

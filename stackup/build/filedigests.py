@@ -1,7 +1,8 @@
 """What large files hold, remembered: a file that is still the same to the kernel is not read again.
 
 "The same" is device, inode, size, and both times to the nanosecond; the time of the last change of an inode cannot be
-set by anybody. A file that has just been written may change again within one tick of the clock, so it is not noted.
+set by anybody. A file that has just been written may change again within one tick of the clock: it is read when that is
+over, so that whatever changes it later also changes its times, and it is not noted.
 """
 
 from __future__ import annotations
@@ -11,12 +12,15 @@ import json
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from stackup.base.files import write_atomic
 
 LARGE = 256 << 10  # bytes; smaller ones are read faster than they are looked up
 _SETTLED = 2 * 10**9  # ns since the last change
+_TICK = 20 * 10**6  # ns; more than the coarsest clock that kernels mark files with
+_CHUNK = 1 << 20
 _MOST = 20_000  # files
 
 
@@ -29,17 +33,20 @@ class FileDigests:
         self._known: dict[str, list[str]] | None = None
         self._changed = False
 
-    def of(self, path: str, info: os.stat_result) -> bytes:
-        """SHA-256 of a regular file; ``info`` as it was found."""
+    def of(self, path: str, info: os.stat_result, tick: Callable[[], None] | None = None) -> bytes:
+        """SHA-256 of a regular file; ``info`` as it was found. ``tick`` is called while it is read."""
+        age = time.time_ns() - info.st_ctime_ns
+        if 0 <= age < _TICK:
+            time.sleep((_TICK - age) / 10**9)
         if info.st_size < LARGE:
-            return _read(path)
+            return _read(path, info.st_size, tick)
         key = f"{info.st_dev}:{info.st_ino}"
         mark = f"{info.st_size}:{info.st_mtime_ns}:{info.st_ctime_ns}"
         with self._lock:
             found = self._load().get(key)
         if found is not None and found[0] == mark:
             return bytes.fromhex(found[1])
-        result = _read(path)
+        result = _read(path, info.st_size, tick)
         if max(info.st_mtime_ns, info.st_ctime_ns) < time.time_ns() - _SETTLED:
             with self._lock:
                 self._load()[key] = [mark, result.hex()]
@@ -63,6 +70,17 @@ class FileDigests:
                 self._changed = False
 
 
-def _read(path: str) -> bytes:
-    with open(path, "rb", buffering=0) as file:
-        return hashlib.file_digest(file, "sha256").digest()
+def _read(path: str, size: int, tick: Callable[[], None] | None) -> bytes:
+    """``size``: what it probably has."""
+    state, at_once = hashlib.sha256(), min(size + 1, _CHUNK)
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        while data := os.read(fd, at_once):
+            state.update(data)
+            if tick is not None:
+                tick()
+            if len(data) < at_once:  # its end
+                break
+    finally:
+        os.close(fd)
+    return state.digest()

@@ -6,16 +6,20 @@ from collections.abc import Callable
 
 from stackup.base.values import frozen
 from stackup.build.cache import step_key
+from stackup.build.changes import Changes
 from stackup.build.copying import Fetchers, read_copy
 from stackup.build.dockerfile import Instruction
 from stackup.build.metadata import Scope
+from stackup.build.patience import Patience
+from stackup.build.progress import Noted
 from stackup.build.running import Runner
 from stackup.build.state import State
-from stackup.build.steps import BY, Overlays, Step, StepMaker
+from stackup.build.steps import BY, Overlays, Situation, Step, StepMaker
 from stackup.build.targets import refusal, why_not_run
 from stackup.build.writer import LayerWriter
 from stackup.images import resolve_user
 
+Make = Callable[[Overlays], None]
 FILE_KEYWORDS = ("RUN", "COPY", "ADD", "WORKDIR")
 
 
@@ -31,20 +35,24 @@ class Filesystem:
     def run(self, state: State, item: Instruction, scope: Scope, on_start: Callable[[], None]) -> tuple[State, bool]:
         """The state after the instruction, and whether it came out of the cache."""
         read = {"RUN": self._command, "WORKDIR": self._working_directory}.get(item.keyword, self._copy)
-        step, make = read(state, item, scope)
-        return self.maker.run(state, step, make, on_start, no_cache=self.no_cache)
+        patience = Patience(lambda text: self.maker.say(Noted(text)))
+        begin = _once(on_start)
 
-    def _command(self, state: State, item: Instruction, scope: Scope) -> tuple[Step, Callable[[Overlays], None]]:
-        if why_not_run(state.platform):
-            raise refusal(item, [state.platform])
-        run = self.runner.read(state, item, scope)
-        return run.step, lambda overlays: self.runner.run(run, overlays, item)
+        def do(changes: Changes) -> tuple[State, bool]:
+            step, make = read(Situation(state, item, scope, changes, patience))
+            return self.maker.run(state, step, make, begin, no_cache=self.no_cache, patience=patience)
 
-    def _working_directory(
-        self, state: State, item: Instruction, scope: Scope
-    ) -> tuple[Step, Callable[[Overlays], None]]:
+        return self.maker.steadily(do, item)
+
+    def _command(self, now: Situation) -> tuple[Step, Make]:
+        if why_not_run(now.state.platform):
+            raise refusal(now.item, [now.state.platform])
+        run = self.runner.read(now)
+        return run.step, lambda overlays: self.runner.run(run, overlays, now.item)
+
+    def _working_directory(self, now: Situation) -> tuple[Step, Make]:
         """The directory belongs to USER when it is new (as in BuildKit); where it exists, nothing changes."""
-        path = state.working_dir
+        state, path = now.state, now.state.working_dir
 
         def make(overlays: Overlays) -> None:
             writer = LayerWriter(overlays)
@@ -52,12 +60,27 @@ class Filesystem:
                 user = resolve_user(overlays, state.config.user)
                 writer.directory(path, (user.uid, user.gid))
 
-        return Step(step_key("WORKDIR", state.chain, path, state.config.user), item.text), make
+        return Step(step_key("WORKDIR", state.chain, path, state.config.user), now.item.text), make
 
-    def _copy(self, state: State, item: Instruction, scope: Scope) -> tuple[Step, Callable[[Overlays], None]]:
-        copy = read_copy(state, item, scope, self.fetchers, self.maker.epoch)
-        below = "" if copy.link else state.chain
-        key = step_key(item.keyword, below, *copy.identity(self.maker.files))
-        return Step(key, item.text, copy.link, f"{item.text} {BY}"), lambda overlays: copy.carry_out(
-            overlays, self.maker.room
-        )
+    def _copy(self, now: Situation) -> tuple[Step, Make]:
+        item = now.item
+        with now.changes.watched():
+            copy = read_copy(now.state, item, now.scope, self.fetchers, self.maker.epoch)
+            identity = copy.identity(self.maker.files, now.patience.reading(item.flag("from")))
+        key = step_key(item.keyword, "" if copy.link else now.state.chain, *identity)
+
+        def make(overlays: Overlays) -> None:
+            with now.changes.watched():
+                copy.carry_out(overlays, self.maker.room, now.changes)
+
+        return Step(key, item.text, copy.link, f"{item.text} {BY}", changes=now.changes), make
+
+
+def _once(do: Callable[[], None]) -> Callable[[], None]:
+    left = [do]
+
+    def once() -> None:
+        if left:
+            left.pop()()
+
+    return once

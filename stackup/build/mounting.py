@@ -20,10 +20,13 @@ from stackup.base.paths import Layout
 from stackup.base.values import frozen
 from stackup.base.workroom import Workroom, delete, new_name
 from stackup.build.agents import agent_socket
+from stackup.build.changes import Changes
 from stackup.build.command import RunMount
+from stackup.build.filecopy import copy_file
 from stackup.build.mounts import MountRequest
 from stackup.build.orphans import is_orphan
 from stackup.build.request import Secret
+from stackup.build.snapshots import Bound, Snapshots
 from stackup.build.sources import Source, collect
 from stackup.build.writer import LayerWriter, Override
 from stackup.images import prepare
@@ -71,14 +74,31 @@ class Supplies:
         ]
 
 
+@frozen
+class ContextFiles:
+    """What binds show of contexts: copies of what was read."""
+
+    snapshots: Snapshots
+    bound: Mapping[MountRequest, Bound]
+    changes: Changes
+
+    def of(self, request: MountRequest) -> Path:
+        with self.changes.watched():
+            return self.snapshots.of(self.bound[request], self.changes)
+
+
 @contextmanager
 def mounted(
-    requests: Sequence[MountRequest], supplies: Supplies, room: Path, texts: Mapping[str, str] | None = None
+    requests: Sequence[MountRequest],
+    supplies: Supplies,
+    files: ContextFiles,
+    room: Path,
+    texts: Mapping[str, str] | None = None,
 ) -> Iterator[Mounted]:
     """``room``: a directory for as long as the block. ``texts``: scripts, by the absolute path that they appear at."""
     found = Mounted()
     with ExitStack() as stack:
-        maker = _Maker(supplies, room, stack, found)
+        maker = _Maker(supplies, files, room, stack, found)
         # Two commands that lock the same caches lock them in the same order.
         for request in sorted(requests, key=lambda item: (item.kind != "cache", item.id or item.target)):
             maker.make(request)
@@ -87,8 +107,9 @@ def mounted(
 
 
 class _Maker:
-    def __init__(self, supplies: Supplies, room: Path, stack: ExitStack, found: Mounted) -> None:
+    def __init__(self, supplies: Supplies, files: ContextFiles, room: Path, stack: ExitStack, found: Mounted) -> None:
         self.supplies = supplies
+        self.files = files
         self.room = room
         self.stack = stack
         self.found = found
@@ -122,32 +143,23 @@ class _Maker:
         place = source.find(request.source)
         if place is None:
             raise ImageError(f"there is no '{request.source}' in {request.origin or 'the build context'}")
+        paths = place.paths if source.keep_owner else (str(self.files.of(request)),)
         if not place.is_directory:
-            self._one_file(request, place.paths[0])
+            self._one_file(request, paths[0])
             return
         self.found.directories.append(request.target)
-        lowers = place.paths
-        if source.rules:
-            lowers = (str(self._filtered(source, request.source)),)
-        elif request.read_only and len(lowers) == 1 and not source.keep_owner:
-            self._attach(request.target, lowers[0], read_only=True)
-            return
-        self._stacked(request, lowers)
+        if source.keep_owner or not request.read_only:
+            self._stacked(request, paths)
+        else:
+            self._attach(request.target, paths[0], read_only=True)
 
     def _one_file(self, request: MountRequest, path: str) -> None:
         if request.read_only:
             self._file(request.target, Path(path), read_only=True)
             return
-        copy = self.room / f"file-{short_hash(request.target)}"
-        copy.write_bytes(Path(path).read_bytes())
-        copy.chmod(stat.S_IMODE(os.stat(path).st_mode))
+        copy, info = self.room / f"file-{short_hash(request.target)}", os.stat(path)
+        copy_file(path, str(copy), (info.st_uid, info.st_gid), stat.S_IMODE(info.st_mode), info.st_mtime_ns)
         self._file(request.target, copy, read_only=False)
-
-    def _filtered(self, source: Source, path: str) -> Path:
-        """A copy without what .dockerignore hides."""
-        copy = self._fresh("context")
-        LayerWriter(self._plain(copy)).put(list(collect(source, path, "")), "/", Override((0, 0)))
-        return copy / "upper"
 
     def _plain(self, directory: Path) -> tuple[Overlay, ...]:
         for name in ("lower", "upper", "work"):

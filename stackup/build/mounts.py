@@ -50,6 +50,14 @@ class MountRequest:
     env: str = ""
 
     @property
+    def identity(self) -> list[object]:
+        """For the key of a step: it must not change with names in the code."""
+        return [
+            self.kind, self.target, self.source, self.origin, self.id, self.read_only, self.required, self.sharing,
+            self.mode, *self.owner, self.size, self.env,
+        ]  # fmt: skip
+
+    @property
     def takes_files(self) -> bool:
         """Whether it begins with files of ``origin``."""
         return self.kind == "bind" or (self.kind == "cache" and bool(self.origin))

@@ -13,9 +13,12 @@ from stackup.base.errors import ImageError, StackFileError
 from stackup.base.values import frozen
 from stackup.build import inputs, layouts, remote
 from stackup.build.cache import step_key
+from stackup.build.changes import Changes
 from stackup.build.dockerfile import Instruction
 from stackup.build.download import Downloads
 from stackup.build.gitsource import GitCheckouts
+from stackup.build.patience import Patience
+from stackup.build.progress import Noted
 from stackup.build.sources import Source, collect, digest
 from stackup.build.stages import SCRATCH, Stage
 from stackup.build.state import State
@@ -128,12 +131,19 @@ class Origins:
 
     def _whole(self, name: str, item: Instruction) -> State:
         """FROM a directory: its files are the only layer."""
-        items = list(collect(self._directory(name), "/", ""))
-        state = self._nothing()
+        source, state = self._directory(name), self._nothing()
+        patience = Patience(lambda text: self.maker.say(Noted(text)))
 
-        def make(overlays: Overlays) -> None:
-            LayerWriter(overlays).put(items, "/", Override((0, 0), seconds=self.maker.epoch))
+        def begin(changes: Changes) -> State:
+            with changes.watched():
+                items = list(collect(source, "/", ""))
+                identity = digest(items, self.maker.files, owners=False, watch=patience.reading(name))
+            step = Step(step_key("CONTEXT", identity), f"FROM {name}", changes=changes)
 
-        step = Step(step_key("CONTEXT", digest(items, self.maker.files, owners=False)), f"FROM {name}")
-        made, _ = self.maker.run(state, step, make, lambda: None)
-        return replace(made, own_command=False)
+            def make(overlays: Overlays) -> None:
+                with changes.watched():
+                    LayerWriter(overlays, changes).put(items, "/", Override((0, 0), seconds=self.maker.epoch))
+
+            return self.maker.run(state, step, make, lambda: None, patience=patience)[0]
+
+        return replace(self.maker.steadily(begin, item), own_command=False)

@@ -13,8 +13,9 @@ from stackup.base.errors import ImageError
 from stackup.base.values import frozen
 from stackup.base.workroom import delete, new_name
 from stackup.build.arguments import Mode
+from stackup.build.changes import Changes
 from stackup.build.filedigests import FileDigests
-from stackup.build.sources import Item, Source, collect, digest
+from stackup.build.sources import Item, Source, Watch, collect, digest
 from stackup.build.writer import LayerWriter, Override
 from stackup.images.streams import Compression, Pump, decompressed
 from stackup.images.unpack import unpack_layer
@@ -53,22 +54,28 @@ class Copy:
     keep_owner: bool
     link: bool = False
 
-    def identity(self, files: FileDigests) -> Sequence[str]:
+    def identity(self, files: FileDigests, watch: Watch | None = None) -> Sequence[str]:
         """All that decides the outcome, beside the file system that it is done to."""
         contents = [
-            [piece.identity or digest(list(piece.items), files, owners=piece.keep_owner), piece.base, piece.unpack]
+            [
+                piece.identity or digest(piece.items, files, owners=piece.keep_owner, watch=watch),
+                piece.base,
+                piece.unpack,
+            ]
             for piece in self.pieces
         ]
-        return (json.dumps([contents, self.texts, self.destination, repr(self.override), self.keep_owner]),)
+        return (json.dumps([contents, self.texts, self.destination, self.override.identity, self.keep_owner]),)
 
-    def carry_out(self, overlays: tuple[Overlay, ...], room: Path) -> None:
-        """Into the upper directories of prepared ``overlays``; ``room`` is for what must be unpacked on the way."""
-        writer = LayerWriter(overlays)
+    def carry_out(self, overlays: tuple[Overlay, ...], room: Path, changes: Changes) -> None:
+        """Into the upper directories of prepared ``overlays``; ``room`` is for what must be unpacked on the way.
+        ``changes`` hears of files that have changed since their identity was found."""
+        writer = LayerWriter(overlays, changes)
         into_directory = self.destination.endswith("/") or writer.view.find(self.destination).is_directory
         for piece in self.pieces:
             override = self._override(piece)
             if piece.unpack and piece.base and is_archive(piece.items[0]):
                 self._unpack(writer, piece.items[0], room)
+                changes.look(piece.items[0].path, piece.items[0].info)
             elif piece.base and into_directory:
                 named = [replace(item, name=piece.base) for item in piece.items]
                 writer.put(named, self.destination.rstrip("/") + "/", override)

@@ -17,14 +17,16 @@ from stackup.build.cache import step_key
 from stackup.build.command import Command, OnLines, RunCommand
 from stackup.build.dockerfile import Instruction
 from stackup.build.filedigests import FileDigests
-from stackup.build.metadata import PROXIES, Scope
-from stackup.build.mounting import Mounted, Supplies, mounted
+from stackup.build.metadata import PROXIES
+from stackup.build.mounting import ContextFiles, Mounted, Supplies, mounted
 from stackup.build.mounts import MountRequest, read_mounts
+from stackup.build.patience import Patience
 from stackup.build.request import BuildRequest
 from stackup.build.shown import Tail, exit_code, snippet
+from stackup.build.snapshots import Bound, Snapshots
 from stackup.build.sources import collect, digest
 from stackup.build.state import State
-from stackup.build.steps import BY, Overlays, Step
+from stackup.build.steps import BY, Overlays, Situation, Step
 from stackup.build.stubs import Stubs
 from stackup.build.words import expand
 from stackup.build.writer import LayerWriter
@@ -35,12 +37,14 @@ _PIPES = "/dev/pipes"  # where BuildKit puts scripts
 
 @frozen
 class Run:
-    """One RUN with everything read. ``texts``: a script that stands in a heredoc, by its path inside."""
+    """One RUN with everything read. ``texts``: a script that stands in a heredoc, by its path inside. ``bound``: what
+    mounts of kind bind show."""
 
     step: Step
     command: Command
     mounts: tuple[MountRequest, ...]
     texts: dict[str, str]
+    bound: Mapping[MountRequest, Bound]
 
 
 @frozen
@@ -52,9 +56,11 @@ class Runner:
     supplies: Supplies
     room: Path
     files: FileDigests
+    snapshots: Snapshots
     on_lines: OnLines
 
-    def read(self, state: State, item: Instruction, scope: Scope) -> Run:
+    def read(self, now: Situation) -> Run:
+        state, item, scope = now.state, now.item, now.scope
         argv, texts = _argv(state, item)
         mounts = read_mounts(item, lambda text: expand(text, state.variables, scope.escape), state.working_dir)
         environment = state.process_environment
@@ -70,23 +76,28 @@ class Runner:
             privileged=self._privileged(item),
             ulimits=self.request.ulimits,
         )
+        with now.changes.watched():
+            bound = {mount: self._bound(mount, now.patience) for mount in mounts if mount.kind == "bind"}
         key = step_key(
             "RUN",
             state.chain,
             json.dumps([argv, sorted(texts.items()), sorted(environment.items()), command.user, command.working_dir]),
             json.dumps([command.network, command.privileged, command.shm_size, sorted(command.ulimits.items())]),
-            json.dumps([repr(mount) for mount in mounts]),
-            json.dumps([self._content(mount) for mount in mounts if mount.kind == "bind"]),
+            json.dumps([mount.identity for mount in mounts]),
+            json.dumps([bound[mount].identity for mount in mounts if mount.kind == "bind"]),
             json.dumps(sorted((name, list(all_)) for name, all_ in self.request.extra_hosts.items())),
         )
-        return Run(Step(key, item.text, told=_told(state, item)), command, mounts, texts)
+        step = Step(key, item.text, told=_told(state, item), repeats=True, changes=now.changes)
+        return Run(step, command, mounts, texts, bound)
 
-    def _content(self, mount: MountRequest) -> str:
+    def _bound(self, mount: MountRequest, patience: Patience) -> Bound:
         """What a bound file or directory holds decides the outcome; what a cache holds does not."""
         source = self.supplies.find(mount.origin)
         if mount.source == "/" and source.chain:
-            return source.chain  # a whole image is not read for it
-        return digest(list(collect(source, mount.source, "")), self.files, owners=source.keep_owner)
+            return Bound(source.chain, ())  # a whole image is not read for it
+        items = tuple(collect(source, mount.source, ""))
+        watch = patience.reading(mount.origin)
+        return Bound(digest(items, self.files, owners=source.keep_owner, watch=watch), items)
 
     def _network(self, item: Instruction) -> str:
         network = item.flag("network") or self.request.network or "default"
@@ -124,7 +135,8 @@ class Runner:
         try:
             with ExitStack() as stack:
                 try:
-                    ready = stack.enter_context(mounted(run.mounts, self.supplies, room, run.texts))
+                    files = ContextFiles(self.snapshots, run.bound, run.step.changes)
+                    ready = stack.enter_context(mounted(run.mounts, self.supplies, files, room, run.texts))
                 except ImageError as error:
                     placed = item.error(f"cannot RUN: {error.message}", word="--mount")
                     error.where, error.snippet = placed.where, placed.snippet

@@ -33,7 +33,7 @@ from stackup.oci.image import ImageConfig
 from stackup.oci.runtime import Mount
 from stackup.runtime.boot import spawn_launcher
 from stackup.runtime.bundle import Launch, write_bundle
-from stackup.runtime.cgroups import remove_cgroups
+from stackup.runtime.cgroups import kill_all, remove_cgroups
 from stackup.runtime.client import Exit, LauncherClient
 from stackup.runtime.seccomp import compiled_filter
 from stackup.spec import RenderContext, capability_names, render
@@ -96,7 +96,9 @@ class Sandbox:
             pid, self._launcher_pid = self._launcher_pid, 0
             with suppress(ChildProcessError):
                 await asyncio.to_thread(os.waitpid, pid, 0)
-            remove_cgroups(names.project_cgroup(self._owner, self._layout.root))
+            group = names.project_cgroup(self._owner, self._layout.root)
+            await asyncio.to_thread(kill_all, group)  # what a launcher that was killed has left
+            remove_cgroups(group)
         await self._network.close()
 
     async def _launcher(self) -> LauncherClient:
@@ -248,7 +250,8 @@ def _write_etc_files(directory: Path, command: Command, attachment: Attachment |
     directory.mkdir(parents=True, exist_ok=True)
     host = host_resolver()
     own = (address_of(attachment),) if attachment else ()
-    gateway = attachment.gateway if attachment else "127.0.0.1"
+    elsewhere = "127.0.0.1" if command.network == "host" else ""  # with no network, no address is the host's
+    gateway = attachment.gateway if attachment else elsewhere
     hosts = hosts_file(_HOSTNAME, own, extra=command.extra_hosts or {}, gateway=gateway)
     if command.network == "host" and not command.extra_hosts and _HOST_HOSTS.exists():
         hosts = _HOST_HOSTS.read_text(encoding="utf-8", errors="replace")

@@ -10,7 +10,7 @@ import os
 import posixpath
 import re
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,17 +35,21 @@ def plain(pattern: str) -> str:
 
 class Source:
     """``rules`` hide files of a context. ``keep_owner``: files of stages keep theirs, files of a context become
-    root's. ``chain``: identity of all of it, where that is known without reading it."""
+    root's. ``chain``: identity of all of it, where that is known without reading it. ``plain``: one directory of this
+    machine, nothing stacked."""
 
     def __init__(self, stack: Stack, *, rules: IgnoreRules | None = None, keep_owner: bool, chain: str = "") -> None:
         self.stack = stack
         self.chain = chain
+        self.plain = False
         self.rules = rules or IgnoreRules()
         self.keep_owner = keep_owner
 
     @classmethod
     def directory(cls, path: Path, rules: IgnoreRules | None = None, *, keep_owner: bool = False) -> Source:
-        return cls(Stack((Overlay("/", (str(path),)),)), rules=rules, keep_owner=keep_owner)
+        found = cls(Stack((Overlay("/", (str(path),)),)), rules=rules, keep_owner=keep_owner)
+        found.plain = True
+        return found
 
     def hidden(self, path: str) -> bool:
         relative = path.strip("/")
@@ -62,6 +66,22 @@ class Source:
 
     def names(self, place: Place) -> list[str]:
         return self.stack.names(place)
+
+    def entries(self, place: Place) -> Iterator[tuple[Place, os.stat_result]]:
+        """What is in a directory, in the order of the names; links not followed."""
+        if not self.plain:
+            for name in self.stack.names(place):
+                child = self.stack.child(place, name)
+                if child.paths:
+                    yield child, os.lstat(child.paths[0])
+            return
+        above = place.path.rstrip("/")
+        with os.scandir(place.paths[0]) as found:
+            entries = sorted(found, key=lambda item: item.name)
+        for entry in entries:
+            info = entry.stat(follow_symlinks=False)
+            if not (stat.S_ISCHR(info.st_mode) and info.st_rdev == 0):
+                yield Place(f"{above}/{entry.name}", (entry.path,), info.st_mode), info
 
     def matches(self, pattern: str) -> list[str]:
         """Paths that a COPY argument means, sorted; wildcards never cross a slash. Without wildcards: itself."""
@@ -102,6 +122,9 @@ class Item:
         return stat.S_ISDIR(self.info.st_mode)
 
 
+Watch = Callable[[Sequence[Item]], None]  # is called often while these are read
+
+
 def collect(source: Source, path: str, name: str, exclude: IgnoreRules | None = None) -> Iterator[Item]:
     """Everything at ``path`` of the source, to become ``name``; a directory's content becomes content of ``name``.
     ``exclude``: --exclude, relative to ``path``."""
@@ -126,21 +149,19 @@ def _chosen(items: list[Item], wanted: Callable[[Item], bool]) -> list[Item]:
 
 
 def _below(source: Source, place: Place, name: str) -> Iterator[Item]:
-    for child_name in source.names(place):
-        child = source.stack.find(posixpath.join(place.path, child_name), follow=False)
-        if not child.paths:
-            continue
-        inner = f"{name}/{child_name}" if name else child_name
+    for child, info in source.entries(place):
         relative = child.path.strip("/")
+        child_name = child.path.rpartition("/")[2]
+        inner = f"{name}/{child_name}" if name else child_name
         if source.rules and source.rules.excludes(relative):
             if child.is_directory and not source.rules.prunes(relative):
                 # Something below may be let in again; the directory itself then exists only for its sake.
                 kept = list(_below(source, child, inner))
                 if kept:
-                    yield Item(inner, child.paths[0], os.lstat(child.paths[0]))
+                    yield Item(inner, child.paths[0], info)
                     yield from kept
             continue
-        yield Item(inner, child.paths[0], os.lstat(child.paths[0]))
+        yield Item(inner, child.paths[0], info)
         if child.is_directory:
             yield from _below(source, child, inner)
 
@@ -177,16 +198,21 @@ def _parents(name: str) -> Iterator[str]:
         yield name
 
 
-def digest(items: list[Item], files: FileDigests, *, owners: bool) -> str:
+def digest(items: Sequence[Item], files: FileDigests, *, owners: bool, watch: Watch | None = None) -> str:
     """Identity of what is copied: names, kinds, modes, contents, links, with ``owners`` also uid and gid; not times."""
     state = hashlib.sha256()
+
+    def tick() -> None:
+        if watch is not None:
+            watch(items)
+
     for item in items:
         info = item.info
         owner = f"{info.st_uid}:{info.st_gid}" if owners else ""
         head = f"{item.name}\0{info.st_mode:o}\0{owner}\0"
         state.update(head.encode("utf-8", "surrogateescape"))
         if stat.S_ISREG(info.st_mode):
-            state.update(files.of(item.path, info))
+            state.update(files.of(item.path, info, tick))
         elif stat.S_ISLNK(info.st_mode):
             state.update(os.fsencode(os.readlink(item.path)))
         elif not item.is_directory:

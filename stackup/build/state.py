@@ -31,7 +31,8 @@ def _name(image: Image) -> str:
 class State:
     """``arguments``: ARGs in force, in order of declaration. ``base``: identity of what lies below ``layers`` (the
     host's packages, or nothing). ``own_command``: this stage has set CMD itself. ``base_name``, ``base_digest``: the
-    image that it all stands on, for its annotations; empty on ``scratch`` and on the bare ``host``."""
+    image that it all stands on, for its annotations; empty on ``scratch`` and on the bare ``host``. ``idle``: keys of
+    the steps since the topmost layer, which have changed no file."""
 
     config: ImageConfig = field(default_factory=ImageConfig)
     layers: tuple[Layer, ...] = ()
@@ -47,6 +48,7 @@ class State:
     base_name: str = ""
     base_digest: str = ""
     platform: Platform = field(default_factory=host_platform)
+    idle: tuple[str, ...] = ()
 
     @classmethod
     def on(cls, image: Image, history: tuple[History, ...], base: str, author: str = "") -> State:
@@ -90,6 +92,8 @@ class State:
         config = replace(self.config, **changes)  # type: ignore[arg-type]
         return replace(self, config=config, history=(*self.history, History("", text, _COMMENT, True)))
 
-    def with_layer(self, created: str, text: str, layer: Layer | None) -> State:
+    def with_layer(self, created: str, text: str, layer: Layer | None, key: str = "") -> State:
         history = (*self.history, History(created, text, _COMMENT, layer is None))
-        return replace(self, history=history, layers=(*self.layers, layer) if layer else self.layers)
+        if layer is None:
+            return replace(self, history=history, idle=(*self.idle, key))
+        return replace(self, history=history, layers=(*self.layers, layer), idle=())

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from stackup.base.clock import now_ns, rfc3339
 from stackup.base.diskroom import as_no_room, is_full
@@ -17,11 +18,17 @@ from stackup.base.errors import ContainerFault, ImageError
 from stackup.base.values import frozen
 from stackup.base.workroom import delete, new_name
 from stackup.build.cache import Done, StepCache, step_key
+from stackup.build.changes import Changes, steadily
+from stackup.build.dockerfile import Instruction
 from stackup.build.filedigests import FileDigests
+from stackup.build.metadata import Scope
+from stackup.build.patience import Patience
+from stackup.build.progress import Noted, OnProgress, Warned
 from stackup.build.state import State
 from stackup.images import ImageStore, Layer, prepare
 from stackup.linux.overlay import Overlay
 
+T = TypeVar("T")
 Overlays = tuple[Overlay, ...]
 BY = "# buildkit"  # ends the history's text of RUN, COPY and ADD
 
@@ -33,12 +40,26 @@ class Stopped(Exception):
 @frozen
 class Step:
     """``key``: its identity. ``text``: as written, for records. ``alone``: on nothing (COPY --link). ``told``: what the
-    history says, where that is not the text."""
+    history says, where that is not the text. ``repeats``: doing it twice is more than doing it once (RUN). ``changes``:
+    hears of files that the key was not made of; what was made of them is not recorded."""
 
     key: str
     text: str
     alone: bool = False
     told: str = ""
+    repeats: bool = False
+    changes: Changes = field(default_factory=Changes)
+
+
+@frozen
+class Situation:
+    """An instruction that is come to, and what it stands on."""
+
+    state: State
+    item: Instruction
+    scope: Scope
+    changes: Changes
+    patience: Patience
 
 
 @dataclass(slots=True)
@@ -49,7 +70,7 @@ class StepMaker:
     cache: StepCache
     room: Path
     files: FileDigests
-    on_note: Callable[[str], None]
+    say: OnProgress
     epoch: int | None = None
     on_failure: Callable[[Overlays, Path], None] = lambda _overlays, _writable: None
     stopped: threading.Event = field(default_factory=threading.Event)
@@ -68,20 +89,48 @@ class StepMaker:
         on_start: Callable[[], None],
         *,
         no_cache: bool = False,
+        patience: Patience | None = None,
     ) -> tuple[State, bool]:
-        """The state after the step, and whether it came out of the cache."""
-        if self.stopped.is_set():
-            raise Stopped
-        key = step.key if self.epoch is None else step_key(step.key, str(self.epoch))
-        with self.cache.alone(key):
+        """The state after the step, and whether it came out of the cache. ``patience`` says that another build of the
+        same step is waited for."""
+        key = self._key(state, step)
+
+        def wait() -> None:
+            self.go_on()
+            if patience is not None:
+                patience.tell("waiting", lambda: f"waiting for another build, which is doing the same: {step.text}")
+
+        self.go_on()
+        with self.cache.alone(key, wait):
             done = None if no_cache else self.cache.find(key)
             cached = done is not None
             if done is None:
                 on_start()
                 done = self._make(state, step, make)
-                self.cache.put(key, done, step.text)
+                if not step.changes.paths:
+                    self.cache.put(key, done, step.text)
         self.outcomes.append(cached)
-        return state.with_layer(done.created, step.told or step.text, done.layer), cached
+        return state.with_layer(done.created, step.told or step.text, done.layer, step.key), cached
+
+    def go_on(self) -> None:
+        """Raises Stopped when nobody wants the build any more."""
+        if self.stopped.is_set():
+            raise Stopped
+
+    def steadily(self, do: Callable[[Changes], T], item: Instruction) -> T:
+        """``do`` reads files that may change meanwhile: it is repeated then, a few times."""
+        result, paths = steadily(do)
+        if paths:
+            text = f"{paths[0]} keeps changing while it is read: {item.keyword} is not recorded in the cache"
+            self.say(Warned(text, item.position.file, item.position.line))
+        return result
+
+    def _key(self, state: State, step: Step) -> str:
+        """A command that stands there twice is done twice, also where the first time has changed no file: it may have
+        changed a cache, or something elsewhere."""
+        before = state.idle.count(step.key) if step.repeats else 0
+        more = ([] if self.epoch is None else [str(self.epoch)]) + ([f"again {before}"] if before else [])
+        return step_key(step.key, *more) if more else step.key
 
     def _make(self, state: State, step: Step, make: Callable[[Overlays], None]) -> Done:
         with self._writable() as writable:
@@ -89,8 +138,7 @@ class StepMaker:
             prepare(overlays)
             try:
                 self._do(make, overlays, writable)
-                if self.stopped.is_set():
-                    raise Stopped
+                self.go_on()
                 return Done(self._layer(overlays), self.now())
             except OSError as error:
                 raise as_no_room(error, self.store.layout) if is_full(error) else error from None
@@ -109,7 +157,7 @@ class StepMaker:
             self.store.layers.prepare()
             return (Overlay("/", (image.empty,), f"{writable}/upper.root", f"{writable}/work.root"),)
         if image.host and not self.store.ready(image):
-            self.on_note("preparing the image host (once per state of this machine)")
+            self.say(Noted("preparing the image host (once per state of this machine)"))
         self.store.materialize(image)
         return image.overlays(writable)
 

@@ -13,12 +13,12 @@ from stackup.base.errors import ImageError
 from stackup.base.values import frozen
 from stackup.base.workroom import delete
 from stackup.build.arguments import Mode
+from stackup.build.changes import Changes
+from stackup.build.filecopy import copy_file
 from stackup.build.sources import Item
 from stackup.images.copyout import copy_attributes, copy_leaf
-from stackup.images.lookup import Stack
+from stackup.images.lookup import Place, Stack
 from stackup.linux.overlay import Overlay
-
-_CAPABILITY = "security.capability"
 
 
 @frozen
@@ -32,20 +32,33 @@ class Override:
     usual: Mode | None = None
     seconds: int | None = None
 
+    @property
+    def identity(self) -> list[object]:
+        """For the key of a step: it must not change with names in the code."""
+        modes = (self.mode.text if self.mode else None, self.usual.text if self.usual else None)
+        return [list(self.owner) if self.owner else None, *modes, self.seconds]
+
 
 class LayerWriter:
-    """``overlays`` are prepared: their upper directories exist."""
+    """``overlays`` are prepared: their upper directories exist. ``changes`` hears of files that are no longer what
+    they were when they were collected."""
 
-    def __init__(self, overlays: tuple[Overlay, ...]) -> None:
+    def __init__(self, overlays: tuple[Overlay, ...], changes: Changes | None = None) -> None:
         self.view = Stack(overlays)
+        self.changes = changes or Changes()
         self._uppers = sorted(((item.target, item.upper) for item in overlays), key=lambda pair: -len(pair[0]))
         self._links: dict[tuple[int, int], Path] = {}
+        self._new: set[str] = set()  # directories that the copying under way has made: nothing is below them
+        self._known: dict[str, Place] = {}  # other directories that it has come to
 
     def _upper(self, path: str) -> Path:
         """Where a path without links lies in the upper directories."""
+        return Path(self._upper_name(path))
+
+    def _upper_name(self, path: str) -> str:
         for target, upper in self._uppers:
             if path == target or path.startswith(target.rstrip("/") + "/"):
-                return Path(upper + "/" + path[len(target.rstrip("/")) :].strip("/"))
+                return upper + "/" + path[len(target.rstrip("/")) :].strip("/")
         raise AssertionError("there is no overlay at /")
 
     def real(self, path: str) -> str:
@@ -82,6 +95,7 @@ class LayerWriter:
         """Copies collected items so that "" becomes ``destination``. The destination itself never takes the source's
         attributes, new or not; directories below do (as in BuildKit). ``replace``: below the destination files and
         directories give way to one another, as when an archive is unpacked."""
+        self._new, self._known = set(), {}
         if items and not items[0].is_directory and not items[0].name:
             self._file(items[0], self._file_target(destination, override), override)
             return
@@ -108,36 +122,52 @@ class LayerWriter:
             return
         path = posixpath.join(base, item.name)
         made = self._one_directory(path, (0, 0), 0o755, replace=replace)
+        if made:
+            self._new.add(path)
         if made or not item.above:
             self._attributes(item, self._upper(path), override)
 
     def _file(self, item: Item, path: str, override: Override, *, replace: bool = False) -> None:
-        place = self.view.find(path, follow=False)
-        if place.is_directory and not replace:
-            raise ImageError(f"cannot copy a file to {path}: it is a directory in the image")
-        target = self._upper(path)
-        if os.path.lexists(target):
-            delete(target)
-        if item.info.st_nlink > 1 and not stat.S_ISLNK(item.info.st_mode):
-            first = self._links.setdefault((item.info.st_dev, item.info.st_ino), target)
-            if first != target and first.exists():
+        target = self._upper_name(path)
+        if posixpath.dirname(path) not in self._new or os.path.lexists(target):
+            self._make_room(path, target, replace=replace)
+        info = item.info
+        if info.st_nlink > 1 and not stat.S_ISLNK(info.st_mode):
+            first = self._links.setdefault((info.st_dev, info.st_ino), Path(target))
+            if str(first) != target and first.exists():
                 os.link(first, target)
                 return
-        if stat.S_ISSOCK(item.info.st_mode):
-            target.touch()  # means nothing without its process; BuildKit makes a file of it
-        copy_leaf(item.path, target, item.info)
+        if stat.S_ISREG(info.st_mode):
+            mode, wanted = stat.S_IMODE(info.st_mode), override.mode or override.usual
+            mode = wanted.applied(mode, directory=False) if wanted else mode
+            owner = override.owner or (info.st_uid, info.st_gid)
+            found = copy_file(item.path, target, owner, mode, _time(item, override))
+            self.changes.compare(item.path, info, found)
+            return
+        if stat.S_ISSOCK(info.st_mode):
+            os.close(os.open(target, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC))  # without its process: a file (BuildKit)
+        else:
+            copy_leaf(item.path, Path(target), info)
+        self._attributes(item, Path(target), override)
+        self.changes.look(item.path, info)
+
+    def _make_room(self, path: str, target: str, *, replace: bool) -> None:
+        """Takes away what is there."""
+        above, name = posixpath.split(path)
+        parent = self._known.get(above)
+        if parent is None:
+            parent = self._known[above] = self.view.find(above, follow=False)
+        if self.view.child(parent, name).is_directory and not replace:
+            raise ImageError(f"cannot copy a file to {path}: it is a directory in the image")
         if os.path.lexists(target):
-            self._attributes(item, target, override)
+            delete(Path(target))
 
     def _attributes(self, item: Item, target: Path, override: Override) -> None:
+        """Of anything but a regular file."""
         info = item.info
         owner = override.owner or (info.st_uid, info.st_gid)
-        is_link = stat.S_ISLNK(info.st_mode)
-        before = os.lstat(target)
-        if (before.st_uid, before.st_gid) != owner:
-            os.chown(target, *owner, follow_symlinks=False)
-            _keep_capabilities(item.path, target, info)
-        if not is_link:  # after chown, which drops setuid bits
+        os.chown(target, *owner, follow_symlinks=False)
+        if not stat.S_ISLNK(info.st_mode):  # after chown, which drops setuid bits
             mode, wanted = stat.S_IMODE(info.st_mode), override.mode or override.usual
             os.chmod(target, wanted.applied(mode, directory=item.is_directory) if wanted else mode)
         when = _time(item, override)
@@ -153,9 +183,3 @@ class LayerWriter:
 
 def _time(item: Item, override: Override) -> int:
     return item.info.st_mtime_ns if override.seconds is None else override.seconds * 10**9
-
-
-def _keep_capabilities(source: str, target: Path, info: os.stat_result) -> None:
-    """A new owner drops them."""
-    if stat.S_ISREG(info.st_mode) and _CAPABILITY in os.listxattr(source):
-        os.setxattr(target, _CAPABILITY, os.getxattr(source, _CAPABILITY))

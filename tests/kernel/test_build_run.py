@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from stackup.base.errors import ContainerFault, ImageError, StackFileError
+from stackup.base.names import CGROUP_PARENT
 from stackup.base.paths import Layout
 from stackup.build import BuildRequest, build_image, sweep
 from stackup.build.progress import Event, Output, StepCached
@@ -23,6 +24,7 @@ from stackup.build.request import Secret
 from stackup.images import Image, ImageStore
 from stackup.images.catalog import listed
 from stackup.images.lookup import Stack
+from stackup.runtime.cgroups import children
 from tests.support.mounting import unmounted
 from tests.support.residue import Watch
 from tests.support.waiting import eventually
@@ -249,6 +251,46 @@ def test_mounts_of_run(bench: Bench) -> None:
     assert bench.output == ["kept"]
 
 
+def test_a_bound_context_is_what_was_read_and_belongs_to_root(bench: Bench) -> None:
+    """Whoever owns it here, and whatever is saved while the command runs."""
+    file = bench.context / "sub/f"
+    file.parent.mkdir()
+    file.write_text("old\n")
+    for path in (bench.context, file.parent, file):
+        os.chown(path, 1234, 4321)
+    text = (
+        "FROM busybox\nRUN --mount=type=cache,target=/sync --mount=target=/c --mount=target=/w,rw "
+        "--mount=source=sub/f,target=/one echo go; while ! test -e /sync/done; do sleep 0.02; done; "
+        "cat /c/sub/f /one; stat -c %u:%g /c /c/sub /c/sub/f /one /w /w/sub/f; touch /w/new /w/sub/f\n"
+    )
+
+    def save(event: Event) -> None:
+        bench.events.append(event)
+        if isinstance(event, Output) and "go" in event.lines:
+            file.write_text("new\n")
+            (next((bench.layout.build_cache / "mounts").iterdir()) / "done").touch()
+
+    bench.events = []
+    build_image(BuildRequest(context=str(bench.context), inline=text, tags=("out",)), bench.layout, save)
+    assert bench.output == ["go", "old", "old", *["0:0"] * 6]
+    assert not (bench.context / "new").exists()
+    bench.build(text)
+    assert bench.cached == 0 and bench.output[1:3] == ["new", "new"]
+    file.write_text("old\n")
+    bench.build(text)
+    assert bench.cached == 1
+
+
+def test_equal_commands_are_all_executed(bench: Bench) -> None:
+    """Also where the one before has changed no file: it may have changed a cache."""
+    command = "RUN --mount=type=cache,target=/c echo x >> /c/log; wc -l < /c/log\n"
+    text = f"FROM busybox AS one\n{command}{command}FROM one\n{command}"
+    bench.build(text)
+    assert bench.output == ["1", "2", "3"]
+    bench.build(text)
+    assert (bench.output, bench.cached) == ([], 3)
+
+
 MOUNTS = r"""
     FROM busybox AS made
     RUN mkdir -p /tree/sub && echo deep > /tree/sub/f && echo top > /tree/g
@@ -398,6 +440,23 @@ def test_a_killed_builder_leaves_nothing_visible(bench: Bench, signum: signal.Si
     assert not list(bench.layout.run.glob("build.*")), "the secret is gone"
     bench.build("FROM busybox\nRUN echo one > /one\n")
     assert bench.cached == 1, "the step that was done before counts"
+
+
+def test_a_killed_launcher_leaves_nothing_running(bench: Bench) -> None:
+    with worker(bench, "FROM busybox\nRUN echo running; sleep 77310\n") as process:
+        told = events(process)
+        next(event for event in told if "running" in event.get("lines", ()))  # type: ignore[operator]
+        os.kill(_launcher_of(process.pid), signal.SIGKILL)
+        *_, last = told
+    assert isinstance(last["error"], dict) and "launcher has gone" in last["error"]["message"]
+    assert not _sleepers()
+    assert not [name for name in children(CGROUP_PARENT) if name.startswith(f"build.{process.pid}-")]
+
+
+def _launcher_of(parent: int) -> int:
+    listed = subprocess.run(["ps", "--ppid", str(parent), "-o", "pid=,args="], capture_output=True, text=True).stdout
+    (found,) = [line.split() for line in listed.splitlines() if "launcher" in line]
+    return int(found[0])
 
 
 def test_killed_between_and_in_steps(bench: Bench) -> None:

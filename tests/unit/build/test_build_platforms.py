@@ -80,7 +80,7 @@ def test_an_index_of_what_needs_no_command(bench: Bench, registry: FakeRegistry)
     resolved = bench.store.resolve("out")
     assert resolved and resolved.id == image.id
     steps = [event.text for event in bench.events if isinstance(event, StepStarted)]
-    assert steps[0] == f"[{HERE} stage-0 1/3] COPY a /a" and f"[{FOREIGN} stage-0 1/3] COPY a /a" in steps
+    assert {f"[{HERE} stage-0 1/3] COPY a /a", f"[{FOREIGN} stage-0 1/3] COPY a /a"} <= set(steps)
     assert bench.build(text, platforms=BOTH).digest == image.digest and bench.cached == 6
     names = {item.reference for item in listed(bench.store)}
     assert names == {"base:latest", "out:latest", name}, "what was fetched on the way has no name of its own"
@@ -132,7 +132,7 @@ def test_bases_that_are_not_for_it(bench: Bench, registry: FakeRegistry) -> None
     bench.refused("FROM base\n", f"cannot build FROM base for {FOREIGN}: the image here is only for", 1, platforms=BOTH)
     bench.refused("FROM host\n", f"cannot build FROM host for {FOREIGN}: it is this machine", 1, platforms=(FOREIGN,))
     name = base(registry, HERE)
-    bench.refused(f"FROM {name}\n", f"FROM {name} for {FOREIGN}: .* only for {HERE}", 1, platforms=BOTH)
+    bench.refused(f"FROM {name}\n", f"FROM {name}.* for {FOREIGN}.* only for {HERE}", 1, platforms=BOTH)
 
 
 def test_names_of_platforms() -> None:

@@ -147,7 +147,7 @@ def test_a_full_disk(benches: tuple[Bench, Bench], monkeypatch: pytest.MonkeyPat
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patched:
-        patched.setattr("stackup.build.writer.copy_leaf", full)
+        patched.setattr("stackup.build.writer.copy_file", full)
         bench.refused(TEXT, "cannot COPY: the disk is full", 2)
     with monkeypatch.context() as patched:
         patched.setattr(BlobStore, "put", full)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,9 +20,9 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     found: list[str] = []
     before = filedigests._read
 
-    def read(path: str) -> bytes:
+    def read(path: str, size: int, tick: Callable[[], None] | None) -> bytes:
         found.append(Path(path).name)
-        return before(path)
+        return before(path, size, tick)
 
     monkeypatch.setattr(filedigests, "_read", read)
     monkeypatch.setattr(time, "time_ns", lambda: int((time.time() + 3600) * 10**9))
