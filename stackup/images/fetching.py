@@ -87,15 +87,18 @@ class Fetcher:
         return repacked(self._store, descriptor.digest, descriptor.media_type)
 
     def _unpacks(self, descriptor: oci.Descriptor, diff_id: str) -> bool:
-        """Makes an unpacked layer of the blob that is here, unless there is one; False for a blob that is damaged."""
-        if self._store.layers.path(diff_id).is_dir():
+        """Makes an unpacked layer of the blob that is here, unless there is one; False for a blob that is damaged.
+        Raises BadAnswer where it is another one than the image says."""
+        if self._store.layers.has(descriptor.digest, diff_id):
             return True
         self._meter.state(descriptor.digest, UNPACKING)
         try:
             self._store.layers.ensure(descriptor, diff_id, self._store.blobs)
-        except ImageError:
-            if self._store.blobs.intact(descriptor.digest):
+        except ImageError as error:
+            if isinstance(error.__cause__, OSError):  # a full disk, say
                 raise
+            if self._store.blobs.intact(descriptor.digest):
+                raise _unfit(_short(descriptor.digest), error) from None
             self._meter.say(f"{_short(descriptor.digest)}: damaged on the disk; fetched once more")
             return False
         return True
@@ -222,6 +225,11 @@ def _name(part: Part) -> str:
     return _short(part.digest)
 
 
+def _unfit(name: str, error: ImageError) -> BadAnswer:
+    reason = _REASON.sub("", error.message, count=1)
+    return BadAnswer(f"layer {name} cannot be unpacked: {reason}", hint=error.hint)
+
+
 def _short(digest: str) -> str:
     return digest.removeprefix("sha256:")[:SHORT]
 
@@ -290,12 +298,18 @@ class Unpacking:
                     return
 
     def _attempt(self, generation: int) -> None:
-        if self._store.layers.path(self._diff_id).is_dir():
+        layers = self._store.layers
+        if layers.has(self._part.digest, self._diff_id):
             return
         behind = self._part.follow()
         chunks = decompressed(behind, Compression.of(behind.head(6)))
         pump = AgreedPump(chunks, self._diff_id, lambda: self._part.agreed(generation))
-        self._store.layers.unpack_new(pump)
+        if layers.path(self._diff_id).is_dir():  # of another blob: is this one the same?
+            with pump.running():
+                pump.rest()
+        else:
+            layers.unpack_new(pump)
+        layers.note(self._part.digest, self._diff_id)
 
     def join(self) -> None:
         self._thread.join()
@@ -306,7 +320,6 @@ class Unpacking:
         if isinstance(cause, OSError) and is_full(cause):
             raise cause
         if isinstance(self._error, ImageError):
-            reason = _REASON.sub("", self._error.message, count=1)
-            raise BadAnswer(f"layer {_name(self._part)} cannot be unpacked: {reason}", hint=self._error.hint) from None
+            raise _unfit(_name(self._part), self._error) from None
         if self._error is not None:
             raise self._error

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from stackup.base.errors import ImageError
+from stackup.base.foreign import shown
 from stackup.base.paths import Layout
 from stackup.images import diff
 from stackup.images.blobs import BlobStore
@@ -37,7 +38,7 @@ def parse_reference(text: str) -> Reference:
     try:
         return references.parse(text)
     except ValueError as error:
-        raise ImageError(f"cannot use image reference '{text}': {error}") from None
+        raise ImageError(f"cannot use image reference '{shown(text)}': {shown(str(error))}") from None
 
 
 def is_host(reference: str) -> bool:
@@ -144,11 +145,13 @@ class ImageFinder:
         """The image of one entry of the index, to be shown as ``reference``."""
         manifest = self.manifest(descriptor)
         config = self.config_file(manifest)
-        if len(config.diff_ids) != len(manifest.layers):
-            raise ImageError(f"cannot use image '{reference}': its configuration and manifest list different layers")
+        try:
+            pairs = config.pairs(manifest)
+        except ValueError as error:
+            raise ImageError(f"cannot use image '{reference}': {error}") from None
         layers = tuple(
             Layer(diff_id, item.digest, item.media_type, item.size, self.layers.path(diff_id))
-            for diff_id, item in zip(config.diff_ids, manifest.layers, strict=True)
+            for item, diff_id in pairs
         )
         says_so = manifest.annotations.get(BASE_ANNOTATION) == HOST
         on_host = says_so and self.host_marks.has(manifest.config.digest)

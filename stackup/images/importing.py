@@ -126,7 +126,9 @@ def _unpack(store: ImageStore, descriptor: oci.Descriptor) -> str:
     with store.blobs.path(descriptor.digest).open("rb") as file:
         compression = Compression.of(file.read(6))
         file.seek(0)
-        return store.layers.unpack_new(Pump(decompressed(file, compression)))
+        diff_id = store.layers.unpack_new(Pump(decompressed(file, compression)))
+    store.layers.note(descriptor.digest, diff_id)
+    return diff_id
 
 
 def _chunks(head: bytes, file: BinaryIO) -> Iterator[bytes]:

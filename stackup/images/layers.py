@@ -1,14 +1,20 @@
-"""Layers unpacked once: ``layers/<hex of the diff id>/``, complete as soon as the directory is there."""
+"""Layers unpacked once: ``layers/<hex of the diff id>/``, complete as soon as the directory is there.
+
+Which blob a directory was made of, an image says; and an image may lie. ``.pairs/<hex of the blob>`` holds the diff id
+that the blob's content was seen to have. Only such pairs are used: else an image could have, of what others have
+brought here, another content than it has on any other machine.
+"""
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from stackup.base.errors import ImageError
-from stackup.base.files import locked
+from stackup.base.files import locked, write_atomic
 from stackup.base.values import frozen
 from stackup.base.workroom import Workroom
 from stackup.images.blobs import BlobStore
@@ -60,18 +66,61 @@ class LayerStore:
                 (self.mount_points / name).touch(mode=0o644)
 
     def ensure(self, descriptor: oci.Descriptor, diff_id: str, blobs: BlobStore) -> Path:
-        """Unpacks the layer unless it is there; two processes wanting the same one do the work once."""
+        """Unpacks the layer unless it is there; two processes wanting the same one do the work once. Raises ImageError
+        where the blob's content is another than ``diff_id``, whether or not there is a layer of that name."""
         target = self.path(diff_id)
-        if target.is_dir():
+        if self.has(descriptor.digest, diff_id):
             return target
         self.prepare()
         with locked(self._lock(diff_id)):
-            if not target.is_dir():
+            if not self.has(descriptor.digest, diff_id):
                 with blobs.path(descriptor.digest).open("rb") as file:
                     compression = Compression.of(file.read(6))
                     file.seek(0)
-                    self._unpack(Pump(decompressed(file, compression)), diff_id)
+                    pump = Pump(decompressed(file, compression))
+                    if target.is_dir():
+                        self._check(pump, diff_id)
+                    else:
+                        self._unpack(pump, diff_id)
+                self.note(descriptor.digest, diff_id)
         return target
+
+    # Which blobs are known to be which layers
+
+    def has(self, digest: str, diff_id: str) -> bool:
+        """Whether the layer is unpacked, and the blob ``digest`` known to be it."""
+        return self.path(diff_id).is_dir() and self.known_pair(digest, diff_id)
+
+    def known_pair(self, digest: str, diff_id: str) -> bool:
+        """Whether the content of blob ``digest`` was seen to be ``diff_id``. An uncompressed one is its own."""
+        if digest == diff_id:
+            return True
+        try:
+            return self._pair(digest).read_text(encoding="ascii") == diff_id
+        except (OSError, ValueError):
+            return False
+
+    def note(self, digest: str, diff_id: str) -> None:
+        """Whoever calls this has seen it."""
+        if not self.known_pair(digest, diff_id):
+            self._pair(digest).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_atomic(self._pair(digest), diff_id)
+
+    def forget_pairs(self, keep: Container[str]) -> None:
+        """All but those of the blobs ``keep``."""
+        with suppress(FileNotFoundError):
+            for name in os.listdir(self.root / ".pairs"):
+                if f"sha256:{name}" not in keep and not name.startswith("."):  # those are being written
+                    (self.root / ".pairs" / name).unlink(missing_ok=True)
+
+    def _pair(self, digest: str) -> Path:
+        return self.root / ".pairs" / self.path(digest).name
+
+    def _check(self, pump: Pump, diff_id: str) -> None:
+        with pump.running():
+            actual = pump.rest()
+        if actual != diff_id:
+            raise _another(diff_id, actual)
 
     def _lock(self, diff_id: str) -> Path:
         return self.root / ".locks" / self.path(diff_id).name[:16]
@@ -82,7 +131,7 @@ class LayerStore:
             unpack_layer(pump.reader.read, temporary, some=pump.reader.some)
             actual = pump.rest()
             if actual != diff_id:
-                raise ImageError(f"cannot unpack layer {diff_id}: its content is {actual}")
+                raise _another(diff_id, actual)
             os.rename(temporary, self.path(diff_id))
 
     def unpack_new(self, pump: Pump) -> str:
@@ -107,7 +156,7 @@ class LayerStore:
     def diff_ids(self) -> list[str]:
         if not self.root.is_dir():
             return []
-        return [f"sha256:{name}" for name in os.listdir(self.root) if not name.startswith(".")]
+        return [digest for name in os.listdir(self.root) if is_digest(digest := f"sha256:{name}")]
 
     def bury(self, diff_ids: Iterable[str], stood_on: Callable[[], str]) -> int:
         """Deletes layers, and answers how many bytes of the disk that freed. Out of sight first: only then ``stood_on``
@@ -131,6 +180,10 @@ class LayerStore:
 
     def sweep(self) -> None:
         self.workroom.sweep()
+
+
+def _another(diff_id: str, actual: str) -> ImageError:
+    return ImageError(f"cannot unpack the layer: its content is {actual}, not {diff_id}")
 
 
 def allocated(path: Path) -> int:

@@ -103,9 +103,9 @@ class _Loader:
         if not entries:
             raise ImageError("cannot load the archive: there is no image in it")
         self._check(entries)
+        ids = [self._unpack(descriptor) for descriptor, _ in entries]
         found: dict[str, Loaded] = {}
-        for descriptor, names in entries:
-            image_id = self._unpack(descriptor)
+        for image_id, (descriptor, names) in zip(ids, entries, strict=True):
             for name in names:
                 self._store.index.set(name, descriptor)
             if not names:
@@ -240,7 +240,8 @@ class _Loader:
     def _unpack(self, descriptor: oci.Descriptor) -> str:
         image = self._store.image(descriptor, descriptor.digest)
         for number, layer in enumerate(image.layers, 1):
-            self._say(f"unpacking layer {number}/{len(image.layers)}")
+            if not self._store.layers.has(layer.digest, layer.diff_id):
+                self._say(f"unpacking layer {number}/{len(image.layers)}")
             blob = oci.Descriptor(layer.media_type, layer.digest, layer.size)
             self._store.layers.ensure(blob, layer.diff_id, self._store.blobs)
         return image.id

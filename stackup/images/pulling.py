@@ -143,7 +143,7 @@ class _Pull:
         if self._explicit and image.platform and not platforms.suits(image.platform, self._wanted):
             return False
         here = all(self._store.blobs.sound(layer) for layer in manifest.layers)
-        return here and all(layer.path.is_dir() for layer in image.layers)
+        return here and all(self._store.layers.has(layer.digest, layer.diff_id) for layer in image.layers)
 
     def _unchanged(self, known: oci.Descriptor, repositories: Sequence[Repository]) -> bool:
         """A digest never changes; a tag's is asked for, which costs little. Whatever fails here fails again below,
@@ -197,7 +197,7 @@ class _Pull:
         fetcher.blob(manifest.config)
         config = self._store.config_file(manifest)
         self._check(manifest, config)
-        pairs = dict(zip((layer.digest for layer in manifest.layers), config.diff_ids, strict=True))
+        pairs = {layer.digest: diff_id for layer, diff_id in config.pairs(manifest)}
         layers = {layer.digest: layer for layer in manifest.layers}
         for digest, layer in layers.items():
             self._meter.add(digest, layer.size)
@@ -206,8 +206,10 @@ class _Pull:
             first_error(futures, self._registries.end)
 
     def _check(self, manifest: oci.Manifest, config: oci.ConfigFile) -> None:
-        if len(config.diff_ids) != len(manifest.layers):
-            raise BadAnswer("its configuration and its manifest list different layers")
+        try:
+            config.pairs(manifest)
+        except ValueError as error:
+            raise BadAnswer(str(error)) from None
         there = config.platform
         if platforms.suits(there, self._wanted):
             return

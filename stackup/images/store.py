@@ -44,6 +44,8 @@ class ImageStore(ImageFinder):
         if image.host:
             self.host.materialize(image.host_state)
         for layer in image.layers:
+            if layer.path.is_dir():  # who brought the image in has seen that the blob is this layer
+                continue
             self.layers.ensure(oci.Descriptor(layer.media_type, layer.digest, layer.size), layer.diff_id, self.blobs)
 
     def prepare(self, image: Image, writable: Path) -> tuple[Overlay, ...]:

@@ -156,6 +156,7 @@ def collect(layout: Layout, blobs: BlobStore, layers: LayerStore, index: ImageIn
             if f"sha256:{name}" not in digests | cached:
                 freed += allocated(blobs.directory / name)
                 (blobs.directory / name).unlink(missing_ok=True)
+        layers.forget_pairs(keep=digests)
         doomed = [item for item in layers.diff_ids() if item not in diff_ids | cached]
         used = stood_on(layout)
         freed += layers.bury([item for item in doomed if str(layers.path(item)) not in used], lambda: stood_on(layout))

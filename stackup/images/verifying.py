@@ -52,8 +52,11 @@ class Damage:
 
 @frozen
 class _Layer:
+    """``config``: digest of a configuration that says so."""
+
     descriptor: oci.Descriptor
     diff_id: str
+    config: str = ""
 
 
 class Verifier:
@@ -63,7 +66,8 @@ class Verifier:
         self._store = store
         self._say = say
         self._names: dict[str, list[str]] = defaultdict(list)  # digest -> names that need it
-        self._layers: dict[str, _Layer] = {}  # by the blob's digest
+        self._layers: dict[tuple[str, str], list[_Layer]] = defaultdict(list)  # by digest and diff id: who says so
+        self._blobs: dict[str, bool] = {}  # digests of those of layers, and whether they are whole
         self._damage: dict[tuple[str, str], Damage] = {}
         self._seen: set[str] = set()  # digests of blobs
         self._spoilt: list[str] = []  # diff ids of layers that are to be deleted
@@ -79,10 +83,10 @@ class Verifier:
             for item in self._store.index.read().manifests:
                 self._manifest(item, familiar(item) or self._store.id_of(item)[7:19])
             self._build_cache()
-            for digest, layer in self._layers.items():
+            for (digest, _), said in self._layers.items():
                 self._say(f"layer {digest[7:19]}")
-                if self._blob(layer):
-                    self._unpacked(layer)
+                if self._blob(said[0]):
+                    self._unpacked(said)
             self._others()
         self._store.blobs.suspect(digest for what, digest in self._damage if what == "blob")
         if self._spoilt:
@@ -95,8 +99,8 @@ class Verifier:
     def _build_cache(self) -> None:
         """Layers that only cached steps need. They are not compressed, so that one digest is both."""
         for digest in sorted(usage.build_cache_layers(self._store.layout)):
-            if is_digest(digest) and digest not in self._layers and self._store.blobs.has(digest):
-                self._layers[digest] = _Layer(oci.Descriptor(oci.LAYER, digest, 0), digest)
+            if is_digest(digest) and self._store.blobs.has(digest):
+                self._layers[digest, digest].append(_Layer(oci.Descriptor(oci.LAYER, digest, 0), digest))
 
     def _others(self) -> None:
         """Blobs that no image for this machine needs: of other platforms, or nobody's."""
@@ -132,22 +136,26 @@ class Verifier:
             self._add("configuration", manifest.config.digest, error.message, path)
             return
         self.checked += 2
-        if len(config.diff_ids) != len(manifest.layers):
-            self._add("manifest", item.digest, "it lists other layers than the configuration",
-                      self._store.blobs.path(item.digest))  # fmt: skip
+        try:
+            pairs = config.pairs(manifest)
+        except ValueError as error:
+            self._add("manifest", item.digest, str(error), self._store.blobs.path(item.digest))
             return
-        for layer, diff_id in zip(manifest.layers, config.diff_ids, strict=True):
+        for layer, diff_id in pairs:
             self._names[layer.digest].append(name)
             self._names[diff_id].append(name)
-            self._layers[layer.digest] = _Layer(layer, diff_id)
+            self._layers[layer.digest, diff_id].append(_Layer(layer, diff_id, manifest.config.digest))
 
     def _blob(self, layer: _Layer) -> bool:
+        if layer.descriptor.digest in self._blobs:
+            return self._blobs[layer.descriptor.digest]
         path = self._store.blobs.path(layer.descriptor.digest)
         reason = self._blob_damage(path, layer.descriptor.digest)
         self.checked += 1
         self._seen.add(layer.descriptor.digest)
         if reason:
             self._add("blob", layer.descriptor.digest, reason, path)
+        self._blobs[layer.descriptor.digest] = not reason
         return not reason
 
     def _blob_damage(self, path: Path, digest: str) -> str:
@@ -161,7 +169,8 @@ class Verifier:
 
     # Unpacked layers
 
-    def _unpacked(self, layer: _Layer) -> None:
+    def _unpacked(self, said: list[_Layer]) -> None:
+        layer = said[0]
         target = self._store.layers.path(layer.diff_id)
         present = target.is_dir()
         with self._store.blobs.path(layer.descriptor.digest).open("rb") as file:
@@ -181,10 +190,19 @@ class Verifier:
                     self._add("blob", layer.descriptor.digest, error.message, target)
                     return
                 if actual != layer.diff_id:
-                    self._add("blob", layer.descriptor.digest, f"it is said to be {layer.diff_id}, but is {actual}",
-                              self._store.blobs.path(layer.descriptor.digest))  # fmt: skip
-                elif present:
+                    self._lies(said, actual)
+                    return
+                self._store.layers.note(layer.descriptor.digest, layer.diff_id)
+                if present:
                     self._compare(layer.diff_id, fresh, target)
+
+    def _lies(self, said: list[_Layer], actual: str) -> None:
+        """Not the blob's fault, which is what it is: who says otherwise is damaged, or was made so."""
+        for layer in said:
+            digest = layer.descriptor.digest
+            reason = f"of {digest} it is said that it is {layer.diff_id}, but it is {actual}"
+            what, at = ("configuration", layer.config) if layer.config else ("blob", digest)
+            self._add(what, at, reason, self._store.blobs.path(at))
 
     def _compare(self, diff_id: str, fresh: Path, target: Path) -> None:
         found: list[str] = []

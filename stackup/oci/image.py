@@ -316,6 +316,15 @@ class ConfigFile:
             _text(data, "author"),
         )
 
+    def pairs(self, manifest: Manifest) -> tuple[tuple[Descriptor, str], ...]:
+        """The manifest's layers with their diff ids. Raises ValueError where the two contradict each other."""
+        if len(self.diff_ids) != len(manifest.layers):
+            raise ValueError("its configuration and its manifest list different layers")
+        pairs = tuple(zip(manifest.layers, self.diff_ids, strict=True))
+        if len({(layer.digest, diff_id) for layer, diff_id in pairs}) != len({layer.digest for layer, _ in pairs}):
+            raise ValueError("its configuration says of one layer that it is two")
+        return pairs
+
     def to_json(self) -> dict[str, Any]:
         return {
             **self.platform.to_json(),
