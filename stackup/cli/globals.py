@@ -8,7 +8,7 @@ from typing import Any
 from stackup.cli.options import switch, value, values
 
 ANSI = ("auto", "always", "never")
-PROGRESS = ("auto", "tty", "plain", "json", "quiet")
+PROGRESS = ("auto", "tty", "plain", "json", "rawjson", "quiet")
 
 
 @dataclass(frozen=True)

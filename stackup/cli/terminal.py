@@ -50,6 +50,7 @@ class Console(NamedTuple):
         mode = ansi or environment.get("COMPOSE_ANSI") or "auto"
         dumb = environment.get("TERM", "") == "dumb" or mode == "never"
         chosen = progress or environment.get("COMPOSE_PROGRESS") or "auto"
+        chosen = "json" if chosen == "rawjson" else chosen  # docker compose has both, buildx the latter
         if chosen not in ("tty", "plain", "json", "quiet"):
             chosen = "tty" if _is_terminal(err) and not dumb else "plain"
         no_colour = bool(environment.get("NO_COLOR")) or dumb

@@ -41,7 +41,8 @@ def with_named_services(stack: Stack, names: Iterable[str]) -> Stack:
 
 
 def with_build_options(stack: Stack, options: Args) -> Stack:
-    """The command line's ``--build-arg``, ``--no-cache``, ``--pull`` and ``--ssh`` over what the file says."""
+    """The command line's ``--build-arg``, ``--no-cache``, ``--pull``, ``--ssh``, ``--provenance`` and ``--sbom`` over
+    what the file says."""
     if not options:
         return stack
     args = dict(item.partition("=")[::2] for item in options.get("build_arg", ()))
@@ -50,6 +51,7 @@ def with_build_options(stack: Stack, options: Args) -> Stack:
         if service.build is not None:
             update: dict[str, Any] = {"args": {**service.build.args, **args}}
             update |= {key: True for key in ("no_cache", "pull") if options.get(key)}
+            update |= {key: options[key] for key in ("provenance", "sbom") if options.get(key)}
             if options.get("ssh"):
                 keys = [SshKey(id=name, path=path or None) for name, _, path in map(_parts, options["ssh"])]
                 kept = tuple(key for key in service.build.ssh if key.id not in {item.id for item in keys})

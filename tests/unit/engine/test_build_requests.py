@@ -39,6 +39,19 @@ def test_attestations_that_are_wanted() -> None:
     assert asked(provenance="mode=max", sbom="true").attestations == ("provenance", "sbom")
 
 
+def test_attestations_of_the_command_line_win() -> None:
+    stack = Stack(name="shop", services={"web": Service(name="web", build=Build(context="/src", sbom="true"))})
+    found = with_build_options(stack, {"sbom": "false", "provenance": None}).services["web"].build
+    assert found and (found.sbom, found.provenance) == ("false", None)
+
+
+def test_the_time_that_the_caller_wants() -> None:
+    name = "SOURCE_DATE_EPOCH"
+    assert dict(asked({name: "17"}).args) == {name: "17"}
+    assert dict(asked({name: "17"}, args={name: "18"}).args) == {name: "18"}
+    assert dict(asked({name: ""}).args) == {}
+
+
 def test_contexts_that_are_services() -> None:
     contexts = {"a": "service:base", "b": "service:web", "c": "./dir", "d": "docker-image://x"}
     assert dict(asked(additional_contexts=contexts).additional_contexts) == {
