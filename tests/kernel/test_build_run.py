@@ -430,7 +430,7 @@ def test_the_worker_tells_errors(bench: Bench) -> None:
 def test_a_killed_builder_leaves_nothing_visible(bench: Bench, signum: signal.Signals) -> None:
     text = "FROM busybox\nRUN echo one > /one\nRUN --mount=type=secret,id=s echo running; sleep 77310\n"
     with worker(bench, text, secrets={"s": Secret(content="hidden")}) as process:
-        next(event for event in events(process) if "running" in event.get("lines", ()))
+        next(event for event in events(process) if event.get("lines") == ["running"])
         process.send_signal(signum)
         process.wait(10)
     eventually(lambda: not _sleepers(), "what it started dies with it")
@@ -443,13 +443,13 @@ def test_a_killed_builder_leaves_nothing_visible(bench: Bench, signum: signal.Si
 
 
 def test_a_killed_launcher_leaves_nothing_running(bench: Bench) -> None:
-    with worker(bench, "FROM busybox\nRUN echo running; sleep 77310\n") as process:
+    with worker(bench, "FROM busybox\nRUN echo running; sleep 77311\n") as process:
         told = events(process)
-        next(event for event in told if "running" in event.get("lines", ()))  # type: ignore[operator]
+        next(event for event in told if event.get("lines") == ["running"])
         os.kill(_launcher_of(process.pid), signal.SIGKILL)
         *_, last = told
     assert isinstance(last["error"], dict) and "launcher has gone" in last["error"]["message"]
-    assert not _sleepers()
+    assert not _sleepers(77311)
     assert not [name for name in children(CGROUP_PARENT) if name.startswith(f"build.{process.pid}-")]
 
 
@@ -515,9 +515,9 @@ def _huge(directory: Path) -> Path:
     return context
 
 
-def _sleepers() -> list[str]:
+def _sleepers(seconds: int = 77310) -> list[str]:
     found = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    return [line for line in found.splitlines() if "sleep 77310" in line]
+    return [line for line in found.splitlines() if f"sleep {seconds}" in line]
 
 
 def test_two_builds_do_a_common_step_once(bench: Bench) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from build_support import Bench, View, no_registry
 
-from stackup.build import filedigests, patience
+from stackup.build import patience
 from stackup.build.filedigests import FileDigests
 from stackup.build.progress import Event, Noted, StepStarted, Warned
 from tests.support.archives import Archive
@@ -129,9 +130,9 @@ def test_a_file_is_hashed_when_a_later_change_would_show(bench: Bench, monkeypat
     path = bench.file("a")
     slept: list[float] = []
     info = os.stat(path)
-    monkeypatch.setattr(filedigests.time, "sleep", slept.append)
-    monkeypatch.setattr(filedigests.time, "time_ns", lambda: info.st_ctime_ns + 5 * 10**6)
+    monkeypatch.setattr(time, "sleep", slept.append)
+    monkeypatch.setattr(time, "time_ns", lambda: info.st_ctime_ns + 5 * 10**6)
     FileDigests(bench.context / "note").of(str(path), info)
-    monkeypatch.setattr(filedigests.time, "time_ns", lambda: info.st_ctime_ns + 10**9)
+    monkeypatch.setattr(time, "time_ns", lambda: info.st_ctime_ns + 10**9)
     FileDigests(bench.context / "note").of(str(path), info)
     assert slept == [pytest.approx(0.015)]
