@@ -16,8 +16,9 @@ from typing import Any, Protocol, TypeVar
 from stackup.base.errors import ImageError, StackFileError
 from stackup.base.jsontext import parse_json
 from stackup.base.values import frozen
-from stackup.build.cache import StepCache
-from stackup.build.progress import Noted, OnProgress, Warned
+from stackup.base.workroom import delete
+from stackup.build.cache import StepCache, step_key
+from stackup.build.progress import OnProgress, Warned
 from stackup.build.request import BuildRequest
 from stackup.images import ImageStore
 from stackup.images.blobs import BlobStore
@@ -26,6 +27,7 @@ from stackup.oci import image as oci
 
 CONFIG = "application/vnd.stackup.build-cache.v1+json"
 _CHUNK = 8 << 20
+_HOUSEKEEPING = (".ingest", ".lock", ".spare")  # of blobs and index of the image store
 _ELSEWHERE = ("gha", "s3", "azblob", "inline")  # kinds that BuildKit knows besides
 
 _T = TypeVar("_T")
@@ -93,7 +95,7 @@ class Transfers:
                 if remote is not None:
                     self._cache.others.append((remote.load(), remote.chunks))
             except ImageError as error:
-                self._say(Noted(f"{error.message}; the build goes on without this cache"))
+                self._say(Warned(f"{error.message}; the build goes on without this cache"))
 
     def take_out(self, layers: Iterable[str]) -> None:
         """``layers``: digests of the result's. Raises ImageError."""
@@ -109,11 +111,12 @@ class Transfers:
                 if place.whole or not record["layer"] or record["layer"] in wanted
             }
             try:
-                remote.store(records, _layers(records.values()), self._store)
+                with self._cache.alone(step_key("cache_to", str(self._directory / place.where))):
+                    remote.store(records, _layers(records.values()), self._store)
             except ImageError as error:
                 if not place.tolerant:
                     raise
-                self._say(Noted(error.message))
+                self._say(Warned(error.message))
 
     def _open(self, text: str, about: str, *, push: bool) -> Remote | None:
         place = parse_place(text, about)
@@ -147,7 +150,7 @@ def _records(data: bytes, where: str) -> Records:
 
 
 class LocalCache:
-    """An OCI image layout."""
+    """An OCI image layout. It is somebody's directory: nothing of the store's own stays in it."""
 
     def __init__(self, directory: Path, tag: str) -> None:
         self._blobs = BlobStore(directory)
@@ -165,7 +168,15 @@ class LocalCache:
         return _file_chunks(self._blobs.path(digest))
 
     def store(self, records: Records, layers: Iterable[oci.Descriptor], images: ImageStore) -> None:
+        """Two at a time are the caller's to prevent."""
         self._blobs.root.mkdir(parents=True, exist_ok=True)
+        try:
+            self._put(records, layers, images)
+        finally:
+            for name in _HOUSEKEEPING:
+                delete(self._blobs.root / name)
+
+    def _put(self, records: Records, layers: Iterable[oci.Descriptor], images: ImageStore) -> None:
         kept = list(layers)
         for layer in kept:
             if not self._blobs.has(layer.digest):

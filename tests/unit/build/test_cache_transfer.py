@@ -11,7 +11,7 @@ from build_support import Bench, View, no_registry
 
 from stackup.base.errors import StackFileError
 from stackup.build.cachetransfer import CachePlace, parse_place
-from stackup.build.progress import Noted, Warned
+from stackup.build.progress import Warned
 from stackup.images.blobs import BlobStore
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="owners of files in layers need root")
@@ -35,6 +35,7 @@ def test_a_local_cache_goes_to_another_machine(benches: tuple[Bench, Bench], tmp
     first, second = benches
     place = str(tmp_path / "cache")
     made = first.build(TEXT, cache_to=(f"type=local,dest={place},mode=max",))
+    assert sorted(os.listdir(place)) == ["blobs", "index.json", "oci-layout"], "it is the user's directory"
     image = second.build(TEXT, cache_from=(f"type=local,src={place}",))
     assert second.cached == 3
     assert image.layers[1:] and [layer.digest for layer in image.layers[1:]] == [
@@ -68,14 +69,14 @@ def test_a_damaged_cache_is_no_cache(benches: tuple[Bench, Bench], tmp_path: Pat
     for blob in (place / "blobs/sha256").iterdir():
         blob.unlink()
     second.build(f"{TEXT}USER 1\n", cache_from=(f"type=local,src={place}",))
-    assert any(isinstance(event, Noted) and "goes on without" in event.message for event in second.events)
+    assert any(isinstance(event, Warned) and "goes on without" in event.message for event in second.events)
 
 
 def test_caches_that_are_not_there_or_of_no_known_kind(benches: tuple[Bench, Bench]) -> None:
     bench, _ = benches
     bench.build(TEXT, cache_from=("type=local,src=nowhere", "type=gha"), cache_to=("type=inline",))
-    assert sum(isinstance(event, Warned) for event in bench.events) == 2
-    assert any(isinstance(event, Noted) and "goes on without" in event.message for event in bench.events)
+    assert sum(isinstance(event, Warned) for event in bench.events) == 3
+    assert any(isinstance(event, Warned) and "goes on without" in event.message for event in bench.events)
     bench.refused(TEXT, "needs src= or dest=", cache_from=("type=local",))
 
 
