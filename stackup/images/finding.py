@@ -164,7 +164,7 @@ class ImageFinder:
             trees=self.host.trees() if on_host else (Tree("/"),),
             digest=descriptor.digest,
             created=config.created,
-            platform=config.platform,
+            platform=platforms.refined(config.platform, descriptor.platform),
             host_state=self.host.state().version if on_host else "",
             empty=str(self.layers.empty),
             pulled=descriptor.annotations.get(PULLED, ""),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +21,14 @@ from stackup.images.meter import Meter, Tell
 from stackup.images.pushed import digest_there
 from stackup.images.registry.access import Registries
 from stackup.images.registry.client import Manifest, Repository
-from stackup.images.registry.errors import BadAnswer, NotThere, RegistryError
+from stackup.images.registry.errors import (
+    BadAnswer,
+    Broken,
+    NotThere,
+    RateLimited,
+    RegistryError,
+    Unreachable,
+)
 from stackup.images.registry.missing import explained, joined
 from stackup.images.registry.transport import QUICK
 from stackup.images.store import PULLED, ImageStore, host_platform, is_host, parse_reference
@@ -109,9 +115,10 @@ class _Pull:
             self._registries.use(QUICK)
         with usage.bringing_in(self._store.layout):
             known = self._store.index.find(str(self._reference))
-            if known is not None and self._complete(known) and self._unchanged(known, repositories):
+            failed: list[tuple[Repository, RegistryError]] = []
+            if known is not None and self._complete(known) and self._unchanged(known, repositories[0], failed):
                 return self._done(known, changed=False)
-            found = self._find(repositories)
+            found = self._find(repositories, failed)
             self._registries.use(patience)
             self._fetch(found)
             for item in (found.manifest, found.top):
@@ -133,32 +140,48 @@ class _Pull:
 
     def _complete(self, known: oci.Descriptor) -> bool:
         """The image of the right platform, with every blob and every layer. A damaged one is not."""
-        if known.media_type in _INDEXES and known.platform and not platforms.suits(known.platform, self._wanted):
-            return False
         try:
+            if not self._chosen(known):
+                return False
             manifest = self._store.manifest(known)
             image = self._store.image(known, self._reference.familiar)
-        except ImageError:
+        except (ImageError, ValueError):
             return False
         if self._explicit and image.platform and not platforms.suits(image.platform, self._wanted):
             return False
         here = all(self._store.blobs.sound(layer) for layer in manifest.layers)
         return here and all(self._store.layers.has(layer.digest, layer.diff_id) for layer in image.layers)
 
-    def _unchanged(self, known: oci.Descriptor, repositories: Sequence[Repository]) -> bool:
-        """A digest never changes; a tag's is asked for, which costs little. Whatever fails here fails again below,
-        where it is told."""
+    def _chosen(self, known: oci.Descriptor) -> bool:
+        """Whether it is what would be chosen of its index."""
+        if known.media_type not in _INDEXES or known.platform is None:
+            return True
+        chosen = platforms.choose(
+            oci.Index.from_json(self._store.blobs.read_json(known.digest)).manifests, self._wanted
+        )
+        return chosen is not None and chosen.platform == known.platform
+
+    def _unchanged(
+        self, known: oci.Descriptor, repository: Repository, failed: list[tuple[Repository, RegistryError]]
+    ) -> bool:
+        """A digest never changes; a tag's is asked for, which costs little. Who cannot answer is among the ``failed``
+        then, and need not be asked anew; what else is wrong, the manifest's own request tells better."""
         if self._reference.digest:
             return known.digest == self._reference.digest
-        with suppress(RegistryError):
-            return repositories[0].digest_of(self._reference.tag) in (known.digest, self._digest_there(known))
+        try:
+            return repository.digest_of(self._reference.tag) in (known.digest, self._digest_there(known))
+        except (Unreachable, Broken, RateLimited) as error:
+            failed.append((repository, error))
+        except RegistryError:
+            pass
         return False
 
     # Manifests
 
-    def _find(self, repositories: tuple[Repository, ...]) -> _Found:
-        failed: list[tuple[Repository, RegistryError]] = []
+    def _find(self, repositories: tuple[Repository, ...], failed: list[tuple[Repository, RegistryError]]) -> _Found:
         for repository in repositories:
+            if any(repository is item for item, _ in failed):
+                continue
             try:
                 found = self._look(repository)
             except RegistryError as error:
@@ -181,11 +204,33 @@ class _Pull:
             raise BadAnswer(f"its index {top.digest} cannot be read: {error}") from None
         chosen = platforms.choose(offered, self._wanted)
         if chosen is None:
-            raise BadAnswer(
+            raise self._unfit(offered)
+        manifest = repository.manifest(chosen.digest)
+        if manifest.media_type in _INDEXES:
+            raise self._nested(chosen)
+        return _Found((), top, manifest, chosen.platform)
+
+    def _unfit(self, offered: Sequence[oci.Descriptor]) -> BadAnswer:
+        """Of an index that has nothing for the platform that is wanted."""
+        if not offered:
+            return BadAnswer("its index lists no images")
+        if any(item.platform and item.platform.architecture != "unknown" for item in offered):
+            return BadAnswer(
                 f"there is none for {self._wanted}, only for {platforms.listed(offered)}",
                 hint="choose with `platform:` in the service, or --platform",
             )
-        return _Found((), top, repository.manifest(chosen.digest), chosen.platform)
+        inner = next((item for item in offered if item.media_type in _INDEXES), None)
+        if inner is not None:
+            return self._nested(inner)
+        hint = f"choose one by its digest, such as {self._by_digest(offered[0])}"
+        return BadAnswer("its index does not say which platforms its images are for", hint=hint)
+
+    def _nested(self, inner: oci.Descriptor) -> BadAnswer:
+        hint = f"the inner one can be pulled by its digest: {self._by_digest(inner)}"
+        return BadAnswer("it is an index within an index, which is not followed", hint=hint)
+
+    def _by_digest(self, item: oci.Descriptor) -> str:
+        return replace(self._reference, tag="", digest=item.digest).familiar
 
     # Content
 
@@ -196,7 +241,7 @@ class _Pull:
             raise BadAnswer(f"its configuration has {manifest.config.size} bytes")
         fetcher.blob(manifest.config)
         config = self._store.config_file(manifest)
-        self._check(manifest, config)
+        self._check(manifest, config, found.platform)
         pairs = {layer.digest: diff_id for layer, diff_id in config.pairs(manifest)}
         layers = {layer.digest: layer for layer in manifest.layers}
         for digest, layer in layers.items():
@@ -205,12 +250,12 @@ class _Pull:
             futures = [pool.submit(fetcher.layer, layer, pairs[digest]) for digest, layer in layers.items()]
             first_error(futures, self._registries.end)
 
-    def _check(self, manifest: oci.Manifest, config: oci.ConfigFile) -> None:
+    def _check(self, manifest: oci.Manifest, config: oci.ConfigFile, chosen: oci.Platform | None) -> None:
         try:
             config.pairs(manifest)
         except ValueError as error:
             raise BadAnswer(str(error)) from None
-        there = config.platform
+        there = platforms.refined(config.platform, chosen)
         if platforms.suits(there, self._wanted):
             return
         if self._explicit:

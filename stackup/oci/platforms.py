@@ -51,6 +51,16 @@ def normal(platform: Platform) -> Platform:
     return Platform(name, platform.os.lower() or "linux", variant)
 
 
+def refined(platform: Platform, entry: Platform | None) -> Platform:
+    """``platform`` of a configuration with the variant that the image's ``entry`` in an index names: builders have left
+    it out of the former, and containerd believes the latter, too."""
+    if entry is None or not entry.variant:
+        return platform
+    own, listed_as = normal(platform), normal(entry)
+    same = (own.os, own.architecture) == (listed_as.os, listed_as.architecture)
+    return Platform(platform.architecture, platform.os, entry.variant) if same else platform
+
+
 def suits(offered: Platform, wanted: Platform) -> int:
     """How well: 0 not at all, else the more the better. An older variant of an architecture runs on a newer one."""
     offered, wanted = normal(offered), normal(wanted)

@@ -98,20 +98,22 @@ class Authorizer:
         if bearer is not None:
             return self._bearer(bearer, scopes)
         if any(item.scheme == "basic" for item in given):
-            if self.credential is None or not self.credential.username:
+            if self.credential is None:
                 raise self.denied("wants a user and a password")
+            if not self.credential.username:
+                raise self.denied("wants a user and a password instead of a token")
             self._basic = True
             return self.credential.basic
-        raise Denied(f"{self._host} wants a kind of login that is not known here: {header[:80] or 'it does not say'}")
+        raise Denied(f"{self._host} wants a kind of login that is not known here: {header or 'it does not say'}")
 
     def denied(self, what: str, *, said: str = "") -> Denied:
         """With the credentials that were used, and what to do."""
         detail = f" ({said})" if said else ""
+        if self._trouble:
+            return Denied(f"{self._host} {what}, and {self._trouble}{detail}", hint=self._remedy)
         if self.credential is None:
-            why = self._trouble or "no credentials are known for it"
-            login = f"if the name is right (registries say the same of what does not exist): stackup login {self._host}"
-            hint = self._remedy or login
-            return Denied(f"{self._host} {what}, and {why}{detail}", hint=hint)
+            hint = f"if the name is right (registries say the same of what does not exist): stackup login {self._host}"
+            return Denied(f"{self._host} {what}, and no credentials are known for it{detail}", hint=hint)
         hint = f"log in again (stackup login {self._host}), or ask for access; check the image's name, too"
         return Denied(f"{self._host} {what}, with the credentials of {self.credential}{detail}", hint=hint)
 

@@ -20,11 +20,14 @@ from typing import Any
 
 from stackup.base.errors import ImageError
 from stackup.base.files import write_atomic
+from stackup.base.foreign import shown
+from stackup.base.jsontext import parse_json
 from stackup.base.values import frozen
 from stackup.images.registry.caller import Caller
 from stackup.images.registry.settings import HUB, HUB_KEY
 from stackup.oci.reference import DEFAULT_DOMAIN
 
+_MEND = "it is where docker and stackup keep logins: mend it, or move it away and log in anew"
 TOKEN_USER = "<token>"  # the user name under which helpers keep an identity token
 HELPER_SECONDS = 60  # a helper may ask its user for something
 _HUB_NAMES = (DEFAULT_DOMAIN, HUB, "index.docker.io", "registry.hub.docker.com")
@@ -80,14 +83,14 @@ class Keyring:
 
     def _read(self) -> dict[str, Any]:
         try:
-            document = json.loads(self._path.read_bytes() or b"{}")
+            document = parse_json(self._path.read_bytes() or b"{}")
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else f"it is not JSON: {error}"
-            raise ImageError(f"cannot read {self._path}: {reason}") from None
+            raise ImageError(f"cannot read {self._path}: {reason}", hint=_MEND) from None
         if not isinstance(document, dict):
-            raise ImageError(f"cannot read {self._path}: it is not a JSON object")
+            raise ImageError(f"cannot read {self._path}: it is not a JSON object", hint=_MEND)
         return document
 
     def find(self, host: str) -> Credential | None:
@@ -122,7 +125,7 @@ class Keyring:
                     base64.b64decode(str(entry["auth"]).strip(), validate=True).decode().rstrip("\0").partition(":")
                 )
             except (binascii.Error, ValueError):
-                raise ImageError(f"cannot read {self._path}: an entry of auths is not base64") from None
+                raise ImageError(f"cannot read {self._path}: an entry of auths is not base64", hint=_MEND) from None
         identity, bearer = str(entry.get("identitytoken") or ""), str(entry.get("registrytoken") or "")
         if not (name or identity or bearer):
             return None  # docker leaves an empty entry where a helper has the rest
@@ -154,23 +157,30 @@ class Keyring:
                 **drop,
             )
         except subprocess.TimeoutExpired:
-            raise ImageError(f"cannot ask {name}: it gave no answer within {HELPER_SECONDS} s") from None
+            text = f"cannot ask {name}: it gave no answer within {HELPER_SECONDS} s"
+            raise ImageError(text, hint=self._try(name, verb)) from None
         except OSError as error:
-            raise ImageError(f"cannot ask {name}: {error.strerror}") from None
+            raise ImageError(f"cannot ask {name}: {error.strerror}", hint=self._try(name, verb)) from None
+        except UnicodeDecodeError:
+            raise ImageError(f"cannot ask {name}: it answers no text", hint=self._try(name, verb)) from None
+
+    def _try(self, name: str, verb: str) -> str:
+        return f"try it alone: {name} {verb}; or take it out of {self._path}, which names it"
 
     def _ask(self, helper: str, key: str) -> Credential | None:
         done = self._run(helper, "get", key)
-        said = (done.stdout + done.stderr).strip()
+        said, source = (done.stdout + done.stderr).strip(), f"docker-credential-{helper}"
         if done.returncode:
             if "credentials not found" in said:
                 return None
-            raise ImageError(f"cannot ask docker-credential-{helper} for {key}: {said[:200] or 'it failed'}")
+            text = f"cannot ask {source} for {key}: {shown(said) or 'it failed'}"
+            raise ImageError(text, hint=f"try it alone: echo {key} | {source} get; or take it out of {self._path}")
         try:
-            answer = json.loads(done.stdout)
+            answer = parse_json(done.stdout)
             name, secret = str(answer["Username"]), str(answer["Secret"])
         except (ValueError, KeyError, TypeError):
-            raise ImageError(f"cannot ask docker-credential-{helper} for {key}: its answer is no credential") from None
-        source = f"docker-credential-{helper}"
+            text = f"cannot ask {source} for {key}: its answer is no credential"
+            raise ImageError(text, hint=f"try it alone: echo {key} | {source} get") from None
         if name == TOKEN_USER:
             return Credential(identity=secret, source=source)
         return Credential(name, secret, source=source) if name or secret else None

@@ -9,10 +9,12 @@ from stackup.base.values import frozen
 from stackup.images.registry.caller import Caller
 from stackup.images.registry.conversation import Conversation
 from stackup.images.registry.credentials import Credential
+from stackup.images.registry.errors import Denied
 from stackup.images.registry.settings import HUB, Endpoint, load_settings
 from stackup.images.registry.transport import Patience, Transport
 from stackup.oci.reference import DEFAULT_DOMAIN
 
+_WRONG = "check the user name and the password; some registries want an access token in the password's place"
 _HUB_NAMES = (DEFAULT_DOMAIN, HUB, "index.docker.io", "registry.hub.docker.com")
 
 
@@ -47,5 +49,7 @@ def check_login(
     try:
         conversation = Conversation(transport, _Given(credential), endpoint, sleep, lax=settings.insecure)
         conversation.request("GET", "/v2/").drop()
+    except Denied as error:
+        raise Denied(error.reason.replace(f", with the credentials of {credential}", ""), hint=_WRONG) from None
     finally:
         transport.close()

@@ -42,14 +42,17 @@ def _version(tag: str) -> list[tuple[int, str]]:
 
 def joined(failed: Sequence[tuple[Repository, RegistryError]]) -> RegistryError:
     """The registry's own error; where it could not be asked, that of the first mirror that could. What the others said
-    goes into the hint."""
+    goes into the hint, a line for each, after what is of use."""
     asked = [item for item in failed if not isinstance(item[1], Unreachable | Broken)]
     main = failed[-1] if failed[-1] in asked or not asked else asked[0]
     error = main[1]
-    others = [
-        f"{'its mirror' if source.endpoint.mirror else 'the registry itself,'} {source.endpoint}: {other.reason}"
-        for source, other in failed
-        if other is not error
-    ]
-    error.hint = "; ".join([*([error.hint] if error.hint else []), *others])
+    others = [_also(source, other) for source, other in failed if other is not error]
+    error.hint = "\n".join([*([error.hint] if error.hint else []), *others])
     return error
+
+
+def _also(source: Repository, error: RegistryError) -> str:
+    """What another place said, as a line of a hint."""
+    who = f"its mirror {source.endpoint}" if source.endpoint.mirror else f"the registry itself, {source.endpoint},"
+    how = "could not be asked" if isinstance(error, Unreachable) else "fails" if isinstance(error, Broken) else "says"
+    return f"{who} {how}: {error.reason}"

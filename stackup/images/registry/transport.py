@@ -358,9 +358,10 @@ class Nameless(Refused):
     kind = "registry-no-name"
 
     def about_image(self, verb: str, reference: str) -> RegistryError:
-        self.hint = "is this machine offline?"
+        mine = "is this machine offline?"
         if verb == "pull":
-            self.hint += " Then images can be brought in with `stackup load`"
+            mine += " Then images can be brought in with `stackup load`"
+        self.hint = "\n".join(filter(None, (mine, self.hint)))
         return super().about_image(verb, reference)
 
 
