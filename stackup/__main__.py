@@ -6,9 +6,15 @@ import gc
 import os
 import sys
 
+from stackup.base.late import later
+
 
 def main() -> int:
     """A project's supervisor goes straight to its module; everything else is a command line."""
+    # dataclasses imports the one (with ast, dis and tokenize), pathlib the other: an eighth of what a quick command
+    # executes, for functions that nobody calls.
+    later("inspect")
+    later("ipaddress")
     argv = sys.argv[1:]
     if len(argv) == 2 and argv[0] == "supervisor":
         gc.disable()  # while it imports; it switches it on again
