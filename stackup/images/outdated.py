@@ -1,6 +1,7 @@
 """Which images have a newer digest in their registry: pulled ones, pinned ones, and the bases that built ones stand on.
 
-Nothing is fetched but manifests. What was built, imported or loaded here and notes no base is nobody's to ask for.
+Nothing is fetched but digests, and manifests where these are others: registries count the latter as pulls. What was
+built, imported or loaded here and notes no base is nobody's to ask for.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from stackup.base.errors import ImageError, StackupError
 from stackup.base.values import frozen
 from stackup.images.catalog import familiar
 from stackup.images.comparing import BASE_DIGEST, BASE_NAME
+from stackup.images.registry.errors import BadAnswer
 from stackup.images.store import PULLED, parse_reference
 from stackup.oci import image as oci
 
 if TYPE_CHECKING:
     from stackup.images.registry.access import Registries
+    from stackup.images.registry.client import Repository
     from stackup.images.store import ImageStore
 
 AT_ONCE = 8
@@ -98,18 +101,25 @@ def check(registries: Registries, asked: Sequence[Subject]) -> list[Freshness]:
     """In the order of ``asked``; several registries at once, each reference once."""
     references = list(dict.fromkeys(subject.reference for subject in asked))
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="outdated") as pool:
-        answers = dict(zip(references, pool.map(lambda text: _ask(registries, text), references), strict=True))
+        here = {name: {item.digest for item in asked if item.reference == name} for name in references}
+        answers = dict(
+            zip(references, pool.map(lambda text: _ask(registries, text, here[text]), references), strict=True)
+        )
     return [_judged(subject, answers[subject.reference]) for subject in asked]
 
 
-def _ask(registries: Registries, text: str) -> tuple[str, ...] | StackupError:
-    """The digests that the name stands for, the registry's own first, then those of an index's platforms."""
+def _ask(registries: Registries, text: str, here: set[str]) -> tuple[str, ...] | StackupError:
+    """The digests that the name stands for, the registry's own first, then those of an index's platforms, unless the
+    former is all that is ``here``."""
     reference = parse_reference(text)
     error: StackupError = ImageError(f"no registry has {text}")
     try:
         for repository in registries.repositories(reference):
             try:
-                manifest = repository.manifest(reference.tag)
+                newest = _digest(repository, reference.tag)
+                if here == {newest}:
+                    return (newest,)
+                manifest = repository.manifest(newest or reference.tag)
             except StackupError as failed:
                 error = failed
                 continue
@@ -122,6 +132,14 @@ def _ask(registries: Registries, text: str) -> tuple[str, ...] | StackupError:
     except ValueError as failed:
         return ImageError(f"its index cannot be read: {failed}")
     return error
+
+
+def _digest(repository: Repository, tag: str) -> str:
+    """ "" where the registry tells no digest by itself."""
+    try:
+        return repository.digest_of(tag)
+    except BadAnswer:
+        return ""
 
 
 def _judged(subject: Subject, answer: tuple[str, ...] | StackupError) -> Freshness:

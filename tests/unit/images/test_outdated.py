@@ -39,6 +39,7 @@ def test_pulled_images(client: Client, registry: FakeRegistry) -> None:
         registry.image(f"team/{name}", "1", [some_layer(name)])
         client.pull(f"{registry.host}/team/{name}:1")
     make_image(client.store, "built", [Archive().add("x", b"").data()])
+    registry.seen.clear()
     newer = registry.image("team/two", "1", [some_layer("two", "more")])
     registry.manifests.pop(("team/gone", "1"))
     found = {item.subject.image.rpartition("/")[2]: item for item in asked(client)}
@@ -46,6 +47,8 @@ def test_pulled_images(client: Client, registry: FakeRegistry) -> None:
     assert (found["two:1"].state, found["two:1"].newest) == (OUTDATED, newer)
     assert (found["gone:1"].state, found["gone:1"].newest) == (UNKNOWN, "") and found["gone:1"].reason
     assert len(found) == 3
+    asked_for = [item.path.rpartition("/v2/team/")[2] for item in registry.requests("GET", "/manifests/")]
+    assert asked_for == [f"two/manifests/{newer}"], "registries count these as pulls"
 
 
 def test_pins_and_bases(client: Client, registry: FakeRegistry) -> None:
