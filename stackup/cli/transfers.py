@@ -171,4 +171,4 @@ class Transfers:
                 if event["event"] == "done":
                     return event
                 self._events.put((job, event))
-        raise ImageError(f"cannot {job.verb} {job.reference}: the worker ended with code {process.returncode}")
+        raise transfers.silent_end(f"{job.verb} {job.reference}", process.returncode)

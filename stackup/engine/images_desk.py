@@ -203,5 +203,5 @@ async def _converse(
         emit({"event": "progress", **about, **_told(event)})
     with suppress(TimeoutError):
         code = await asyncio.wait_for(process.wait(), GRACE)
-        raise ImageError(f"cannot {task}: the worker ended with code {code}")
+        raise transfers.silent_end(task, code)
     raise ImageError(f"cannot {task}: the worker says nothing more and does not end")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from stackup.base.errors import ImageError
 from stackup.images.registry.caller import relevant
 
 LINE_LIMIT = 16 << 20  # bytes of one event
@@ -23,6 +25,20 @@ def environment(root: str) -> dict[str, str]:
     """Of the process itself; what of the user's counts is in the request. ``root``: see ``base.paths.Layout``."""
     found = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     return {**found, "STACKUP_ROOT": root} if root else found
+
+
+def silent_end(task: str, code: int) -> ImageError:
+    """Of a worker that has ended without a word. ``code`` as ``subprocess`` has it; ``task``: what it was to do."""
+    if code >= 0:
+        return ImageError(f"cannot {task}: the worker ended with code {code}")
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = "an unknown signal"
+    text = f"cannot {task}: its worker process was killed (signal {-code}, {name})"
+    if code == -signal.SIGKILL:
+        return ImageError(text, hint="the kernel does so when memory runs out (dmesg would say so); run it again")
+    return ImageError(text)
 
 
 def pull_request(reference: str, user: Mapping[str, str], platform: str = "", *, quick: bool = False) -> dict[str, Any]:

@@ -225,7 +225,7 @@ def test_a_pull_that_was_killed_is_continued(empty_scenario: Scenario, slow: Fak
     for pid in workers(scenario):
         os.kill(pid, signal.SIGKILL)
     assert pull.ends() == 1
-    assert "the worker ended with code -9" in pull.text
+    assert "its worker process was killed (signal 9, SIGKILL)" in pull.text
 
     slow.faults = []
     scenario.stackup("pull", image).ok()

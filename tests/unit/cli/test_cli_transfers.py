@@ -20,11 +20,12 @@ from stackup.cli.transfers import Job, Transfers
 from stackup.images import transfers
 
 WORKER = """
-import json, sys
+import json, os, sys
 request = json.loads(sys.stdin.readline())
 for event in request["events"]:
     print(json.dumps(event) if isinstance(event, dict) else event, flush=True)
-sys.exit(request.get("code", 0))
+code = request.get("code", 0)
+sys.exit(code if code >= 0 else os.kill(os.getpid(), -code))
 """
 STUBBORN = """
 import json, os, signal, sys
@@ -58,13 +59,16 @@ def test_each_job_has_its_own_end(pulling: Session) -> None:
         job("b:1", {"event": "error", "error": failure}),
         job("c:1", code=3),
         job("d:1", "no JSON"),
+        job("e:1", code=-9),
     ]
     Transfers(pulling, "pull", jobs).run()
-    first, second, third, fourth = jobs
+    first, second, third, fourth, fifth = jobs
     assert (first.result, first.error) == (DONE, None)
     assert second.error is not None and second.error.hint == "look"
     assert str(third.error) == "cannot pull c:1: the worker ended with code 3"
     assert isinstance(fourth.error, Bug)
+    assert str(fifth.error) == "cannot pull e:1: its worker process was killed (signal 9, SIGKILL)"
+    assert fifth.error is not None and "memory" in fifth.error.hint
     text = pulling.console.err.text()  # type: ignore[attr-defined]
     assert "image a:1: aaa: pulled\n" in text
     assert "image b:1: cannot pull" in text
