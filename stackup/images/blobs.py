@@ -19,6 +19,7 @@ from stackup.oci import image as oci
 from stackup.oci.reference import is_digest
 
 _CHUNK = 1 << 20
+_LARGEST = 16 << 20  # bytes of a manifest or a configuration; real ones have some thousand
 
 
 @frozen
@@ -109,9 +110,14 @@ class BlobStore:
     def read(self, digest: str) -> bytes:
         """The bytes of a small blob (manifest, configuration), verified."""
         try:
-            data = self.path(digest).read_bytes()
+            with self.path(digest).open("rb") as file:
+                data = file.read(_LARGEST + 1)
         except FileNotFoundError:
             raise ImageError(f"cannot read blob {digest}: it is not in the image store") from None
+        if len(data) > _LARGEST:
+            raise ImageError(
+                f"cannot read blob {digest}: no manifest or configuration has more than {_LARGEST >> 20} MiB"
+            )
         if f"sha256:{hashlib.sha256(data).hexdigest()}" != digest:
             raise ImageError(
                 f"cannot read blob {digest}: its content does not match its digest",

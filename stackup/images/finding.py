@@ -25,6 +25,7 @@ from stackup.oci.reference import Reference
 BASE_ANNOTATION = "dev.stackup.base"
 PULLED = "dev.stackup.pulled"  # of a name in the index: when its registry was asked last, RFC 3339
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
+_NESTED = 3  # indexes in indexes
 _ID_DIGITS = 3  # of an id that a person types, at least
 DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -118,9 +119,11 @@ class ImageFinder:
         except ImageError:
             return descriptor.digest
 
-    def manifest(self, descriptor: oci.Descriptor) -> oci.Manifest:
+    def manifest(self, descriptor: oci.Descriptor, depth: int = 0) -> oci.Manifest:
         """The manifest behind a descriptor; out of a multi-platform index, the one for the descriptor's platform, or
         this machine's."""
+        if depth > _NESTED:
+            raise ImageError(f"cannot read manifest {descriptor.digest}: it is in an index in an index in an index")
         document = self.blobs.read_json(descriptor.digest)
         try:
             if descriptor.media_type not in (oci.INDEX, oci.DOCKER_INDEX):
@@ -133,7 +136,7 @@ class ImageFinder:
         if found is None:
             there = platforms.listed(index.manifests)
             raise ImageError(f"cannot use image {descriptor.digest}: it is not for {wanted}, only for {there}")
-        return self.manifest(found)
+        return self.manifest(found, depth + 1)
 
     def config_file(self, manifest: oci.Manifest) -> oci.ConfigFile:
         try:

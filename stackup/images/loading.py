@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 _BLOB = re.compile(r"blobs/sha256/([0-9a-f]{64})\Z")
-_MAX_JSON = 64 << 20
+_MAX_JSON = 16 << 20
+_MAX_NAMES = 64 << 20  # bytes of all names together
+_PADDING = 64 << 20  # bytes after an archive's end that a pipe is rid of
 _DOCUMENTS = ("index.json", "manifest.json", "oci-layout")
 _INDEXES = (oci.INDEX, oci.DOCKER_INDEX)
 _NO_NAME = re.compile(r"(latest|v?[0-9][A-Za-z0-9_.-]*)\Z")  # a tag alone, as skopeo writes it; not an image's name
@@ -55,6 +57,13 @@ class _Arrived:
         self.documents: dict[str, bytes] = {}
         self.digests: dict[str, str] = {}
         self.links: dict[str, str] = {}
+        self._room = _MAX_NAMES
+
+    def count(self, *names: str) -> None:
+        """Names are kept until the end, and somebody else chose how many there are, and how long."""
+        self._room -= sum(100 + len(name) for name in names)
+        if self._room < 0:
+            raise ImageError("cannot load the archive: there are too many names in it")
 
     def digest(self, name: str) -> str:
         """Of a member, through the links that old archives use for layers that occur twice."""
@@ -73,6 +82,7 @@ def load(
 ) -> list[Loaded]:
     """Raises ImageError; nothing of it is kept then. ``platform``: of images for several, the one to use."""
     label = source if isinstance(source, Path) else "the archive"
+    store.sweep()
     try:
         with telling(f"load {label}", store.layout), usage.bringing_in(store.layout):
             found = _Loader(store, platform, say).run(source)
@@ -119,9 +129,13 @@ class _Loader:
 
     def _from_directory(self, source: Path) -> _Arrived:
         arrived = _Arrived()
+        inside = source.resolve()
         for name in _DOCUMENTS:
-            if (source / name).is_file():
-                arrived.documents[name] = (source / name).read_bytes()
+            if _is_own_file(source / name, inside):
+                with (source / name).open("rb") as file:
+                    arrived.documents[name] = file.read(_MAX_JSON + 1)
+                if len(arrived.documents[name]) > _MAX_JSON:
+                    raise ImageError(f"cannot load {source}: its {name} has more than {_MAX_JSON >> 20} MiB")
         if not arrived.documents:
             raise ImageError(
                 f"cannot load {source}: it is neither an OCI image layout nor an unpacked archive of docker save",
@@ -129,7 +143,8 @@ class _Loader:
             )
         for path in sorted(source.rglob("*")):
             name = path.relative_to(source).as_posix()
-            if path.is_file() and name not in _DOCUMENTS:
+            if _is_own_file(path, inside) and name not in _DOCUMENTS:
+                arrived.count(name)
                 with path.open("rb") as file:
                     self._store_member(arrived, name, iter(lambda: file.read(CHUNK), b""))
         return arrived
@@ -143,8 +158,9 @@ class _Loader:
             stream = TarStream(pump.reader.read, pump.reader.some)
             for entry in stream:
                 self._member(arrived, entry, stream)
-            while pump.reader.some(CHUNK):  # the other end of a pipe wants to be rid of it
-                pass
+            left = _PADDING
+            while left > 0 and (padding := pump.reader.some(CHUNK)):  # the other end of a pipe wants to be rid of it
+                left -= len(padding)
         if not arrived.documents:
             raise ImageError(
                 "cannot load the archive: there is no manifest.json and no index.json in it",
@@ -154,8 +170,10 @@ class _Loader:
 
     def _member(self, arrived: _Arrived, entry: tarstream.Entry, stream: TarStream) -> None:
         name = posixpath.normpath(entry.name.decode("utf-8", "surrogateescape")).removeprefix("/")
+        arrived.count(name)
         if entry.kind in (tarstream.SYMLINK, tarstream.HARDLINK):
             target = entry.link.decode("utf-8", "surrogateescape")
+            arrived.count(target)
             base = posixpath.dirname(name) if entry.kind == tarstream.SYMLINK else ""
             arrived.links[name] = posixpath.normpath(posixpath.join(base, target))
         elif entry.kind == tarstream.FILE and entry.sparse is not None:
@@ -236,6 +254,11 @@ class _Loader:
             for layer in manifest.layers:
                 if not is_digest(layer.digest) or not self._store.blobs.has(layer.digest):
                     raise ImageError(f"cannot load the archive: layer {layer.digest} is missing in it")
+                size = self._store.blobs.path(layer.digest).stat().st_size
+                if size != layer.size:
+                    raise ImageError(
+                        f"cannot load the archive: layer {layer.digest} has {size} bytes, and not {layer.size}"
+                    )
 
     def _unpack(self, descriptor: oci.Descriptor) -> str:
         image = self._store.image(descriptor, descriptor.digest)
@@ -245,6 +268,24 @@ class _Loader:
             blob = oci.Descriptor(layer.media_type, layer.digest, layer.size)
             self._store.layers.ensure(blob, layer.diff_id, self._store.blobs)
         return image.id
+
+
+def _is_own_file(path: Path, inside: Path) -> bool:
+    """Old archives, unpacked, have links to layers that occur twice; one that leads out is an attempt to get at files
+    of this machine."""
+    if not path.is_symlink():
+        return path.is_file()
+    try:
+        real = path.resolve(strict=True)
+    except (OSError, RuntimeError):  # to nothing, or in a circle
+        return False
+    if not real.is_relative_to(inside):
+        name = shown(str(path.relative_to(inside)))
+        raise ImageError(
+            f"cannot load {shown(str(inside))}: '{name}' is a link that leads out of it",
+            hint="The directory may be hostile; nothing of it was kept.",
+        )
+    return real.is_file()
 
 
 class _Headed:

@@ -41,11 +41,11 @@ class Parts:
             yield
 
     def _lock(self, digest: str) -> Path:
-        return self._path / f"{digest.removeprefix('sha256:')[:3]}.lock"
+        return self._path / f"{self._blobs.path(digest).name[:3]}.lock"
 
     def open(self, digest: str, size: int) -> Part:
         """Inside ``turn``. With what an earlier transfer has left."""
-        return Part(self._path / digest.removeprefix("sha256:"), digest, size, self._blobs)
+        return Part(self._path / self._blobs.path(digest).name, digest, size, self._blobs)
 
     def sweep(self, now: float | None = None) -> None:
         """Deletes what nobody has continued for long."""
@@ -82,7 +82,7 @@ class Parts:
     def _idle(self) -> Iterator[str]:
         """Each stays so until the next one is asked for."""
         for name in self._names():
-            lock = try_lock(self._lock(name))
+            lock = try_lock(self._path / f"{name[:3]}.lock")
             if lock is not None:
                 yield name
                 os.close(lock)

@@ -26,6 +26,7 @@ from stackup.images.store import host_platform, parse_reference
 from stackup.images.streams import CHUNK
 from stackup.oci import image as oci
 from stackup.oci import platforms
+from stackup.oci.reference import is_digest
 
 if TYPE_CHECKING:
     from stackup.images.store import ImageStore
@@ -130,20 +131,25 @@ def _of_platform(store: ImageStore, entry: oci.Descriptor, wanted: oci.Platform,
 
 def _all_blobs(store: ImageStore, digest: str) -> set[str] | None:
     """The blob and all below it; None when one of them is not here."""
-    if not store.blobs.has(digest):
-        return None
-    document = store.blobs.read_json(digest)
-    below = {digest}
-    for item in document.get("manifests") or ():
-        more = _all_blobs(store, item["digest"])
-        if more is None:
+    below, read, todo = set[str](), set[str](), [digest]
+    while todo:
+        digest = todo.pop()
+        if digest in read:
+            continue
+        if not is_digest(digest) or not store.blobs.has(digest):
             return None
-        below |= more
-    if "layers" in document:
-        below |= {item["digest"] for item in (document["config"], *document["layers"])}
-        if not all(store.blobs.has(item) for item in below):
-            return None
-    return below
+        read.add(digest)
+        document = store.blobs.read_json(digest)
+        try:
+            if "manifests" in document:
+                todo += [item.digest for item in oci.Index.from_json(document).manifests]
+            if "layers" in document:
+                manifest = oci.Manifest.from_json(document)
+                below |= {item.digest for item in (manifest.config, *manifest.layers)}
+        except ValueError as error:
+            raise ImageError(f"cannot save: manifest {digest} cannot be read: {error}") from None
+    below |= read
+    return below if all(is_digest(item) and store.blobs.has(item) for item in below) else None
 
 
 # Archives

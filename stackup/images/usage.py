@@ -17,6 +17,7 @@ from stackup.images.index import ImageIndex
 from stackup.images.layers import LayerStore, allocated
 from stackup.oci import image as oci
 from stackup.oci import reference as references
+from stackup.oci.reference import is_digest
 
 _NAMED = 5  # damaged images
 
@@ -72,22 +73,24 @@ def reachable(blobs: BlobStore, manifests: Iterable[str], *, damaged: bool = Fal
     cannot be read; with ``damaged`` such a one leads nowhere."""
     digests: set[str] = set()
     diff_ids: set[str] = set()
-    todo = list(manifests)
+    seen: set[tuple[str, bool]] = set()
+    todo = [(digest, False) for digest in manifests]  # True: as a configuration, whatever else it looks like
     while todo:
-        digest = todo.pop()
-        if digest in digests or not blobs.has(digest):
+        digest, is_config = todo.pop()
+        if (digest, is_config) in seen or not is_digest(digest) or not blobs.has(digest):
             continue
+        seen.add((digest, is_config))
         digests.add(digest)
         try:
             document = blobs.read_json(digest)
-            if "manifests" in document:
-                todo += [item.digest for item in oci.Index.from_json(document).manifests]
-            elif "layers" in document:
+            if is_config:
+                diff_ids |= set(oci.ConfigFile.from_json(document).diff_ids)
+            if not is_config and "manifests" in document:
+                todo += [(item.digest, False) for item in oci.Index.from_json(document).manifests]
+            if not is_config and "layers" in document:
                 manifest = oci.Manifest.from_json(document)
                 digests |= {layer.digest for layer in manifest.layers}
-                todo.append(manifest.config.digest)
-            else:
-                diff_ids |= set(oci.ConfigFile.from_json(document).diff_ids)
+                todo.append((manifest.config.digest, True))
         except (ImageError, ValueError) as error:
             if not damaged:
                 raise ImageError(f"blob {digest} cannot be read") from error

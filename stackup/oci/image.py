@@ -9,6 +9,7 @@ Sources: opencontainers/image-spec descriptor.md, manifest.md, image-index.md, c
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import field
 from types import MappingProxyType
@@ -31,6 +32,10 @@ REF_NAME = "org.opencontainers.image.ref.name"
 CREATED = "org.opencontainers.image.created"
 
 _EMPTY: Mapping[str, str] = MappingProxyType({})
+_DIGEST = re.compile(r"[a-z0-9]+([+._-][a-z0-9]+)*:[A-Za-z0-9=_-]{1,256}\Z")  # descriptor.md, "Digests"
+_MEDIA_TYPE = re.compile(r"[ -~]{0,255}\Z")
+_PLATFORM = re.compile(r"[A-Za-z0-9._+-]{0,64}\Z")
+_MAX = 2**63 - 1
 
 
 def dumps(document: Mapping[str, Any]) -> bytes:
@@ -90,7 +95,10 @@ class Platform:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Platform:
-        return cls(_text(data, "architecture"), _text(data, "os", "linux"), _text(data, "variant"))
+        parts = _text(data, "architecture"), _text(data, "os", "linux"), _text(data, "variant")
+        if not all(map(_PLATFORM.match, parts)):
+            raise ValueError("a platform is malformed")
+        return cls(*parts)
 
     def to_json(self) -> dict[str, Any]:
         return _filled(architecture=self.architecture, os=self.os, variant=self.variant)
@@ -112,12 +120,15 @@ class Descriptor:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Descriptor:
         size = data.get("size")
-        if not isinstance(size, int) or size < 0:
-            raise ValueError("size of a descriptor is missing or not a number")
+        if not isinstance(size, int) or not 0 <= size <= _MAX:
+            raise ValueError("size of a descriptor is missing or not a number of bytes")
+        media_type, digest = _text(data, "mediaType"), _text(data, "digest", None)
+        if not _DIGEST.match(digest) or not _MEDIA_TYPE.match(media_type):
+            raise ValueError("digest or media type of a descriptor is malformed")
         platform = data.get("platform")
         return cls(
-            _text(data, "mediaType"),
-            _text(data, "digest", None),
+            media_type,
+            digest,
             size,
             _mapping(data, "annotations"),
             Platform.from_json(platform) if isinstance(platform, dict) else None,
@@ -193,7 +204,7 @@ class Healthcheck:
     def from_json(cls, data: Mapping[str, Any]) -> Healthcheck:
         keys = ("Interval", "Timeout", "StartPeriod", "StartInterval", "Retries")
         numbers = [data.get(key) or 0 for key in keys]
-        if not all(isinstance(number, int) for number in numbers):
+        if not all(isinstance(number, int) and abs(number) <= _MAX for number in numbers):
             raise ValueError("a duration of Healthcheck is not a number")
         return cls(_strings(data, "Test"), *numbers)
 

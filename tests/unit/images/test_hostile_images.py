@@ -7,17 +7,25 @@ import hashlib
 import io
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import pytest
+from image_support import put_layer
 from registry_support import Client
 
 from stackup.base.errors import ImageError
 from stackup.base.paths import Layout
+from stackup.images.blobs import BlobStore
+from stackup.images.diskuse import image_use
 from stackup.images.layers import LayerStore
 from stackup.images.loading import load
-from stackup.images.saving import archive
+from stackup.images.partial import Parts
+from stackup.images.pruning import prune
+from stackup.images.saving import archive, to_directory
 from stackup.images.store import ImageStore, host_platform
+from stackup.images.tree import Layer
 from stackup.images.verifying import Verifier
 from stackup.oci import image as oci
 from tests.support.archives import Archive
@@ -174,3 +182,134 @@ def test_what_is_known_of_blobs_goes_with_them(client: Client, registry: FakeReg
     assert note.read_text() == tar_digest(LAYER)
     client.store.remove(f"{registry.host}/good:1")
     assert list(pairs.iterdir()) == []
+
+
+# Other words of manifests, indexes and archives
+
+
+DESCRIPTOR = {"mediaType": oci.MANIFEST, "digest": f"sha256:{'0' * 64}", "size": 1}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"digest": "/etc/passwd"}, {"digest": "sha256:../../x"}, {"digest": "sha256:a\n"}, {"digest": "\x1b[2J:0"},
+        {"size": 10**30}, {"size": -1}, {"size": 1.5}, {"mediaType": "a\x1b[2J"}, {"mediaType": "x" * 300},
+        {"platform": {"architecture": "\x1b[2J"}}, {"platform": {"architecture": "x" * 100}},
+        {"platform": {"architecture": "amd64", "os": "linux\n"}},
+    ],
+    ids=lambda change: str(sorted(change)[0]),
+)  # fmt: skip
+def test_descriptors_that_are_none(change: dict[str, object]) -> None:
+    assert oci.Descriptor.from_json(DESCRIPTOR).size == 1
+    with pytest.raises(ValueError, match=r"descriptor|platform"):
+        oci.Descriptor.from_json({**DESCRIPTOR, **change})
+
+
+def test_a_turn_is_no_path(tmp_path: Path) -> None:
+    """Not even of three characters."""
+    parts = Parts(BlobStore(tmp_path / "images"))
+    for digest in ("/q/x", "sha256:../x", f"{tmp_path}/x"):
+        with pytest.raises(ImageError), parts.turn(digest):
+            pass
+        with pytest.raises(ImageError):
+            parts.open(digest, 1)
+    assert not os.path.exists("/q") and os.listdir(tmp_path) == []
+
+
+def test_what_an_image_lists_keeps_nothing_from_being_collected(client: Client) -> None:
+    """A digest that is not used here, and a configuration that looks like an index."""
+    store = client.store
+    made = store.put_image((store_layer(store, LAYER),), oci.ConfigFile(host_platform()), "good:1")
+    listed = store.index.read().manifests[0]
+    index = oci.Index((replace(listed, platform=host_platform()), replace(listed, digest="sha512:" + "0" * 128)))
+    store.index.set("docker.io/library/good:1", store.blobs.put_json(index.to_json(), oci.INDEX))
+    odd = store.blobs.put_json({**store.blobs.read_json(made.id), "manifests": "none", "layers": 1}, oci.CONFIG)
+    manifest = replace(store.manifest(listed), config=odd)
+    store.index.set("docker.io/library/odd:1", store.blobs.put_json(manifest.to_json(), oci.MANIFEST))
+    nobodys = store.blobs.put([b"nobody's"], "")
+    pruned = prune(store, named=False)
+    assert not pruned.collected.put_off and not store.blobs.has(nobodys.digest)
+    assert image_use(store).total == 2 and Verifier(store).run() == []
+    for name in ("good:1", "odd:1"):
+        image = store.resolve(name)
+        assert image is not None and store.ready(image)
+        assert b"".join(archive(store, [name], "oci-archive"))
+
+
+def test_indexes_in_indexes_come_to_an_end(client: Client) -> None:
+    store = client.store
+    store.put_image((store_layer(store, LAYER),), oci.ConfigFile(host_platform()), "deep:1")
+    item = store.index.read().manifests[0]
+    for _ in range(1100):
+        item = store.blobs.put_json(oci.Index((replace(item, platform=host_platform()),)).to_json(), oci.INDEX)
+    store.index.set("docker.io/library/deep:1", item)
+    for look in (lambda: store.resolve("deep:1"), lambda: list(archive(store, ["deep:1"], "oci-archive"))):
+        with pytest.raises(ImageError, match="in an index in an index"):
+            look()
+    assert Verifier(store).run()[0].what == "manifest"
+
+
+def test_a_layout_cannot_show_files_of_this_machine(tmp_path: Path, client: Client) -> None:
+    secret = outside(tmp_path) / "secret"
+    other = ImageStore(Layout.at(tmp_path / "other"))
+    other.put_image((store_layer(other, LAYER),), oci.ConfigFile(host_platform()), "evil:1")
+    for name, link in (("extra", secret), ("manifest.json", secret), ("extra", Path("../outside/secret"))):
+        target = tmp_path / f"layout-{len(os.listdir(tmp_path))}"
+        to_directory(other, ["evil:1"], target)
+        (target / name).symlink_to(link)
+        with pytest.raises(ImageError, match=f"'{name}' is a link that leads out of it"):
+            load(client.store, target)
+        (target / name).unlink()
+        (target / "extra").symlink_to("oci-layout")
+        assert load(client.store, target)
+
+
+class Endless(io.RawIOBase):
+    """Zeros, as many as anybody wants."""
+
+    def __init__(self, before: bytes) -> None:
+        self.before, self.handed_out = before, 0
+
+    def read(self, size: int = -1) -> bytes:
+        piece, self.before = self.before[:size], self.before[size:]
+        piece += bytes(size - len(piece))
+        self.handed_out += len(piece)
+        return piece
+
+
+def test_what_follows_an_archive_is_not_read_for_ever(tmp_path: Path, client: Client) -> None:
+    other = ImageStore(Layout.at(tmp_path / "other"))
+    other.put_image((store_layer(other, LAYER),), oci.ConfigFile(host_platform()), "fine:1")
+    source = Endless(b"".join(archive(other, ["fine:1"], "docker-archive")))
+    assert load(client.store, cast(BinaryIO, source))
+    with pytest.raises(ImageError, match="there is no manifest"):
+        load(client.store, cast(BinaryIO, Endless(b"")))
+    assert source.handed_out < 1 << 28
+
+
+def test_documents_and_names_are_bounded(tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stackup.images.blobs._LARGEST", 100)
+    with pytest.raises(ImageError, match="no manifest or configuration has more than"):
+        client.store.blobs.read(client.store.blobs.put([b"{}" + b" " * 100], "").digest)
+    monkeypatch.setattr("stackup.images.loading._MAX_NAMES", 5000)
+    many = Archive()
+    for number in range(100):
+        many.symlink(f"l{number}", "x")
+    with pytest.raises(ImageError, match="too many names"):
+        load(client.store, io.BytesIO(many.data()))
+
+
+def test_a_load_says_only_what_it_does(tmp_path: Path, client: Client) -> None:
+    other = ImageStore(Layout.at(tmp_path / "other"))
+    other.put_image((store_layer(other, LAYER),), oci.ConfigFile(host_platform()), "fine:1")
+    data = b"".join(archive(other, ["fine:1"], "docker-archive"))
+    said = list[str]()
+    for expected in (["unpacking layer 1/1"], []):
+        load(client.store, io.BytesIO(data), say=said.append)
+        assert said == expected
+        said.clear()
+
+
+def store_layer(store: ImageStore, data: bytes) -> Layer:
+    return put_layer(store, gzip.compress(data))
