@@ -52,9 +52,16 @@ class Workroom:
 
     def sweep(self) -> int:
         """Deletes what dead makers left; answers how many things."""
-        if not self.path.is_dir():
-            return 0
         count = 0
+        for path in self.deserted():
+            delete(path)
+            count += 1
+        return count
+
+    def deserted(self) -> Iterator[Path]:
+        """What dead makers left; each stays so until the next one is asked for."""
+        if not self.path.is_dir():
+            return
         with locked(self._gate):
             for name in os.listdir(self.path):
                 if name == self._gate.name:
@@ -65,13 +72,11 @@ class Workroom:
                     continue
                 try:
                     fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    delete(self.path / name)
-                    count += 1
+                    yield self.path / name
                 except BlockingIOError:
                     pass
                 finally:
                     os.close(fd)
-        return count
 
 
 def new_name() -> str:

@@ -37,6 +37,7 @@ def commit(
 
     Raises ImageError where the image is not here any more. Nothing may write into the container meanwhile.
     """
+    store.sweep()
     with telling("commit the container", store.layout), usage.bringing_in(store.layout):
         descriptor = store.find(image_id)
         if descriptor is None:

@@ -20,7 +20,7 @@ _SOURCES = ("http", "git", "contexts")  # below the build cache
 
 @frozen
 class ImageUse:
-    """Bytes on the disk: blobs, unpacked layers, and in ``partial`` pulls that broke off or are under way;
+    """Bytes on the disk: blobs, unpacked layers, and in ``partial`` what broke off half-made, or is being pulled;
     ``reclaimable``: what ``prune -a`` would free."""
 
     images: tuple[Listed, ...]
@@ -46,7 +46,8 @@ def image_use(store: ImageStore) -> ImageUse:
     )
     total = sum(sizes.values()) + sum(unpacked.values())
     ids = {item.id: item.used for item in found}
-    partial, idle = Parts(store.blobs).sizes()
+    half = store.half_made()
+    partial, idle = (size + half for size in Parts(store.blobs).sizes())
     return ImageUse(tuple(found), len(ids), sum(ids.values()), total + partial, total - needed + idle, partial)
 
 

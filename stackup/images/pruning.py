@@ -52,7 +52,8 @@ def prune(
         return kept
 
     store.index.update(change)
+    freed = store.half_made()
     store.sweep()
-    freed = Parts(store.blobs).forget() if partial else 0
+    freed += Parts(store.blobs).forget() if partial else 0
     collected = usage.collect(store.layout, store.blobs, store.layers, store.index)
     return Pruned(tuple(gone), changed(collected, freed=collected.freed + freed))

@@ -21,6 +21,7 @@ from stackup.images.finding import (
 )
 from stackup.images.image import HOST, Image, prepare
 from stackup.images.importing import Progress, import_rootfs
+from stackup.images.layers import allocated
 from stackup.images.partial import Parts
 from stackup.images.removing import remove_image
 from stackup.images.tree import Layer
@@ -77,6 +78,7 @@ class ImageStore(ImageFinder):
         if isinstance(source, Path) and not source.exists():
             raise ImageError(f"cannot import {source}: no such file or directory")
         settings = config or oci.ImageConfig(env=(DEFAULT_PATH,), cmd=("/bin/sh",))
+        self.sweep()
         try:
             with usage.bringing_in(self.layout):
                 say = progress or (lambda _text: None)
@@ -183,6 +185,11 @@ class ImageStore(ImageFinder):
         if descriptor is None:
             raise ImageError(f"cannot remove '{reference}': no such image")
         return remove_image(self, descriptor, reference, force=force)
+
+    def half_made(self) -> int:
+        """Bytes of the disk that ``sweep`` would free."""
+        rooms = (self.blobs.workroom, self.layers.workroom)
+        return sum(allocated(path) for room in rooms for path in room.deserted())
 
     def sweep(self) -> None:
         """Collects what killed processes left half-made. Never disturbs live ones."""

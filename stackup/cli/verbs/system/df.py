@@ -90,7 +90,7 @@ def run(session: Session, request: Request) -> int:
         header = ("REPOSITORY", "TAG", "IMAGE ID", "SIZE", "SHARED SIZE", "UNIQUE SIZE", "USED")
         out.write("\nImages, as stored:\n\n" + table(header, rows))
         if images.partial:
-            out.write(f"\nOf images that were not pulled to their end: {human_size(images.partial)}\n")
+            out.write(f"\nOf images that did not come in to their end: {human_size(images.partial)}\n")
         out.write("\nContainers, what they wrote:\n\n" + _things("NAME", "RUNNING", containers))
         out.write("\nLocal Volumes:\n\n" + _things("VOLUME NAME", "USED", volumes))
         kept = (
