@@ -129,9 +129,8 @@ class _Loader:
 
     def _from_directory(self, source: Path) -> _Arrived:
         arrived = _Arrived()
-        inside = source.resolve()
         for name in _DOCUMENTS:
-            if _is_own_file(source / name, inside):
+            if _is_own_file(source / name, source):
                 with (source / name).open("rb") as file:
                     arrived.documents[name] = file.read(_MAX_JSON + 1)
                 if len(arrived.documents[name]) > _MAX_JSON:
@@ -143,7 +142,7 @@ class _Loader:
             )
         for path in sorted(source.rglob("*")):
             name = path.relative_to(source).as_posix()
-            if _is_own_file(path, inside) and name not in _DOCUMENTS:
+            if _is_own_file(path, source) and name not in _DOCUMENTS:
                 arrived.count(name)
                 with path.open("rb") as file:
                     self._store_member(arrived, name, iter(lambda: file.read(CHUNK), b""))
@@ -270,7 +269,7 @@ class _Loader:
         return image.id
 
 
-def _is_own_file(path: Path, inside: Path) -> bool:
+def _is_own_file(path: Path, source: Path) -> bool:
     """Old archives, unpacked, have links to layers that occur twice; one that leads out is an attempt to get at files
     of this machine."""
     if not path.is_symlink():
@@ -279,10 +278,10 @@ def _is_own_file(path: Path, inside: Path) -> bool:
         real = path.resolve(strict=True)
     except (OSError, RuntimeError):  # to nothing, or in a circle
         return False
-    if not real.is_relative_to(inside):
-        name = shown(str(path.relative_to(inside)))
+    if not real.is_relative_to(source.resolve()):
+        name = shown(str(path.relative_to(source)))
         raise ImageError(
-            f"cannot load {shown(str(inside))}: '{name}' is a link that leads out of it",
+            f"cannot load {source}: '{name}' is a link that leads out of it",
             hint="The directory may be hostile; nothing of it was kept.",
         )
     return real.is_file()

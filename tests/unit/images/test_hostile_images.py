@@ -255,8 +255,10 @@ def test_a_layout_cannot_show_files_of_this_machine(tmp_path: Path, client: Clie
     other = ImageStore(Layout.at(tmp_path / "other"))
     other.put_image((store_layer(other, LAYER),), oci.ConfigFile(host_platform()), "evil:1")
     for name, link in (("extra", secret), ("manifest.json", secret), ("extra", Path("../outside/secret"))):
-        target = tmp_path / f"layout-{len(os.listdir(tmp_path))}"
-        to_directory(other, ["evil:1"], target)
+        real = tmp_path / f"layout-{len(os.listdir(tmp_path))}"
+        to_directory(other, ["evil:1"], real)
+        target = tmp_path / f"link-{real.name}"
+        target.symlink_to(real)
         (target / name).symlink_to(link)
         with pytest.raises(ImageError, match=f"'{name}' is a link that leads out of it"):
             load(client.store, target)

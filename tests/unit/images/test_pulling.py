@@ -374,7 +374,7 @@ def test_a_manifest_that_is_another_one(client: Client, registry: FakeRegistry) 
         (
             b'{"schemaVersion": 2, "mediaType": "%s", "layers": [], "config": {"mediaType": "%s", '
             b'"digest": "../../etc/passwd", "size": 1}}' % (MANIFEST.encode(), CONFIG.encode()),
-            "only sha256 digests are supported",
+            "digest or media type of a descriptor is malformed",
         ),
     ],
 )
