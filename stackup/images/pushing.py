@@ -18,6 +18,7 @@ from stackup.base.errors import ImageError
 from stackup.base.values import frozen
 from stackup.images import usage
 from stackup.images.diff import digest_of
+from stackup.images.fetching import Breaks
 from stackup.images.meter import COMPRESSING, DONE, HERE, MOUNTED, SHORT, UPLOADING, Meter, Tell
 from stackup.images.pulling import AT_ONCE, first_error
 from stackup.images.pushed import gzipped, remember, remember_manifest, remembered
@@ -242,7 +243,8 @@ class Upload:
 
     def run(self) -> None:
         number, pauses = 0, self._registries.patience.pauses
-        upload, offset = self._repository.begin_upload(), 0
+        breaks = Breaks(self._shown.removeprefix("sha256:")[:SHORT], self._meter.say, len(pauses) + 1)
+        upload, offset, farthest = self._repository.begin_upload(), 0, 0
         while True:
             try:
                 self._send(upload, offset)
@@ -250,14 +252,12 @@ class Upload:
             except Broken as error:
                 if number == len(pauses):
                     raise
-                name = self._shown.removeprefix("sha256:")[:SHORT]
-                self._meter.say(f"{name}: {error.reason}; retrying ({number + 2} of {len(pauses) + 1})")
                 self._registries.sleep(pauses[number])
+                upload, offset = self._continued(upload)
+                breaks.told(error.reason, offset if offset > farthest else None, number)
                 number += 1
-            before = offset
-            upload, offset = self._continued(upload)
-            if offset > before:
-                number = 0
+            if offset > farthest:
+                number, farthest = 0, offset
 
     def _send(self, upload: str, offset: int) -> None:
         size = self._descriptor.size

@@ -205,6 +205,21 @@ def test_a_token_that_runs_out_before_the_upload(
     assert gzip.decompress(layer_there(registry)) == LAYER
 
 
+@pytest.mark.usefixtures("large")
+def test_a_registry_that_goes_back_and_forth(client: Client, registry: FakeRegistry, name: str) -> None:
+    """Only what goes on beyond where it ever was is progress."""
+    registry.faults = [Fault("/uploads/", "PATCH", cut=0, times=99)]
+    registry.faults += [
+        Fault("/uploads/", "GET", status=204, headers={"Range": f"0-{1000 * (1 + number % 2)}"}) for number in range(99)
+    ]
+    with pytest.raises(Broken, match="cannot push"):
+        client.push(name)
+    assert registry.count("PATCH", "/uploads/") < 9
+    told = [event["text"] for event in client.events if event.get("kind") == "note"]
+    assert [text.rpartition("; ")[2] for text in told[:2]] == ["going on at 0.0 MB", "going on at 0.0 MB"]
+    assert told[2].endswith("retrying (2 of 4)")
+
+
 def test_a_registry_that_drops_every_upload(client: Client, registry: FakeRegistry, name: str) -> None:
     registry.faults = [Fault("/uploads/", "PUT", cut=0, times=99)]
     with pytest.raises(Broken, match="cannot push"):
