@@ -1,4 +1,5 @@
-"""``import --change``: Dockerfile instructions that only touch an image's configuration, as in ``docker import``."""
+"""``import`` and ``commit --change``: Dockerfile instructions that only touch an image's configuration, as docker has
+them."""
 
 from __future__ import annotations
 
@@ -8,12 +9,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from stackup.base.errors import UsageError
+from stackup.base.errors import StackFileError, UsageError
 
 if TYPE_CHECKING:
     from stackup.oci.image import ImageConfig
 
-INSTRUCTIONS = ("CMD", "ENTRYPOINT", "ENV", "EXPOSE", "LABEL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR")
+INSTRUCTIONS = (
+    "CMD", "ENTRYPOINT", "ENV", "EXPOSE", "HEALTHCHECK", "LABEL", "ONBUILD", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR",
+)  # fmt: skip
 
 
 def image_config(changes: Sequence[str], base: ImageConfig) -> ImageConfig:
@@ -49,10 +52,32 @@ def _apply(change: str, config: ImageConfig) -> ImageConfig:
             return replace(config, working_dir=rest)
         case "STOPSIGNAL":
             return replace(config, stop_signal=rest)
+        case "HEALTHCHECK" | "ONBUILD":
+            return _as_in_a_build(change, config)
         case other:
             raise UsageError(
                 f"cannot apply {change!r}: {other} cannot be changed", hint=f"what can: {', '.join(INSTRUCTIONS)}"
             )
+
+
+def _as_in_a_build(change: str, config: ImageConfig) -> ImageConfig:
+    """Of those that have a syntax of their own."""
+    from stackup.build.dockerfile import parse_dockerfile
+    from stackup.build.metadata import HANDLERS, Scope
+    from stackup.build.state import State
+
+    try:
+        instructions = parse_dockerfile(f"FROM scratch\n{change.strip()}\n", "--change").instructions
+    except StackFileError as error:
+        raise UsageError(f"cannot apply {change!r}: {error.message}", hint=error.hint) from None
+    state = State(config)
+    for item in instructions:
+        if item.keyword in ("HEALTHCHECK", "ONBUILD"):
+            try:
+                state = HANDLERS[item.keyword](state, item, Scope({}, {}))
+            except ValueError as error:
+                raise UsageError(f"cannot apply {change!r}: {error}") from None
+    return state.config
 
 
 def command(text: str) -> tuple[str, ...]:

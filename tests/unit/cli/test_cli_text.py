@@ -18,7 +18,7 @@ from stackup.cli.plantext import text as plan_text
 from stackup.cli.table import ago, elapsed, human_size, table
 from stackup.cli.terminal import Console
 from stackup.model.plan import CreateNetwork, Notice, Plan, StartContainer
-from stackup.oci.image import ImageConfig
+from stackup.oci.image import Healthcheck, ImageConfig
 
 NOW = 1_700_000_000 * 10**9
 
@@ -337,9 +337,15 @@ def test_changes() -> None:
     assert changed.exposed_ports == ("80/tcp", "53/udp")
     assert (changed.user, changed.working_dir, dict(changed.labels)) == ("1:1", "/w", {"a": "b"})
     assert command("echo $HOME") == ("/bin/sh", "-c", "echo $HOME")
+    changed = image_config(["HEALTHCHECK --interval=5s CMD true", "ONBUILD COPY . /app", "ONBUILD RUN make"], base)
+    assert changed.healthcheck == Healthcheck(("CMD-SHELL", "true"), interval=5 * 10**9)
+    assert changed.on_build == ("COPY . /app", "RUN make") and changed.env == base.env
 
 
-@pytest.mark.parametrize("change", ["RUN ls", "CMD", "ENV A", "ENV A=1 B"])
+@pytest.mark.parametrize(
+    "change",
+    ["RUN ls", "CMD", "ENV A", "ENV A=1 B", "HEALTHCHECK ls", "HEALTHCHECK --when=5s CMD x", "ONBUILD FROM x"],
+)
 def test_wrong_changes(change: str) -> None:
     with pytest.raises(UsageError):
         image_config([change], ImageConfig())
