@@ -144,6 +144,13 @@ class ImageError(StackupError):
     kind = "image"
 
 
+class ImageNameError(ImageError):
+    """What the user typed cannot be the name of an image."""
+
+    kind = "image-name"
+    exit_code = UsageError.exit_code
+
+
 class ContainerFault(StackupError):
     """A container could not be made or entered. Names the step, the errno and the path where there is one."""
 

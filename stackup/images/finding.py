@@ -6,7 +6,7 @@ import platform as machine
 import re
 from pathlib import Path
 
-from stackup.base.errors import ImageError
+from stackup.base.errors import ImageError, ImageNameError
 from stackup.base.foreign import shown
 from stackup.base.paths import Layout
 from stackup.images import diff
@@ -39,7 +39,7 @@ def parse_reference(text: str) -> Reference:
     try:
         return references.parse(text)
     except ValueError as error:
-        raise ImageError(f"cannot use image reference '{shown(text)}': {shown(str(error))}") from None
+        raise ImageNameError(f"cannot use image reference '{shown(text)}': {shown(str(error))}") from None
 
 
 def is_host(reference: str) -> bool:

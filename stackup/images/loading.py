@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from stackup.base.diskroom import telling
-from stackup.base.errors import ImageError
+from stackup.base.errors import ImageError, ImageNameError
 from stackup.base.foreign import shown
 from stackup.base.jsontext import parse_json
 from stackup.base.values import frozen
@@ -324,7 +324,10 @@ def _annotated(descriptor: oci.Descriptor) -> list[str]:
 
 
 def _canonical(text: str) -> str:
-    name = parse_reference(text)
+    try:
+        name = parse_reference(text)
+    except ImageNameError as error:
+        raise ImageError(f"cannot load the archive: {error.message}") from None
     if is_host(text) or text == "scratch":
         raise ImageError(f"cannot load an image named '{text}': the name is built in")
     return str(name.without_digest() if name.tag else replace(name, digest="", tag="latest"))

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from image_support import make_image, rootfs
 
-from stackup.base.errors import ImageError
+from stackup.base.errors import ImageError, ImageNameError
 from stackup.base.paths import Layout
 from stackup.images.catalog import listed
 from stackup.images.store import ImageStore
@@ -125,8 +125,9 @@ def test_resolving(store: ImageStore) -> None:
     assert image and image.id == image_id
     assert store.resolve("toy") is None
     assert store.resolve("sha256:" + "0" * 64) is None
-    with pytest.raises(ImageError, match="cannot use image reference"):
+    with pytest.raises(ImageNameError, match="cannot use image reference") as caught:
         store.resolve("no good")
+    assert caught.value.exit_code == 64
 
 
 def test_names_move_and_old_images_stay_unnamed(store: ImageStore) -> None:
