@@ -48,6 +48,7 @@ class LayerWriter:
         self.changes = changes or Changes()
         self._uppers = sorted(((item.target, item.upper) for item in overlays), key=lambda pair: -len(pair[0]))
         self._links: dict[tuple[int, int], Path] = {}
+        self._places: dict[str, str] = {}  # of directories, in the upper ones
         self._new: set[str] = set()  # directories that the copying under way has made: nothing is below them
         self._known: dict[str, Place] = {}  # other directories that it has come to
 
@@ -79,7 +80,8 @@ class LayerWriter:
         upper = self._upper(path)
         in_the_way = bool(place.paths) and not place.is_directory
         if in_the_way and not replace:
-            raise ImageError(f"cannot make directory {path} in the image: there is a file of that name")
+            what = "link" if place.paths and os.path.islink(place.paths[0]) else "file"
+            raise ImageError(f"cannot make directory {path} in the image: there is a {what} of that name")
         if upper.is_dir() and not upper.is_symlink():
             return False
         upper.unlink(missing_ok=True)
@@ -100,11 +102,12 @@ class LayerWriter:
             self._file(items[0], self._file_target(destination, override), override)
             return
         base = self._made(destination, override)
+        below = base.rstrip("/") + "/"
         for item in items:
             if item.is_directory:
                 self._directory_item(item, base, override, replace=replace)
             else:
-                self._file(item, posixpath.join(base, item.name), override, replace=replace)
+                self._file(item, below + item.name, override, replace=replace)
         self._times(items, base, override)
 
     def _file_target(self, destination: str, override: Override) -> str:
@@ -128,9 +131,10 @@ class LayerWriter:
             self._attributes(item, self._upper(path), override)
 
     def _file(self, item: Item, path: str, override: Override, *, replace: bool = False) -> None:
-        target = self._upper_name(path)
-        if posixpath.dirname(path) not in self._new or os.path.lexists(target):
-            self._make_room(path, target, replace=replace)
+        above, _, name = path.rpartition("/")
+        target = f"{self._upper_of(above or '/')}/{name}"
+        if above not in self._new or os.path.lexists(target):
+            self._make_room(above or "/", name, target, replace=replace)
         info = item.info
         if info.st_nlink > 1 and not stat.S_ISLNK(info.st_mode):
             first = self._links.setdefault((info.st_dev, info.st_ino), Path(target))
@@ -151,14 +155,19 @@ class LayerWriter:
         self._attributes(item, Path(target), override)
         self.changes.look(item.path, info)
 
-    def _make_room(self, path: str, target: str, *, replace: bool) -> None:
+    def _upper_of(self, directory: str) -> str:
+        found = self._places.get(directory)
+        if found is None:
+            found = self._places[directory] = self._upper_name(directory).rstrip("/")
+        return found
+
+    def _make_room(self, above: str, name: str, target: str, *, replace: bool) -> None:
         """Takes away what is there."""
-        above, name = posixpath.split(path)
         parent = self._known.get(above)
         if parent is None:
             parent = self._known[above] = self.view.find(above, follow=False)
         if self.view.child(parent, name).is_directory and not replace:
-            raise ImageError(f"cannot copy a file to {path}: it is a directory in the image")
+            raise ImageError(f"cannot copy a file to {posixpath.join(above, name)}: it is a directory in the image")
         if os.path.lexists(target):
             delete(Path(target))
 
