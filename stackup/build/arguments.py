@@ -59,6 +59,8 @@ def ports(rest: str, variables: Mapping[str, str], escape: str) -> list[str]:
         if match is None:
             raise ValueError(f"'{word}' is not a port such as 80 or 53/udp")
         first, last = int(match[1]), int(match[2] or match[1])
+        if last < first:
+            raise ValueError(f"'{word}' runs backwards: write {last}-{first}")
         if not 0 < first <= last < 65536:
             raise ValueError(f"'{word}' is not between 1 and 65535")
         found += [f"{port}/{(match[3] or 'tcp').lower()}" for port in range(first, last + 1)]

@@ -45,10 +45,14 @@ class Done:
     created: str
 
 
-def _verified(chunks: Iterable[bytes], digest: str) -> Iterator[bytes]:
-    """Fails at the end, where they are others: then nothing is stored. Raises ImageError."""
-    state = hashlib.sha256()
+def _verified(chunks: Iterable[bytes], digest: str, size: int) -> Iterator[bytes]:
+    """Fails where they are more than ``size`` bytes, and at the end, where they are others: then nothing is stored.
+    Raises ImageError."""
+    state, left = hashlib.sha256(), size
     for chunk in chunks:
+        left -= len(chunk)
+        if left < 0:
+            raise ImageError(f"cannot use layer {digest} of a cache: it has more than {size} bytes")
         state.update(chunk)
         yield chunk
     if f"sha256:{state.hexdigest()}" != digest:
@@ -98,7 +102,8 @@ class StepCache:
                 continue
             try:
                 if record["layer"] and not self._store.blobs.has(record["layer"]):
-                    self._store.blobs.put(_verified(fetch(record["layer"]), record["layer"]), record["media_type"])
+                    found = _verified(fetch(record["layer"]), record["layer"], int(record["size"]))
+                    self._store.blobs.put(found, record["media_type"])
                 done = self._done(record)
             except (ImageError, KeyError):
                 continue

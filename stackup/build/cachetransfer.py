@@ -27,6 +27,7 @@ from stackup.oci import image as oci
 
 CONFIG = "application/vnd.stackup.build-cache.v1+json"
 _CHUNK = 8 << 20
+_LARGEST = 64 << 20  # bytes of the records of a cache
 _HOUSEKEEPING = (".ingest", ".lock", ".spare")  # of blobs and index of the image store
 _ELSEWHERE = ("gha", "s3", "azblob", "inline")  # kinds that BuildKit knows besides
 
@@ -214,7 +215,7 @@ class RegistryCache:
         manifest = oci.Manifest.from_json(self._repository.manifest(self._name.digest or self._name.tag).document())
         if manifest.config.media_type != CONFIG:
             raise ImageError(f"cannot use cache {self._name.familiar}: it is no build cache of stackup's")
-        data = b"".join(self._repository.blob(manifest.config.digest).chunks())
+        data = self._repository.blob(manifest.config.digest).body(_LARGEST)
         return _records(data, self._name.familiar)
 
     def chunks(self, digest: str) -> Iterable[bytes]:

@@ -13,7 +13,7 @@ from stackup.build.copying import check_copy
 from stackup.build.dockerfile import FLAGS, Dockerfile, Instruction
 from stackup.build.metadata import HANDLERS, Scope
 from stackup.build.mounts import read_mounts
-from stackup.build.running import NETWORKS
+from stackup.build.running import written_network, written_security
 from stackup.build.stages import parse_arguments, read_from
 from stackup.build.state import State
 from stackup.build.words import WordError, is_name
@@ -46,13 +46,8 @@ def _from(item: Instruction) -> None:
 def _run(item: Instruction) -> None:
     if item.json == ():
         raise item.error("cannot RUN: the list names no command")
-    network, security = item.flag("network"), item.flag("security")
-    if network and "$" not in network and network not in NETWORKS:
-        raise item.error(
-            f"cannot use network '{network}' in a build: it must be one of {', '.join(NETWORKS)}", word="--network"
-        )
-    if security and "$" not in security and security not in ("sandbox", "insecure"):
-        raise item.error(f"cannot use --security={security}: it is sandbox or insecure", word="--security")
+    written_network(item)
+    written_security(item)
     if not any("$" in value for value in item.flag_values("mount")):
         read_mounts(item, str)
 

@@ -54,7 +54,7 @@ def check_copy(item: Instruction) -> None:
         raise _problem(item, "--from knows no variables", hint, word="--from")
     mode = item.flag("chmod")
     if mode and "$" not in mode:
-        arguments.mode(mode)
+        _mode(item, mode)
     checksum = item.flag("checksum")
     if not checksum or "$" in checksum:
         return
@@ -66,6 +66,13 @@ def check_copy(item: Instruction) -> None:
         if not download.is_url(sources[0]):
             raise _problem(item, "--checksum is for what comes over the network", word="--checksum")
         download.check_checksum(checksum)
+
+
+def _mode(item: Instruction, text: str) -> arguments.Mode:
+    try:
+        return arguments.mode(text)
+    except ValueError as error:
+        raise _problem(item, str(error), word="--chmod") from None
 
 
 def _plain_words(item: Instruction) -> list[str]:
@@ -217,10 +224,7 @@ class _Reader:
 
     def _mode(self) -> arguments.Mode | None:
         text = self._expand(self.item.flag("chmod"))
-        try:
-            return arguments.mode(text) if text else None
-        except ValueError as error:
-            raise self._problem(str(error)) from None
+        return _mode(self.item, text) if text else None
 
 
 def _destination(state: State, text: str) -> str:

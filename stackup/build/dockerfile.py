@@ -93,7 +93,8 @@ class Instruction:
 @frozen
 class Dockerfile:
     """``empty_lines``: numbers of blank lines inside of continued instructions. ``check``: the directive of that name,
-    ``skip=RULE,...;error=true``. ``lines``: the text, for warnings."""
+    ``skip=RULE,...;error=true``. ``syntax``: likewise, the image that BuildKit would read it with, and its line.
+    ``lines``: the text, for warnings."""
 
     instructions: tuple[Instruction, ...]
     escape: str = "\\"
@@ -101,6 +102,7 @@ class Dockerfile:
     check: str = ""
     name: str = ""
     lines: tuple[str, ...] = ()
+    syntax: tuple[str, int] = ("", 0)
 
 
 def parse_dockerfile(text: str, name: str) -> Dockerfile:
@@ -118,7 +120,9 @@ def read_dockerfile(text: str, name: str) -> tuple[Dockerfile, list[StackFileErr
         reader.errors.append(
             StackFileError(f"cannot build from {name}: it holds no instructions", where=Position(name))
         )
-    dockerfile = Dockerfile(tuple(found), reader.escape, tuple(reader.empty), reader.check, name, tuple(reader.lines))
+    dockerfile = Dockerfile(
+        tuple(found), reader.escape, tuple(reader.empty), reader.check, name, tuple(reader.lines), reader.syntax
+    )
     return dockerfile, reader.errors
 
 
@@ -153,6 +157,7 @@ class _Reader:
     errors: list[StackFileError] = field(default_factory=list)
     empty: list[int] = field(default_factory=list)
     check: str = ""
+    syntax: tuple[str, int] = ("", 0)
 
     def __post_init__(self) -> None:
         self.lines = [line.rstrip("\r") for line in self.raw]
@@ -184,6 +189,8 @@ class _Reader:
             seen.add(name)
             if name == "check":
                 self.check = match[2]
+            if name == "syntax":
+                self.syntax = match[2].split()[0], self.at
             if name == "escape":
                 if match[2] not in ("\\", "`"):
                     self.errors.append(self._error(self.at - 1, "the escape directive must be \\ or `", word=match[2]))

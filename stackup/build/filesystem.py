@@ -60,7 +60,9 @@ class Filesystem:
                 user = resolve_user(overlays, state.config.user)
                 writer.directory(path, (user.uid, user.gid))
 
-        return Step(step_key("WORKDIR", state.chain, path, state.config.user), now.item.text), make
+        return Step(
+            step_key("WORKDIR", state.chain, path, state.config.user), now.item.text, told=f"WORKDIR {path}"
+        ), make
 
     def _copy(self, now: Situation) -> tuple[Step, Make]:
         item = now.item

@@ -331,6 +331,16 @@ def ignored_copies(subject: Subject) -> Iterator[Found]:
                 yield Found("CopyIgnoredFile", f"{subject.ignore.place(plain)} excludes '{word}'", item.position.line)
 
 
+def syntax(subject: Subject) -> Iterator[Found]:
+    """Frontends are images that BuildKit runs; only that of Dockerfiles need not be one. A rule of stackup's own."""
+    name, line = subject.dockerfile.syntax
+    name = subject.arguments.get("BUILDKIT_SYNTAX") or name
+    last = re.sub(r"[:@].*", "", name.rpartition("/")[2])
+    if name and last not in ("dockerfile", "dockerfile-upstream"):
+        text = f"the frontend '{name}' is not run: this is read as a Dockerfile"
+        yield Found("SyntaxIgnored", text, line or 1)
+
+
 def _is_git(word: str) -> bool:
     try:
         return gitsource.parse_git(word) is not None
@@ -358,5 +368,5 @@ Rule = Callable[[Subject], Iterator[Found]]
 RULES: tuple[Rule, ...] = (
     stage_casing, as_casing, casing, empty_continuation, maintainer, stage_names, json_arguments, several, legacy_pairs,
     secrets, working_directories, platforms, base_platforms, from_arguments, variables, exposed, ignored_copies,
-    healthcheck_json,
+    healthcheck_json, syntax,
 )  # fmt: skip

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import posixpath
 import re
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from stackup.base.values import frozen
@@ -33,29 +34,42 @@ class Scope:
     escape: str = "\\"
 
 
+def _told(keyword: str, pairs: Sequence[tuple[str, str | None]]) -> str:
+    """As BuildKit writes it into the history: what variables have become."""
+    return " ".join([keyword, *(name if value is None else f"{name}={value}" for name, value in pairs)])
+
+
+def _quoted(keyword: str, words: Sequence[str]) -> str:
+    """As Go's ``%q`` writes a list."""
+    return f"{keyword} [{' '.join(json.dumps(word, ensure_ascii=False) for word in words)}]"
+
+
 def _env(state: State, item: Instruction, scope: Scope) -> State:
     """All values are expanded with what was before; an ARG of the name means the variable from here on."""
     env, given = state.config.environment, dict(state.arguments)
-    for name, value in arguments.pairs(item, state.variables, scope.escape):
+    pairs = arguments.pairs(item, state.variables, scope.escape)
+    for name, value in pairs:
         env[name] = value
         given.pop(name, None)
-    changed = state.configured(item.text, env=tuple(f"{name}={value}" for name, value in env.items()))
+    text = _told("ENV", pairs)
+    changed = state.configured(text, env=tuple(f"{name}={value}" for name, value in env.items()))
     return replace(changed, arguments=given)
 
 
 def _label(state: State, item: Instruction, scope: Scope) -> State:
-    labels = {**state.config.labels, **dict(arguments.pairs(item, state.variables, scope.escape))}
-    return state.configured(item.text, labels=labels)
+    found = arguments.pairs(item, state.variables, scope.escape)
+    return state.configured(_told("LABEL", found), labels={**state.config.labels, **dict(found)})
 
 
 def _maintainer(state: State, item: Instruction, scope: Scope) -> State:
-    return replace(state.configured(item.text), author=item.rest)
+    return replace(state.configured(f"MAINTAINER {item.rest}"), author=item.rest)
 
 
 def _arg(state: State, item: Instruction, scope: Scope) -> State:
     """The user's value, else the default, else that of the ARG before the first FROM; one without any changes
     nothing. It counts more than an ENV of its name above it."""
     found = dict(state.arguments)
+    told: list[tuple[str, str | None]] = []
     for word, default in parse_arguments(item):
         name = expand(word, state.variables, scope.escape)
         value = scope.given.get(name)
@@ -66,7 +80,8 @@ def _arg(state: State, item: Instruction, scope: Scope) -> State:
         if value is not None:
             found.pop(name, None)
             found[name] = value
-    return replace(state.configured(item.text), arguments=found)
+        told.append((name, value))
+    return replace(state.configured(_told("ARG", told)), arguments=found)
 
 
 def _workdir(state: State, item: Instruction, scope: Scope) -> State:
@@ -76,13 +91,14 @@ def _workdir(state: State, item: Instruction, scope: Scope) -> State:
 
 
 def _user(state: State, item: Instruction, scope: Scope) -> State:
-    return state.configured(item.text, user=expand(item.rest, state.variables, scope.escape))
+    user = expand(item.rest, state.variables, scope.escape)
+    return state.configured(f"USER {user}", user=user)
 
 
 def _expose(state: State, item: Instruction, scope: Scope) -> State:
     found = arguments.ports(item.rest, state.variables, scope.escape)
     ports = dict.fromkeys((*state.config.exposed_ports, *found))
-    return state.configured(item.text, exposed_ports=tuple(ports))
+    return state.configured(f"EXPOSE [{' '.join(found)}]", exposed_ports=tuple(ports))
 
 
 def _volume(state: State, item: Instruction, scope: Scope) -> State:
@@ -91,7 +107,7 @@ def _volume(state: State, item: Instruction, scope: Scope) -> State:
     if not paths or not all(paths):
         raise ValueError("VOLUME names an empty path" if paths else "VOLUME needs at least one path")
     volumes = dict.fromkeys((*state.config.volumes, *paths))
-    return state.configured(item.text, volumes=tuple(volumes))
+    return state.configured(f"VOLUME [{' '.join(paths)}]", volumes=tuple(volumes))
 
 
 def _command(item: Instruction, state: State) -> tuple[str, ...]:
@@ -102,28 +118,30 @@ def _command(item: Instruction, state: State) -> tuple[str, ...]:
 
 
 def _cmd(state: State, item: Instruction, scope: Scope) -> State:
-    return replace(state.configured(item.text, cmd=_command(item, state)), own_command=True)
+    command = _command(item, state)
+    return replace(state.configured(_quoted("CMD", command), cmd=command), own_command=True)
 
 
 def _entrypoint(state: State, item: Instruction, scope: Scope) -> State:
     """A new entrypoint drops the base image's command, which was meant for the base's."""
-    changes: dict[str, object] = {"entrypoint": _command(item, state)}
+    command = _command(item, state)
+    changes: dict[str, object] = {"entrypoint": command}
     if not state.own_command:
         changes["cmd"] = None
-    return state.configured(item.text, **changes)
+    return state.configured(_quoted("ENTRYPOINT", command), **changes)
 
 
 def _shell(state: State, item: Instruction, scope: Scope) -> State:
     if not item.json:
         raise ValueError('SHELL must be a JSON list, such as SHELL ["/bin/bash", "-c"]')
-    return state.configured(item.text, shell=item.json)
+    return state.configured(f"SHELL [{' '.join(item.json)}]", shell=item.json)
 
 
 def _stopsignal(state: State, item: Instruction, scope: Scope) -> State:
     name = expand(item.rest, state.variables, scope.escape)
     if not _is_signal(name):
         raise ValueError(f"'{name}' is not a signal such as SIGTERM or 15")
-    return state.configured(item.text, stop_signal=name)
+    return state.configured(f"STOPSIGNAL {name}", stop_signal=name)
 
 
 def _is_signal(text: str) -> bool:
@@ -147,7 +165,9 @@ def _healthcheck(state: State, item: Instruction, scope: Scope) -> State:
         if rest.strip():
             raise ValueError("HEALTHCHECK NONE takes nothing behind it")
         return state.configured(item.text, healthcheck=Healthcheck(("NONE",)))
-    if kind.upper() != "CMD" or not rest.strip():
+    if kind.upper() == "CMD" and not rest.strip():
+        raise ValueError("HEALTHCHECK CMD needs a command")
+    if kind.upper() != "CMD":
         raise ValueError(f"HEALTHCHECK must be HEALTHCHECK [flags] CMD command, or NONE, not '{kind}'")
     behind = replace(item, rest=rest.strip(), json=json_list(rest.strip()))
     if behind.json == ():

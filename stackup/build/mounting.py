@@ -61,7 +61,7 @@ class Supplies:
 
     @property
     def secrets_hint(self) -> str:
-        there = f"it has {', '.join(self.secrets)}; " if self.secrets else ""
+        there = f"its secrets are {', '.join(map(repr, self.secrets))}; " if self.secrets else ""
         return f"{there}a build gets those that `secrets` below `build` names"
 
     def lacking(self, requests: Sequence[MountRequest]) -> list[str]:
@@ -69,8 +69,8 @@ class Supplies:
         secrets = [item.id for item in requests if item.kind == "secret" and item.id not in self.secrets]
         agents = [item.id for item in requests if item.kind == "ssh" and not self.agents.get(item.id)]
         return [
-            *(f"there was no secret {name}: {self.secrets_hint}" for name in secrets),
-            *(f"there was no ssh agent {name}: {AGENTS_HINT}" for name in agents),
+            *(f"there was no secret '{name}': {self.secrets_hint}" for name in secrets),
+            *(f"there was no ssh agent '{name}': {AGENTS_HINT}" for name in agents),
         ]
 
 
@@ -233,7 +233,7 @@ class _Maker:
         secret = self.supplies.secrets.get(request.id)
         if secret is None:
             if request.required:
-                raise ImageError(f"there is no secret {request.id} for this build", hint=self.supplies.secrets_hint)
+                raise ImageError(f"there is no secret '{request.id}' for this build", hint=self.supplies.secrets_hint)
             return
         content = secret.read()
         if request.env:

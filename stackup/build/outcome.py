@@ -57,8 +57,17 @@ def _document(state: State, request: BuildRequest, maker: StepMaker) -> oci.Conf
         if done is None:
             done = Done(None, maker.now())
             maker.cache.put(key, done, "image")
-    history = tuple(replace(entry, created=entry.created or done.created) for entry in state.history)
+    history = _dated(state.history, done.created)
     return _valid(replace(document, history=history, created=done.created))
+
+
+def _dated(history: Sequence[oci.History], now: str) -> tuple[oci.History, ...]:
+    """What only changed the configuration has the time of the step behind it."""
+    found: list[oci.History] = []
+    for entry in reversed(history):
+        now = entry.created or now
+        found.insert(0, replace(entry, created=now))
+    return tuple(found)
 
 
 def _valid(document: oci.ConfigFile) -> oci.ConfigFile:

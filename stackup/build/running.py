@@ -100,12 +100,9 @@ class Runner:
         return Bound(digest(items, self.files, owners=source.keep_owner, watch=watch), items)
 
     def _network(self, item: Instruction) -> str:
-        network = item.flag("network") or self.request.network or "default"
+        network = written_network(item) or self.request.network or "default"
         if network not in NETWORKS:
-            text = f"cannot use network '{network}' in a build: it must be one of {', '.join(NETWORKS)}"
-            if not item.flag("network"):
-                raise StackFileError(text, about=".build.network")
-            raise item.error(text, word="--network")
+            raise StackFileError(_wrong_network(network), about=".build.network")
         if network == "host" and not self.request.host_network:
             raise item.error(
                 "cannot use --network=host: this build is not entitled to it",
@@ -115,9 +112,7 @@ class Runner:
         return network
 
     def _privileged(self, item: Instruction) -> bool:
-        security = item.flag("security") or "sandbox"
-        if security not in ("sandbox", "insecure"):
-            raise item.error(f"cannot use --security={security}: it is sandbox or insecure", word="--security")
+        security = written_security(item)
         if security == "insecure" and not self.request.insecure:
             raise item.error(
                 "cannot use --security=insecure: this build is not entitled to it",
@@ -171,15 +166,34 @@ class Runner:
         hints = [
             full_now(self.supplies.layout),
             *self.supplies.lacking(mounts),
-            "" if tail else "it printed nothing",
             "" if self.request.keep_failed else shell,
         ]
         return ImageError(
-            f"cannot build: the command failed with {exit_code(code)}",
+            f"cannot build: the command failed with {exit_code(code)}{'' if tail else ' and printed nothing'}",
             where=item.position,
             snippet=snippet(item, tail),
             hint="\n".join(filter(None, hints)),
         )
+
+
+def written_network(item: Instruction) -> str:
+    """Of ``--network``; empty where there is none. Raises StackFileError."""
+    network = item.flag("network")
+    if network and network not in NETWORKS:
+        raise item.error(_wrong_network(network), word="--network")
+    return network
+
+
+def _wrong_network(network: str) -> str:
+    return f"cannot use network '{network}' in a build: it must be one of {', '.join(NETWORKS)}"
+
+
+def written_security(item: Instruction) -> str:
+    """Of ``--security``. Raises StackFileError."""
+    security = item.flag("security") or "sandbox"
+    if security not in ("sandbox", "insecure"):
+        raise item.error(f"cannot use --security={security}: it is sandbox or insecure", word="--security")
+    return security
 
 
 def _proxies(arguments: Mapping[str, str]) -> dict[str, str]:

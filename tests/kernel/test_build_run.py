@@ -343,10 +343,11 @@ def test_all_kinds_of_mounts(bench: Bench, state_root: Path) -> None:
 
 def test_what_a_mount_needs_and_what_a_build_is_not_entitled_to(bench: Bench) -> None:
     for run, reason in (
-        ("--mount=type=secret,id=none,required true", "there is no secret none"),
+        ("--mount=type=secret,id=none,required true", "there is no secret 'none'"),
         ("--mount=type=ssh,required true", "there is no ssh agent default"),
         ("--mount=type=bind,from=busybox,source=/none,target=/x true", "there is no '/none' in busybox"),
         ("--security=insecure true", "not entitled to it"),
+        ("false", "exit code 1 and printed nothing"),
         ("--mount=type=secret,id=none cat /run/secrets/none", "exit code 1"),
     ):
         with pytest.raises((ImageError, StackFileError), match=reason) as caught:

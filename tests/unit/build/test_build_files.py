@@ -13,7 +13,7 @@ from build_support import Bench, View, no_registry
 
 from stackup.build.progress import StepDone, Warned
 from stackup.images.catalog import listed
-from stackup.images.comparing import BASE_NAME, bases
+from stackup.images.comparing import bases
 from stackup.images.outdated import subjects
 from tests.support.archives import Archive
 
@@ -134,6 +134,32 @@ def test_a_dockerignore_of_its_own(bench: Bench) -> None:
     bench.file("other.Dockerfile", "FROM base\nCOPY b /all/\n")
     bench.refused("", "excluded by other.Dockerfile.dockerignore:1", 2, dockerfile="other.Dockerfile", inline="")
     assert "CopyIgnoredFile: other.Dockerfile.dockerignore:1 excludes 'b'" in str(bench.events)
+
+
+def test_the_history_tells_what_variables_became(bench: Bench) -> None:
+    """As BuildKit writes it (dockerfile2llb/convert.go), white space and all."""
+    text = """FROM scratch
+ARG A=1 B
+ENV C=$A  D="x  y"
+WORKDIR /w$A
+VOLUME /data ["/x"]
+EXPOSE 80 53/udp
+USER u$A
+STOPSIGNAL SIG${S:-TERM}
+SHELL ["/bin/ash", "-c"]
+CMD exec $HOME  "x  y"
+ENTRYPOINT ["/e"]
+LABEL l=$C
+"""
+    text = text.replace('/data ["/x"]', '["/data", "/$C"]')
+    view = View(bench, bench.build(text))
+    assert [entry.created_by for entry in view.document.history] == [
+        "ARG A=1 B", "ENV C=1 D=x  y", "WORKDIR /w1", "VOLUME [/data /1]", "EXPOSE [80/tcp 53/udp]", "USER u1",
+        "STOPSIGNAL SIGTERM", "SHELL [/bin/ash -c]", r'CMD ["/bin/ash" "-c" "exec $HOME  \"x  y\""]',
+        'ENTRYPOINT ["/e"]', "LABEL l=1",
+    ]  # fmt: skip
+    times = [entry.created for entry in view.document.history]
+    assert times == sorted(times) and times[0] == times[2], "what is done before a step is not younger than it"
 
 
 def test_bytes_that_are_no_utf8_and_line_ends(bench: Bench) -> None:
@@ -462,7 +488,7 @@ def test_the_base_is_noted(bench: Bench) -> None:
         "org.opencontainers.image.base.digest": base.digest,
     }
     known = bases(bench.store, image, notes)
-    assert [(item.name, item.digest, item.how) for item in known][-1] == (notes[BASE_NAME], base.digest, "annotation")
+    assert [(item.name, item.digest, item.how) for item in known] == [("base:latest", base.digest, "layers")]
     assert subjects(bench.store) == [], "no registry is asked for what was made here"
     again = bench.build("FROM base AS one\nCOPY a /a\nFROM one\nCOPY a /b\n", args=epoch, no_cache=True)
     assert again.digest == image.digest

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from stackup.base.errors import StackFileError
+from stackup.base.paths import Layout
 from stackup.build.dockerfile import Instruction, parse_dockerfile
+from stackup.build.mounting import Supplies
 from stackup.build.mounts import MountRequest, origins, read_mounts
+from stackup.build.request import Secret
+from stackup.build.sources import Source
 from stackup.build.words import expand
 
 
@@ -71,3 +77,13 @@ def test_refused(mount: str, reason: str) -> None:
 
 def test_origins() -> None:
     assert origins(item("type=bind,target=/x,from=a", "type=cache,target=/y", "target=/z,from=b")) == ["a", "b"]
+
+
+def test_names_of_secrets_are_quoted(tmp_path: Path) -> None:
+    def find(reference: str) -> Source:
+        raise AssertionError(reference)
+
+    supplies = Supplies(Layout.at(tmp_path), find, {"one": Secret(content="x")}, {}, tmp_path / "hidden")
+    assert supplies.secrets_hint.startswith("its secrets are 'one'; ")
+    (missing,) = supplies.lacking([read("type=secret,id=other")])
+    assert missing.startswith("there was no secret 'other': ")

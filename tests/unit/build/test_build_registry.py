@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from build_support import Bench, View, no_registry
 
-from stackup.build.progress import Noted
+from stackup.build.progress import Warned
 from tests.support.archives import Archive
 from tests.support.fakeregistry import FakeRegistry
 
@@ -64,5 +64,5 @@ def test_a_cache_in_a_registry(bench: Bench, registry: FakeRegistry, tmp_path: P
     bench.build(TEXT, cache_to=(f"type=registry,ref={name}",))
     registry.image("cache/app", "image", [Archive().add("f", b"1").data()])
     other.build(TEXT, cache_from=(f"{registry.host}/cache/app:image", f"{registry.host}/cache/none:1"))
-    notes = [event.message for event in other.events if isinstance(event, Noted)]
+    notes = [event.message for event in other.events if isinstance(event, Warned)]
     assert len(notes) == 2 and "no build cache" in notes[0] and "goes on without" in notes[1]

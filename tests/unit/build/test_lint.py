@@ -71,6 +71,9 @@ F = "FROM known\n"
         (F + "COPY secret /\n", ["CopyIgnoredFile:2"]), (F + "ADD ./secret/x /\n", ["CopyIgnoredFile:2"]),
         (F + "COPY --from=known secret /\n", []), (F + "COPY . /\n", []), (F + "ADD https://x.org/secret /\n", []),
         ("# check=skip=MaintainerDeprecated\n" + F + "MAINTAINER x\n", []),
+        ("# syntax=docker/dockerfile:1.7-labs\n" + F, []),
+        ("# syntax=mirror.org/docker/dockerfile@sha256:12\n" + F, []),
+        ("# escape=`\n# syntax=tonistiigi/mockerfile:latest\n" + F, ["SyntaxIgnored:2"]),
         ("# check=skip=all\n" + F + "MAINTAINER x\nCMD y\n", []),
     ],
 )  # fmt: skip
@@ -88,6 +91,11 @@ def test_findings_as_errors() -> None:
 def test_the_build_argument_goes_before_the_directive() -> None:
     text = "# check=error=true\nFROM known\nMAINTAINER x\n"
     assert found(text, BUILDKIT_DOCKERFILE_CHECK="skip=MaintainerDeprecated,Other") == []
+
+
+def test_a_frontend_that_is_an_argument() -> None:
+    assert found(F, BUILDKIT_SYNTAX="some/frontend") == ["SyntaxIgnored:1"]
+    assert found("# syntax=other\n" + F, BUILDKIT_SYNTAX="docker/dockerfile:1") == []
 
 
 def test_the_slip_is_named() -> None:

@@ -122,7 +122,7 @@ def test_an_archive_replaces_what_is_in_its_way(bench: Bench) -> None:
     assert (view.text("/lib/f"), view.text("/file/in"), view.text("/full")) == ("1", "2", "3")
     assert view.names("/usr/lib") == []
     (bench.context / "d/lib").mkdir(parents=True)
-    bench.refused("FROM base\nCOPY d /\n", "there is a file of that name", 2)
+    bench.refused("FROM base\nCOPY d /\n", "there is a link of that name", 2)
 
 
 def git(at: Path, *arguments: str) -> str:
