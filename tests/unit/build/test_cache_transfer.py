@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 from pathlib import Path
 
 import pytest
 from build_support import Bench, View, no_registry
 
-from stackup.base.errors import StackFileError
+from stackup.base.errors import ImageError, StackFileError
+from stackup.build import cachetransfer
+from stackup.build.cache import StepCache
 from stackup.build.cachetransfer import CachePlace, parse_place
 from stackup.build.progress import Warned
 from stackup.images.blobs import BlobStore
+from stackup.oci import image as oci
+from tests.support.fakeregistry import MANIFEST, FakeRegistry
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="owners of files in layers need root")
 
@@ -70,6 +75,26 @@ def test_a_damaged_cache_is_no_cache(benches: tuple[Bench, Bench], tmp_path: Pat
         blob.unlink()
     second.build(f"{TEXT}USER 1\n", cache_from=(f"type=local,src={place}",))
     assert any(isinstance(event, Warned) and "goes on without" in event.message for event in second.events)
+
+
+def test_a_layer_of_a_cache_that_never_ends(benches: tuple[Bench, Bench]) -> None:
+    bench, _ = benches
+    digest = f"sha256:{'1' * 64}"
+    cache = StepCache(bench.layout, bench.store)
+    record = {"layer": digest, "size": 1000, "media_type": oci.LAYER, "created": ""}
+    cache.others = [({"key": record}, lambda _digest: itertools.repeat(b"x" * 100))]
+    assert cache.find("key") is None
+    assert not bench.store.blobs.has(digest)
+
+
+def test_records_of_a_cache_that_never_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cachetransfer, "_LARGEST", 1 << 20)
+    with FakeRegistry().serving() as registry:
+        config = {"mediaType": cachetransfer.CONFIG, "digest": registry.blob("a", b" " * (3 << 20)), "size": 2}
+        registry.manifest("a", "1", {"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": []})
+        cache = cachetransfer.RegistryCache(f"{registry.host}/a:1", {"HOME": "/nonexistent"}, push=False)
+        with pytest.raises(ImageError, match="more than 1 MiB"):
+            cache.load()
 
 
 def test_caches_that_are_not_there_or_of_no_known_kind(benches: tuple[Bench, Bench]) -> None:
