@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -53,11 +53,14 @@ class Changes:
         self.compare(path, hashed, os.lstat(path))
 
 
-def steadily(do: Callable[[Changes], T]) -> tuple[T, list[str]]:
-    """Does it anew while files change meanwhile. The last time they may: answers which did, beside the result."""
+def steadily(do: Callable[[Changes], T], on_change: Callable[[str], None]) -> tuple[T, list[str]]:
+    """Does it anew while files change meanwhile; ``on_change`` gets the path. The last time they may: answers which
+    did, beside the result."""
     for _ in range(_TRIES - 1):
-        with suppress(Changed):
+        try:
             return do(Changes(strict=True)), []
+        except Changed as change:
+            on_change(change.path)
     changes = Changes()
     return do(changes), changes.paths
 

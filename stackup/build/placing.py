@@ -56,9 +56,15 @@ class Copy:
 
     def identity(self, files: FileDigests, watch: Watch | None = None) -> Sequence[str]:
         """All that decides the outcome, beside the file system that it is done to."""
+        everything = tuple(item for piece in self.pieces for item in piece.items)
+
+        def look(_some: Sequence[Item]) -> None:
+            if watch is not None:
+                watch(everything)
+
         contents = [
             [
-                piece.identity or digest(piece.items, files, owners=piece.keep_owner, watch=watch),
+                piece.identity or digest(piece.items, files, owners=piece.keep_owner, watch=look),
                 piece.base,
                 piece.unpack,
             ]

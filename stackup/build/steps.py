@@ -119,7 +119,7 @@ class StepMaker:
 
     def steadily(self, do: Callable[[Changes], T], item: Instruction) -> T:
         """``do`` reads files that may change meanwhile: it is repeated then, a few times."""
-        result, paths = steadily(do)
+        result, paths = steadily(do, lambda path: self.say(Noted(f"{path} has changed meanwhile: reading it again")))
         if paths:
             text = f"{paths[0]} keeps changing while it is read: {item.keyword} is not recorded in the cache"
             self.say(Warned(text, item.position.file, item.position.line))

@@ -57,6 +57,9 @@ def test_a_file_saved_between_hashing_and_copying(
     text = f"FROM base\n{instruction}\n"
     assert View(bench, bench.build(text)).text("/d/a") == "new"
     assert sum(isinstance(event, StepStarted) for event in bench.events) == 1 and not warnings(bench.events)
+    assert [event.message for event in bench.events if isinstance(event, Noted)] == [
+        f"{bench.context}/a has changed meanwhile: reading it again"
+    ]
     bench.build(text)
     assert bench.cached == 1, "under the key of the new content"
     bench.file("a", "old")
@@ -124,6 +127,8 @@ def test_what_takes_long_is_said(bench: Bench, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(patience, "_SECONDS", -1.0)
     bench.build(text)
     assert notes() == ["reading the context: 2 files, 1.2 kB", "reading one: 2 files, 1.2 kB"]
+    bench.build("FROM base\nCOPY a b /e/\n")
+    assert notes() == ["reading the context: 2 files, 1.2 kB"]
 
 
 def test_a_file_is_hashed_when_a_later_change_would_show(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
