@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass, field
 
 from stackup.base.errors import Position, StackFileError
+from stackup.base.escapes import harmless
 from stackup.base.values import frozen
 from stackup.build.words import split_quoted
 
@@ -140,9 +141,9 @@ def _find(lines: tuple[str, ...] | list[str], start: Position, word: str) -> tup
         match = re.search(rf"(?<![^\s=]){re.escape(word)}(?![A-Za-z0-9_])", line, re.IGNORECASE)
         if match:
             lead = re.sub(r"[^\t]", " ", line[: match.start()])
-            snippet = f"{line.rstrip()}\n{lead}{'^' * len(match[0])}"
+            snippet = f"{harmless(line).rstrip()}\n{lead}{'^' * len(match[0])}"
             return Position(start.file, start.line + number, match.start() + 1), snippet
-    return start, lines[0].rstrip() if lines else ""
+    return start, harmless(lines[0]).rstrip() if lines else ""
 
 
 @dataclass(slots=True)

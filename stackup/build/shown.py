@@ -48,12 +48,12 @@ def in_one_line(item: Instruction) -> str:
     """A script that stands in a heredoc by how it begins, as BuildKit has it: ``RUN <<EOF (apt-get update...)``."""
     script = item.heredocs[0].content.strip() if item.keyword == "RUN" and item.heredocs else ""
     first, more, _ = script.partition("\n")
-    return f"{item.text} ({first.strip()}{'...' if more else ''})" if first else item.text
+    return harmless(f"{item.text} ({first.strip()}{'...' if more else ''})" if first else item.text)
 
 
 def lines_of(item: Instruction) -> list[str]:
     """Those in the middle of a very long one are left out."""
-    lines = [line.rstrip() for line in item.lines] or [item.text]
+    lines = [harmless(line).rstrip() for line in item.lines] or [harmless(item.text)]
     if len(lines) <= _MOST:
         return lines
     return [*lines[:_ENDS], f"... {len(lines) - 2 * _ENDS} more lines", *lines[-_ENDS:]]

@@ -65,3 +65,8 @@ def test_nothing_wrong() -> None:
     text = "FROM host AS Base\nENV a b c\nCMD\nHEALTHCHECK NONE\nONBUILD COPY a b\nSTOPSIGNAL 9\nVOLUME /a /b\nUSER x\n"
     parse_dockerfile(text, "D")
     assert found(text) == []
+
+
+def test_control_sequences_of_a_dockerfile_do_not_act() -> None:
+    (error,) = found("FROM host\nEXPOSE \x1b[2Jhttp\n")
+    assert error.snippet.startswith("EXPOSE http\n")
