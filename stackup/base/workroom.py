@@ -14,6 +14,8 @@ from pathlib import Path
 
 from stackup.base.files import locked
 
+_DEEP = 100  # directories that are open at once
+
 
 class Workroom:
     """``path`` should lie on the file system where the finished things go, so that a rename publishes them."""
@@ -88,21 +90,49 @@ def new_name() -> str:
 
 
 def remove_tree(name: bytes | str, directory: int) -> None:
-    """Deletes whatever ``name`` below the directory descriptor is, without following links. Missing is fine."""
+    """Deletes whatever ``name`` below the directory descriptor is, without following links. Missing is fine. It may be
+    deeper than Python calls, and have more directories in each other than there are descriptors: what lies deep is
+    moved up first."""
+    if _unlinked(name, directory):
+        return
+    opened = [(name, _opened(name, directory))]
+    children = [os.listdir(opened[0][1])]
+    try:
+        while opened:
+            here, fd = opened[-1]
+            if not children[-1]:
+                children.pop()
+                os.close(opened.pop()[1])
+                os.rmdir(here, dir_fd=opened[-1][1] if opened else directory)
+                continue
+            child = children[-1].pop()
+            if _unlinked(child, fd):
+                continue
+            if len(opened) >= _DEEP:
+                up = f".deep-{os.urandom(8).hex()}"
+                os.rename(child, up, src_dir_fd=fd, dst_dir_fd=opened[0][1])
+                children[0].append(up)
+            else:
+                opened.append((child, _opened(child, fd)))
+                children.append(os.listdir(opened[-1][1]))
+    finally:
+        for _, fd in opened:
+            os.close(fd)
+
+
+def _unlinked(name: bytes | str, directory: int) -> bool:
+    """False for a directory."""
     try:
         os.unlink(name, dir_fd=directory)
-        return
     except FileNotFoundError:
-        return
+        return True
     except (IsADirectoryError, PermissionError):
-        pass
-    fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
-    try:
-        for child in os.listdir(fd):
-            remove_tree(child, fd)
-    finally:
-        os.close(fd)
-    os.rmdir(name, dir_fd=directory)
+        return False
+    return True
+
+
+def _opened(name: bytes | str, directory: int) -> int:
+    return os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
 
 
 def delete(path: Path) -> None:

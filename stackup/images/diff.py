@@ -23,6 +23,10 @@ _MAX_OCTAL_SIZE = 8**11
 _MAX_OCTAL_ID = 8**7
 
 
+Steps = Iterator["bytes | Steps"]
+"""Pieces of an archive, with those of a directory in their place."""
+
+
 def digest_of(data: bytes) -> str:
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
@@ -133,7 +137,7 @@ class TreeWriter:
         nothing = os.stat_result((0,) * 10)
         return header(name, tarstream.FILE, nothing)
 
-    def walk(self, directory: bytes, prefix: bytes) -> Iterator[bytes]:
+    def walk(self, directory: bytes, prefix: bytes) -> Steps:
         if self.overlay and prefix and _is_opaque(directory):
             yield self.marker(prefix + b".wh..wh..opq")
         for name in sorted(os.listdir(directory)):
@@ -143,7 +147,7 @@ class TreeWriter:
                 if self.overlay:
                     _refuse_redirect(path)
                 yield self.directory(path, prefix + name + b"/", info)
-                yield from self.walk(path, prefix + name + b"/")
+                yield self.walk(path, prefix + name + b"/")
             else:
                 yield from self.leaf(path, prefix, name, info)
 
@@ -203,16 +207,23 @@ def layer_tar(root: Path, *, overlay: bool, epoch: int | None = None) -> Iterato
     yield bytes(2 * BLOCK)
 
 
-def chunked(pieces: Iterable[bytes]) -> Iterator[bytes]:
+def chunked(pieces: Steps) -> Iterator[bytes]:
     """The same bytes in pieces that are worth a system call each."""
     pending: list[bytes] = []
     held = 0
-    for piece in pieces:
-        pending.append(piece)
-        held += len(piece)
-        if held >= CHUNK:
-            yield b"".join(pending)
-            pending, held = [], 0
+    todo = [pieces]
+    while todo:  # a container may have made directories deeper than Python calls
+        piece = next(todo[-1], None)
+        if piece is None:
+            todo.pop()
+        elif isinstance(piece, bytes):
+            pending.append(piece)
+            held += len(piece)
+            if held >= CHUNK:
+                yield b"".join(pending)
+                pending, held = [], 0
+        else:
+            todo.append(piece)
     yield b"".join(pending)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from stackup.base.errors import ImageError
 from stackup.base.foreign import shown
-from stackup.images.diff import TreeWriter, chunked
+from stackup.images.diff import Steps, TreeWriter, chunked
 from stackup.images.lookup import Place, Stack
 from stackup.images.tarstream import BLOCK
 from stackup.linux.overlay import Overlay
@@ -32,7 +32,7 @@ class _Flat:
         self.stack = stack
         self.writer = TreeWriter(b"", overlay=False, epoch=None, alive=True)
 
-    def directory(self, place: Place, prefix: bytes) -> Iterator[bytes]:
+    def directory(self, place: Place, prefix: bytes) -> Steps:
         try:
             names = self.stack.names(place)
         except FileNotFoundError:  # a running container deletes what it likes
@@ -48,6 +48,6 @@ class _Flat:
                 continue
             if stat.S_ISDIR(info.st_mode):
                 yield self.writer.directory(path, prefix + raw + b"/", info)
-                yield from self.directory(child, prefix + raw + b"/")
+                yield self.directory(child, prefix + raw + b"/")
             else:
                 yield from self.writer.leaf(path, prefix, raw, info)

@@ -15,8 +15,11 @@ from stackup.base.errors import ImageError
 from stackup.base.paths import Layout
 from stackup.base.workroom import delete
 from stackup.images.catalog import listed
+from stackup.images.diff import layer_tar
+from stackup.images.flatten import flat_tar
 from stackup.images.store import ImageStore
 from stackup.images.unpack import unpack_layer
+from stackup.linux.overlay import Overlay
 from tests.support.archives import Archive
 
 Attack = Callable[[Path], Archive]
@@ -339,3 +342,31 @@ def test_a_refused_import_leaves_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "escaped").exists()
     names = [path.name for path in store.layers.workroom.path.iterdir()]
     assert names == [".gate"]
+
+
+def nested(top: Path, depth: int) -> None:
+    here = os.open(top, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir("d", dir_fd=here)
+        here, above = os.open("d", os.O_RDONLY, dir_fd=here), here
+        os.close(above)
+    os.close(os.open("f", os.O_WRONLY | os.O_CREAT, dir_fd=here))
+    os.close(here)
+
+
+def test_what_a_container_has_nested_can_be_archived_and_deleted(tmp_path: Path) -> None:
+    """Deeper than Python calls, than there are descriptors, and than the kernel follows at once."""
+    (tmp_path / "upper").mkdir()
+    nested(tmp_path / "upper", 1100)
+    overlays = (Overlay("/", (str(tmp_path / "upper"),), "", ""),)
+    for data in (b"".join(layer_tar(tmp_path / "upper", overlay=True)), b"".join(flat_tar(overlays))):
+        with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+            names = tar.getnames()
+        assert len(names) == 1101 and names[-1] == "d/" * 1100 + "f"
+    delete(tmp_path / "upper")
+    (tmp_path / "deeper").mkdir()
+    nested(tmp_path / "deeper", 2200)
+    with pytest.raises(ImageError, match="File name too long"):
+        b"".join(flat_tar((Overlay("/", (str(tmp_path / "deeper"),), "", ""),)))
+    delete(tmp_path / "deeper")
+    assert os.listdir(tmp_path) == []
