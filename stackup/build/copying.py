@@ -146,7 +146,8 @@ class _Reader:
             except ValueError as error:
                 raise self._problem(str(error), word="--checksum") from None
         found = self.fetchers.downloads.fetch(url, checksum)
-        os.utime(found.path, (found.seconds, found.seconds))
+        if int(os.stat(found.path).st_mtime) != found.seconds:  # else another stage may be copying it just now
+            os.utime(found.path, (found.seconds, found.seconds))
         (item,) = collect(Source.directory(found.path.parent), f"/{found.path.name}", "")
         unpack = self.item.flag("unpack") == "true"
         return Piece((item,), found.name, unpack=unpack, mode=_PRIVATE, identity=f"{found.digest} {found.seconds}")

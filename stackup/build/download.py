@@ -134,7 +134,7 @@ class Downloads:
         headers = {"If-None-Match": known["etag"], "If-Modified-Since": known["modified"]} if known else {}
         try:
             with opened(url, headers) as answer:
-                return self._store(key, url, answer, checksum)
+                return self._store(key, url, answer, checksum, known)
         except _Unchanged as error:
             if known is None:
                 raise ImageError(str(error)) from None
@@ -151,7 +151,8 @@ class Downloads:
             raise _mismatch(url, found, checksum)
         return known
 
-    def _store(self, key: str, url: str, answer: Answer, checksum: str) -> dict[str, Any]:
+    def _store(self, key: str, url: str, answer: Answer, checksum: str, known: dict[str, Any] | None) -> dict[str, Any]:
+        """``known``: what is here of it. The same again leaves that alone: another step may be copying it."""
         self._say(f"fetching {url}")
         kind = checksum.partition(":")[0] or "sha256"
         hashes = {name: hashlib.new(name) for name in {"sha256", kind}}
@@ -167,7 +168,8 @@ class Downloads:
             checksums = {name: f"{name}:{state.hexdigest()}" for name, state in hashes.items()}
             if checksum and checksums[kind] != checksum:
                 raise _mismatch(url, checksums[kind], checksum)
-            os.rename(temporary, self._root / key)
+            if known is None or known["digest"] != checksums["sha256"]:
+                os.rename(temporary, self._root / key)
         modified = answer.headers.get("Last-Modified", "")
         record = {
             "url": url, "size": size, "digest": checksums["sha256"], "checksums": checksums, "modified": modified,

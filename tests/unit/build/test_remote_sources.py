@@ -114,6 +114,29 @@ def test_archives(bench: Bench, site: tuple[Path, str]) -> None:
     assert (view.owner("/zst/in/f"), view.mode("/zst/in/f"), view.owner("/owned/in/f")) == ((7, 8), 0o640, (1, 2))
 
 
+def test_a_file_that_is_fetched_again_is_not_touched(bench: Bench, site: tuple[Path, str]) -> None:
+    """Another stage, or another platform's build, may be copying it just now."""
+    root, url = site
+    (root / "f").write_text("1")
+
+    def here() -> list[tuple[int, int]]:
+        found = [path.stat() for path in (bench.layout.build_cache / "http").iterdir() if len(path.name) == 64]
+        return [(info.st_ino, info.st_ctime_ns) for info in found]
+
+    bench.build(f"FROM base\nADD {url}/f /f\n")
+    first = here()
+    for record in (bench.layout.build_cache / "http").glob("*.json"):
+        record.write_text(
+            record.read_text().replace('"etag": "', '"etag": "other').replace('"modified": "', '"modified": "x')
+        )
+    bench.build(f"FROM base\nADD {url}/f /f\n", no_cache=True)
+    assert here() == first
+    (root / "f").write_text("other")
+    os.utime(root / "f", (2e9, 2e9))
+    assert View(bench, bench.build(f"FROM base\nADD {url}/f /f\n", no_cache=True)).text("/f") == "other"
+    assert here() != first
+
+
 def test_an_archive_replaces_what_is_in_its_way(bench: Bench) -> None:
     """The base has a link /lib, a file /file and a directory /full; COPY refuses what ADD of an archive replaces."""
     archive = Archive().directory("lib").add("lib/f", b"1").directory("file").add("file/in", b"2").add("full", b"3")
