@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -12,6 +13,7 @@ from stackup.base.diskroom import telling
 from stackup.base.errors import ImageError
 from stackup.images import diff
 from stackup.images.image import Image
+from stackup.images.limits import from_environment
 from stackup.images.streams import CHUNK, Compression, DamagedLayer, Pump, decompressed
 from stackup.images.tarstream import NO_ARCHIVE
 from stackup.images.tree import Layer
@@ -132,6 +134,6 @@ def _unpack(store: ImageStore, descriptor: oci.Descriptor) -> str:
 
 
 def _chunks(head: bytes, file: BinaryIO) -> Iterator[bytes]:
-    yield head
-    while chunk := file.read(CHUNK):
-        yield chunk
+    """A pipe or a server may never come to an end."""
+    bounds = from_environment()
+    yield from bounds.watched(chain([head], iter(lambda: file.read(CHUNK), b"")), lambda: bounds.size)

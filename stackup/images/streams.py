@@ -22,6 +22,7 @@ from stackup.oci import image as oci
 CHUNK = 1 << 20
 CUT_OFF = "it is cut off"
 _READ_AHEAD = 8  # chunks
+_XZ_MEMORY = 512 << 20  # bytes; the largest usual preset wants 65 MiB, an archive may ask for 4 GiB
 _INPUT = 128 << 10  # what is left over of it is copied at every step, so not too much
 _OUTPUT = 1 << 20  # a quarter of that costs a tenth more: three threads take turns at each chunk
 
@@ -151,7 +152,7 @@ def _unxz(file: Readable) -> Iterator[bytes]:
     import lzma  # rare, and every supervisor would pay for it
 
     try:
-        yield from _stream(file, lzma.LZMADecompressor)
+        yield from _stream(file, lambda: lzma.LZMADecompressor(memlimit=_XZ_MEMORY))
     except lzma.LZMAError as error:
         raise ValueError(str(error)) from None
 

@@ -30,7 +30,15 @@ _FILE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXE
 _CACHED = 200  # open directories
 _MAX_LINKS = 40  # as the kernel's own limit
 _MAX_DEPTH = 512
-_ITS_FAULTS = (errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL, errno.ENOTDIR, errno.EISDIR)  # not the machine's
+_MAX_HELD = 512 << 20  # bytes that are kept of directories until the end
+_ITS_FAULTS = (
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
+    errno.EINVAL,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EFBIG,
+)  # not the machine's
 _KINDS = {tarstream.CHAR: stat.S_IFCHR, tarstream.BLOCK_DEVICE: stat.S_IFBLK, tarstream.FIFO: stat.S_IFIFO}
 
 Parts = tuple[bytes, ...]
@@ -98,6 +106,7 @@ class _Unpacker:
         self.whiteouts = whiteouts
         self.written = 0
         self.privileged = os.geteuid() == 0
+        self.held = 0
         self.directories: dict[Parts, Entry] = {}  # their modes and times come last: unpacking changes both
         self.open: dict[Parts, int] = {(): os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)}
 
@@ -188,7 +197,7 @@ class _Unpacker:
             raise _refuse(entry, "its name leads out of the layer ('..')")
         if not parts:
             if entry.kind == tarstream.DIRECTORY:
-                self.directories[()] = entry
+                self._later((), entry)
             return
         above, parent = self.directory(parts[:-1], entry)
         name = parts[-1]
@@ -248,6 +257,13 @@ class _Unpacker:
                 if _is_whiteout(there):
                     _, fd = self.directory(parts, entry)
                     self._make_opaque(fd)
+        self._later(parts, entry)
+
+    def _later(self, parts: Parts, entry: Entry) -> None:
+        """Its attributes are set at the end: until then it is kept, and there may be as many as the archive likes."""
+        self.held += 500 + len(entry.name) + sum(map(len, entry.xattrs.values()))
+        if self.held > _MAX_HELD:
+            raise _refuse(entry, "the layer has more directories, or more attributes of them, than can be kept in mind")
         self.directories[parts] = entry
 
     def _file(self, parts: Parts, parent: int, name: bytes, entry: Entry) -> None:

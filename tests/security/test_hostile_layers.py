@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import lzma
 import os
 import struct
 import tarfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from stackup.images.catalog import listed
 from stackup.images.diff import layer_tar
 from stackup.images.flatten import flat_tar
 from stackup.images.store import ImageStore
+from stackup.images.streams import Compression, decompressed
 from stackup.images.unpack import unpack_layer
 from stackup.linux.overlay import Overlay
 from tests.support.archives import Archive
@@ -370,3 +373,32 @@ def test_what_a_container_has_nested_can_be_archived_and_deleted(tmp_path: Path)
         b"".join(flat_tar((Overlay("/", (str(tmp_path / "deeper"),), "", ""),)))
     delete(tmp_path / "deeper")
     assert os.listdir(tmp_path) == []
+
+
+def test_what_is_kept_in_mind_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stackup.images.unpack._MAX_HELD", 20_000)
+    unpack_layer(io.BytesIO(Archive().directory("a").data()).read, tmp_path)
+    many = Archive()
+    for _ in range(100):
+        many.directory("same")
+    large = Archive().add("d", kind=tarfile.DIRTYPE, pax={"SCHILY.xattr.user.x": "y" * 30_000})
+    for archive in (many, large):
+        with pytest.raises(ImageError, match="than can be kept in mind"):
+            unpack_layer(io.BytesIO(archive.data()).read, tmp_path)
+
+
+def test_xz_does_not_take_all_memory() -> None:
+    data = bytearray(lzma.compress(b"x" * 100))
+    size = (data[12] + 1) * 4  # of the block's header, whose fifth byte tells the dictionary's size
+    data[16] = 40  # 4 GiB
+    data[12 + size - 4 : 12 + size] = zlib.crc32(data[12 : 12 + size - 4]).to_bytes(4, "little")
+    with pytest.raises(ImageError, match=r"xz data is damaged \(.*[Mm]emory"):
+        b"".join(decompressed(io.BytesIO(data), Compression.XZ))
+
+
+def test_an_import_comes_to_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STACKUP_MAX_LAYER", "64m")
+    store = ImageStore(Layout.at(tmp_path / "root"))
+    with open("/dev/zero", "rb") as endless, pytest.raises(ImageError, match="it is larger than 67108864 bytes"):
+        store.import_rootfs(endless, "zero:1")
+    assert listed(store) == [] and not list(store.blobs.directory.iterdir())
