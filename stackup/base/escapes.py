@@ -13,6 +13,7 @@ _SEQUENCE = re.compile(
     r"|\x1b[ -/]*[0-~]"
     r"|[\x00-\x08\x0b-\x1f\x7f-\x9f]"  # a lone one, but for tabs and newlines
 )
+_NO_UTF8 = re.compile("[\ud800-\udfff]")  # bytes that ``surrogateescape`` has read
 _COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
 _RESET = "\x1b[0m"
 
@@ -25,6 +26,11 @@ def harmless(text: str, *, colours: bool = False) -> str:
         return _SEQUENCE.sub("", text)
     kept = _SEQUENCE.sub(lambda found: found[0] if _COLOUR.fullmatch(found[0]) else "", text)
     return "\n".join(map(_ended, kept.split("\n"))) if "\x1b" in kept else kept
+
+
+def valid(text: str) -> str:
+    """U+FFFD for each byte that was no UTF-8, as Go has it in all that becomes JSON."""
+    return _NO_UTF8.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _ended(line: str) -> str:

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, field
 
 from stackup.base.errors import Position, StackFileError
-from stackup.base.escapes import harmless
+from stackup.base.escapes import harmless, valid
 from stackup.base.values import frozen
 from stackup.build.words import split_quoted
 
@@ -135,15 +135,19 @@ def raise_all(errors: list[StackFileError]) -> None:
         raise first
 
 
+def _shown(line: str) -> str:
+    return valid(harmless(line)).rstrip()
+
+
 def _find(lines: tuple[str, ...] | list[str], start: Position, word: str) -> tuple[Position, str]:
     """Where ``word`` first stands in lines of which the first is at ``start``, and that line with a caret below."""
     for number, line in enumerate(lines):
         match = re.search(rf"(?<![^\s=]){re.escape(word)}(?![A-Za-z0-9_])", line, re.IGNORECASE)
         if match:
             lead = re.sub(r"[^\t]", " ", line[: match.start()])
-            snippet = f"{harmless(line).rstrip()}\n{lead}{'^' * len(match[0])}"
+            snippet = f"{_shown(line)}\n{lead}{'^' * len(match[0])}"
             return Position(start.file, start.line + number, match.start() + 1), snippet
-    return start, harmless(lines[0]).rstrip() if lines else ""
+    return start, _shown(lines[0]) if lines else ""
 
 
 @dataclass(slots=True)

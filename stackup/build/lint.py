@@ -10,6 +10,7 @@ import difflib
 from collections.abc import Callable, Iterator
 
 from stackup.base.errors import Position, StackFileError
+from stackup.base.escapes import harmless, valid
 from stackup.base.values import frozen
 from stackup.build import lintrules
 from stackup.build.dockerfile import Dockerfile
@@ -93,4 +94,4 @@ def _all(subject: Subject) -> Iterator[Found]:
 
 def _finding(dockerfile: Dockerfile, found: Found) -> Finding:
     text = dockerfile.lines[found.line - 1] if 0 < found.line <= len(dockerfile.lines) else ""
-    return Finding(found.rule, found.message, Position(dockerfile.name, found.line), text.rstrip())
+    return Finding(found.rule, found.message, Position(dockerfile.name, found.line), valid(harmless(text)).rstrip())

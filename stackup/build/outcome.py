@@ -6,11 +6,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 
+from stackup.base.escapes import valid
 from stackup.base.values import changed
 from stackup.build.cache import Done, step_key
 from stackup.build.progress import Built, OnProgress
 from stackup.build.request import BuildRequest
-from stackup.build.shown import valid
 from stackup.build.state import State
 from stackup.build.steps import StepMaker
 from stackup.build.targets import is_here

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Sequence
 
@@ -11,17 +10,11 @@ from stackup.build.dockerfile import Instruction
 
 TAIL_LINES = 20  # of a command's output
 _LONGEST = 500  # characters of one of them
-_NO_UTF8 = re.compile("[\ud800-\udfff]")  # bytes that ``surrogateescape`` has read
 _MOST = 24  # lines of an instruction
 _ENDS = 10  # of them, where there are more
 _MEANINGS = {126: "it cannot be executed", 127: "command not found"}
 _BY_SIGNAL = 128
 _SIGNALS = {6: "SIGABRT", 9: "SIGKILL", 11: "SIGSEGV", 13: "SIGPIPE", 15: "SIGTERM"}
-
-
-def valid(text: str) -> str:
-    """U+FFFD for each byte that was no UTF-8, as Go has it in all that becomes JSON."""
-    return _NO_UTF8.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 class Tail:

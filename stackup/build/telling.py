@@ -10,9 +10,8 @@ import json
 import threading
 from typing import Any, TextIO
 
-from stackup.base.escapes import harmless
+from stackup.base.escapes import harmless, valid
 from stackup.build.progress import Event, Output
-from stackup.build.shown import valid
 
 _DELAY = 0.05  # seconds
 _MOST = 1 << 17  # characters that are held back

@@ -120,7 +120,7 @@ def _bug(error: Bug, colour: bool) -> str:
 def _snippet(snippet: str, number: str, gutter: str, colour: bool) -> Iterator[str]:
     """The source line with its number, then the caret line."""
     tint = paint if colour else _plain
-    for index, line in enumerate(snippet.rstrip("\n").splitlines()):
+    for index, line in enumerate(snippet.rstrip("\n").split("\n")):
         margin = number if index == 0 else gutter
         body = tint(line, "red") if line.strip(" ^~") == "" and index else line
         yield f"{tint(f'{margin} |', 'blue')} {body}".rstrip()

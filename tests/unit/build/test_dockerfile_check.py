@@ -68,5 +68,5 @@ def test_nothing_wrong() -> None:
 
 
 def test_control_sequences_of_a_dockerfile_do_not_act() -> None:
-    (error,) = found("FROM host\nEXPOSE \x1b[2Jhttp\n")
-    assert error.snippet.startswith("EXPOSE http\n")
+    (error,) = found("FROM host\nEXPOSE \x1b[2Jhttp\udce9\n")
+    assert error.snippet.startswith("EXPOSE http\ufffd\n")
