@@ -76,6 +76,8 @@ class Repository:
 
     def manifest(self, reference: str) -> Manifest:
         """By tag or digest. Raises NotThere, BadAnswer when it is not what its digest says."""
+        if ":" in reference and not is_digest(reference):  # an index's word; what came could not be compared with it
+            raise BadAnswer(f"its manifest {reference} cannot be used: only sha256 digests are supported")
         answer = self._conversation.request("GET", self._manifest(reference), headers=_accepting(), scopes=self._scopes)
         data = answer.body(DOCUMENT)
         digest = f"sha256:{hashlib.sha256(data).hexdigest()}"

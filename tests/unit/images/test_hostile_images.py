@@ -315,3 +315,13 @@ def test_a_load_says_only_what_it_does(tmp_path: Path, client: Client) -> None:
 
 def store_layer(store: ImageStore, data: bytes) -> Layer:
     return put_layer(store, gzip.compress(data))
+
+
+def test_a_manifest_that_cannot_be_compared_is_not_taken(client: Client, registry: FakeRegistry) -> None:
+    """Else whoever is asked could answer anything, pinned or not."""
+    digest = registry.image("evil", "", [LAYER], platform=str(host_platform()))
+    odd = f"sha512:{'0' * 128}"
+    registry.manifests["evil", odd] = registry.manifests["evil", digest]
+    pinned = registry.index("evil", "1", {str(host_platform()): odd})
+    with pytest.raises(ImageError, match="only sha256 digests are supported"):
+        client.pull(f"{registry.host}/evil@{pinned}")
