@@ -83,7 +83,7 @@ def _block(error: StackupError, colour: bool, word: str = "error", shade: str = 
     if isinstance(error, Bug):
         return _bug(error, colour)
     tint = paint if colour else _plain
-    lines = [f"{tint(word, shade)}: {tint(visible(error.message), 'bold')}"]
+    lines = [f"{tint(word, shade)}: {tint(_message(error), 'bold')}"]
     gutter = ""
     if error.where:
         number = str(error.where.line or "")
@@ -98,6 +98,11 @@ def _block(error: StackupError, colour: bool, word: str = "error", shade: str = 
             lead = tint("hint: ", "cyan") if index == 0 else "      "
             lines.append(f"{gutter} {tint('=', 'blue')} {lead}{line}" if error.where else f"  {lead}{line}")
     return "\n".join(lines) + "\n"
+
+
+def _message(error: StackupError) -> str:
+    """Somebody else's words may be in it: no line of theirs stands where an error of ours would begin."""
+    return visible(error.message).replace("\n", "\n  ")
 
 
 def place(where: Position) -> str:

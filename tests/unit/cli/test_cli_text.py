@@ -9,7 +9,7 @@ import pytest
 from cli_support import Capture, console, exited, log
 
 from stackup.base import clock
-from stackup.base.errors import Bug, Position, StackFileError, UsageError
+from stackup.base.errors import Bug, ContainerFault, Position, StackFileError, UsageError
 from stackup.cli import containers, moments, report
 from stackup.cli.changes import command, image_config
 from stackup.cli.containers import Port, Row
@@ -325,6 +325,12 @@ def test_console_on_a_terminal(
     monkeypatch.setattr("stackup.cli.terminal._is_terminal", lambda stream: True)
     found = Console.detect(None, None, environment)
     assert (found.colour_err, found.progress) == expected
+
+
+def test_errors_do_not_act_on_the_terminal() -> None:
+    """An image names its user and its command; nothing that it says looks like a line of stackup's own."""
+    error = ContainerFault("cannot run as user '\x1b[2J\nerror: fake'", hint="one\ntwo\x07")
+    assert report.text(error) == "error: cannot run as user '\\x1b[2J\n  error: fake'\n  hint: one\n        two\\x07\n"
 
 
 def test_changes() -> None:
