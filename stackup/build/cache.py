@@ -65,6 +65,7 @@ class StepCache:
         self._locks = layout.build_cache / "locks"
         self._store = store
         self.others: list[tuple[Mapping[str, dict[str, Any]], Callable[[str], Iterable[bytes]]]] = []
+        self.held: set[str] = set()  # keys of steps that this build is about
         self.used: dict[str, dict[str, Any]] = {}  # records that this build has found or made
 
     def _path(self, key: str) -> Path:
@@ -133,9 +134,11 @@ class StepCache:
         while (fd := try_lock(path)) is None:
             on_wait()
             time.sleep(_LOOK_SECONDS)
+        self.held.add(key)
         try:
             yield
         finally:
+            self.held.discard(key)
             os.close(fd)
 
     def forget_old(self) -> None:

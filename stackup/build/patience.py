@@ -13,16 +13,17 @@ _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
 class Patience:
-    """Of one step, which begins now. Each thing is said once."""
+    """Of one step. Each thing is said once."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
-        self._begun = time.monotonic()
+        self._begun: dict[str, float] = {}
         self._said: set[str] = set()
 
     def tell(self, what: str, text: Callable[[], str]) -> None:
-        """``what`` still goes on; ``text`` says more, when it is asked for."""
-        if what not in self._said and time.monotonic() - self._begun > _SECONDS:
+        """``what`` begins, or still goes on; ``text`` says more, when it is asked for."""
+        begun = self._begun.setdefault(what, time.monotonic())
+        if what not in self._said and time.monotonic() - begun > _SECONDS:
             self._said.add(what)
             self._say(text())
 
@@ -40,6 +41,8 @@ def _amount(items: Sequence[Item]) -> str:
 
 
 def _size(count: int) -> str:
+    if count == 1:
+        return "1 byte"
     unit = 0
     size = float(count)
     while size >= 1000 and unit < len(_UNITS) - 1:

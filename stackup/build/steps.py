@@ -91,13 +91,13 @@ class StepMaker:
         no_cache: bool = False,
         patience: Patience | None = None,
     ) -> tuple[State, bool]:
-        """The state after the step, and whether it came out of the cache. ``patience`` says that another build of the
-        same step is waited for."""
+        """The state after the step, and whether it came out of the cache. ``patience`` says that another build, which
+        does the same, is waited for."""
         key = self._key(state, step)
 
         def wait() -> None:
             self.go_on()
-            if patience is not None:
+            if patience is not None and key not in self.cache.held:
                 patience.tell("waiting", lambda: f"waiting for another build, which is doing the same: {step.text}")
 
         self.go_on()

@@ -10,10 +10,14 @@ import pytest
 from stackup.base.errors import ImageError
 from stackup.base.paths import Layout
 from stackup.build.cache import StepCache
+from stackup.build.filedigests import FileDigests
 from stackup.build.patience import Patience
+from stackup.build.progress import Event, Noted
 from stackup.build.sidebyside import side_by_side
-from stackup.build.steps import Stopped
+from stackup.build.state import State
+from stackup.build.steps import Step, StepMaker, Stopped
 from stackup.images import ImageStore
+from tests.support.waiting import eventually
 
 LONG = 10.0
 
@@ -53,23 +57,37 @@ def test_the_first_failure_ends_the_others() -> None:
         side_by_side([waits, fails, waits], stopped.set, 3)
 
 
-def test_waiting_for_another_build_is_told_and_ends(tmp_path: Path) -> None:
+def test_waiting_for_another_build_is_told_and_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stackup.build.patience._SECONDS", -1.0)
     layout = Layout.at(tmp_path)
-    cache = StepCache(layout, ImageStore(layout))
-    said: list[str] = []
+    store = ImageStore(layout)
+    say: list[Event] = []
+    maker = StepMaker(store, StepCache(layout, store), tmp_path, FileDigests(tmp_path / "digests"), say.append)
+    patience = Patience(lambda text: say.append(Noted(text)))
 
-    def wait() -> None:
-        patience.tell("waiting", lambda: "waits")
-        if said:
-            raise Stopped
+    def run() -> None:
+        maker.run(State(), Step("key", "RUN x"), lambda _: None, lambda: None, patience=patience)
 
-    patience = Patience(said.append)
-    patience._begun -= 2
-    with cache.alone("key"):
-        with pytest.raises(Stopped), cache.alone("key", wait):
-            raise AssertionError("two have it")
-        with cache.alone("other", wait):
-            pass
-    with cache.alone("key", wait):
-        pass
-    assert said == ["waits"]
+    def wait_for(cache: StepCache, *, told: bool) -> None:
+        say.clear()
+        failures: list[BaseException] = []
+        maker.stopped.clear()
+
+        def waits() -> None:
+            try:
+                run()
+            except Stopped as error:
+                failures.append(error)
+
+        with cache.alone("key"):
+            thread = threading.Thread(target=waits)
+            thread.start()
+            if told:
+                eventually(lambda: say)
+            maker.stopped.set()
+            thread.join(LONG)
+        assert not thread.is_alive() and failures
+        assert [event.text for event in say] == (["waiting for another build, which is doing the same: RUN x"] * told)
+
+    wait_for(maker.cache, told=False)
+    wait_for(StepCache(layout, store), told=True)
