@@ -7,6 +7,7 @@ import re
 from stackup.base.clock import now_ns
 
 _UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
+_LONGEST = 2.0**63  # ns, 292 years
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
 
 
@@ -36,4 +37,8 @@ def duration_ns(text: str) -> int | None:
             return None
         position = part.end()
         total += float(part[1]) * _UNITS[part[2]]
-    return int(total) if position and position == len(text) else None
+    if not position or position != len(text):
+        return None
+    if total > _LONGEST:
+        raise ValueError(f"{text[:20]}... is too long a time")
+    return int(total)

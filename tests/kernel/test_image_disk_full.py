@@ -66,6 +66,8 @@ def test_import_and_load_onto_a_full_disk(disk: Path, tmp_path: Path) -> None:
     (disk / "filler").write_bytes(bytes(os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize))
     with pytest.raises(ImageError, match=f"cannot tag 'small:1': {full}"):
         store.tag("small:1", "other:1")
+    with pytest.raises(ImageError, match=f"cannot verify the images: {full}"):
+        Verifier(store).run()
     assert [item.reference for item in listed(store)] == ["small:1"]
     prune(store, named=True)  # frees space where there is none
     (disk / "filler").unlink()

@@ -13,6 +13,7 @@ from stackup.base.errors import Bug, ContainerFault, Position, StackFileError, U
 from stackup.cli import containers, moments, report
 from stackup.cli.changes import command, image_config
 from stackup.cli.containers import Port, Row
+from stackup.cli.imagelists import age, until
 from stackup.cli.loglines import LogPrinter
 from stackup.cli.plantext import text as plan_text
 from stackup.cli.table import ago, elapsed, human_size, table
@@ -325,6 +326,13 @@ def test_console_on_a_terminal(
     monkeypatch.setattr("stackup.cli.terminal._is_terminal", lambda stream: True)
     found = Console.detect(None, None, environment)
     assert (found.colour_err, found.progress) == expected
+
+
+@pytest.mark.parametrize("created", ["9" * 400 + "h", "9" * 5000, "0001-01-01T00:00:00", "\x1b[2J", "1e9", "nan", ""])
+def test_ages_that_an_image_makes_up(created: str) -> None:
+    """One such image must not keep all others from being listed."""
+    assert age(created) == "-"
+    assert not until(["2026-01-01"])(created)
 
 
 def test_errors_do_not_act_on_the_terminal() -> None:
