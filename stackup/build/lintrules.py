@@ -321,7 +321,7 @@ def ignored_copies(subject: Subject) -> Iterator[Found]:
         if item.keyword not in ("COPY", "ADD") or item.flag("from"):
             continue
         heredocs = [heredoc.word for heredoc in item.heredocs]
-        for word in item.words[:-1]:
+        for word in (item.json if item.json is not None else item.pieces)[:-1]:
             plain = word.removeprefix("./").strip("/")
             if "$" in word or has_wildcards(word) or word in heredocs or plain in ("", "."):
                 continue

@@ -284,6 +284,7 @@ async def _read_lines(fd: int, on_lines: Callable[[Sequence[str]], None]) -> Non
             if lines:
                 on_lines(lines)
     finally:
+        pending += decoder.decode(b"", True)
         if pending:
             on_lines([pending])
         transport.close()

@@ -189,6 +189,19 @@ def test_a_failing_command_is_shown_with_place_output_and_code(bench: Bench) -> 
     assert len(bench.store.layers.diff_ids()) == 1
 
 
+def test_much_output_comes_in_order_and_in_batches(bench: Bench) -> None:
+    """Whole lines, with bytes that are no UTF-8 and what carriage returns overwrite."""
+    script = r"seq 1 20000; printf 'one\rtwo\r\n\nlast \351'; head -c 300000 /dev/zero | tr '\0' x >&2; exit 3"
+    with pytest.raises(ImageError, match="exit code 3") as caught:
+        bench.build(f"FROM busybox\nRUN {script}\n")
+    events = [event for event in bench.events if isinstance(event, Output)]
+    out = [line for event in events if event.stream == "stdout" for line in event.lines]
+    assert out == [*map(str, range(1, 20001)), "two", "", "last \ufffd"]
+    assert sum(len(line) for event in events if event.stream == "stderr" for line in event.lines) == 300_000
+    assert len(events) < 1000
+    assert len(caught.value.snippet) < 12_000
+
+
 def test_a_command_that_does_not_exist(bench: Bench) -> None:
     with pytest.raises(ContainerFault, match="not found in the image") as caught:
         bench.build('FROM busybox\nRUN ["nothere"]\n')

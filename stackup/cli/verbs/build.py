@@ -45,6 +45,9 @@ class Request:
     sbom: str | None = value("--sbom", help="Not carried out yet: attest what is in it.", metavar="MODE")
     builder: str | None = value("--builder", help="Has no effect: there is one builder.", metavar="NAME")
     memory: str | None = value("-m", "--memory", help="Has no effect, as with BuildKit.", metavar="SIZE")
+    compress: bool = switch("--compress", help="Has no effect.", hidden=True)
+    force_rm: bool = switch("--force-rm", help="Has no effect.", hidden=True)
+    no_rm: bool = switch("--no-rm", help="Has no effect.", hidden=True)
     print: bool = switch("--print", help="Print what would be built as a bake file; build nothing.")
     check: bool = switch("--check", help="Look for mistakes in the Dockerfiles; build nothing.")
     shell_on_failure: bool = switch("--shell-on-failure", help="Open a shell in the step that fails.")
@@ -89,6 +92,9 @@ def _warn(session: Session, request: Request) -> None:
         session.console.warn("--builder has no effect: there is one builder")
     if request.memory:
         session.console.warn("--memory has no effect: what a build may use is not limited")
+    for name in ("compress", "force_rm", "no_rm"):
+        if getattr(request, name):
+            session.console.warn(f"--{name.replace('_', '-')} has no effect: it is of another builder's time")
 
 
 def _overrides(session: Session, request: Request) -> dict[str, object]:

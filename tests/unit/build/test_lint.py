@@ -69,6 +69,7 @@ F = "FROM known\n"
         (F + "EXPOSE 80/TCP\n", ["ExposeProtoCasing:2"]), (F + "EXPOSE 1:80\n", ["ExposeInvalidFormat:2"]),
         (F + "EXPOSE 80/udp 9\n", []),
         (F + "COPY secret /\n", ["CopyIgnoredFile:2"]), (F + "ADD ./secret/x /\n", ["CopyIgnoredFile:2"]),
+        (F + "COPY <<'secret of' secret /d/\nx\nsecret of\n", ["CopyIgnoredFile:2"]),
         (F + "COPY --from=known secret /\n", []), (F + "COPY . /\n", []), (F + "ADD https://x.org/secret /\n", []),
         ("# check=skip=MaintainerDeprecated\n" + F + "MAINTAINER x\n", []),
         ("# syntax=docker/dockerfile:1.7-labs\n" + F, []),

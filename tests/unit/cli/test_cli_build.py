@@ -34,8 +34,8 @@ def asked(layout: Layout, project: str = "shop", **request: Any) -> tuple[dict[s
 
 
 def test_options_that_do_nothing_are_said_once(layout: Layout) -> None:
-    request, said = asked(layout, provenance="mode=max", builder="x", memory="1g")
-    assert [line.split(" ")[1] for line in said.splitlines()] == ["--provenance", "--builder", "--memory"]
+    request, said = asked(layout, provenance="mode=max", builder="x", memory="1g", force_rm=True)
+    assert [line.split(" ")[1] for line in said.splitlines()] == ["--provenance", "--builder", "--memory", "--force-rm"]
     assert (request["args"]["provenance"], request["args"]["sbom"]) == ("false", None)
     request, said = asked(layout, "other", provenance="false", sbom="false")
     assert said == "" and request["args"]["provenance"] == "false"
