@@ -181,6 +181,7 @@ def _check(session: Session, request: Request) -> int:
 
     stack, loaded, requests = _requests(session, request, "check")
     count = 0
+    clean: dict[str, None] = {}  # several services may have the same one
     for name, asked in requests.items():
         inline = partial(LoadedStack(stack, (), loaded.environment, loaded).point_inline, service=name)
         try:
@@ -195,7 +196,9 @@ def _check(session: Session, request: Request) -> int:
         if places:
             report.warn([Notice(place.message, place.where, place.snippet) for place in places], session.console)
         else:
-            session.console.say(f"{_dockerfile(asked)}: no warnings")
+            clean[_dockerfile(asked)] = None
+    for file in clean:
+        session.console.say(f"{file}: no warnings")
     if count:
         session.console.say(f"{count} warnings" if count != 1 else "1 warning")
     return 1 if count else 0
