@@ -230,8 +230,8 @@ class _Loader:
         blobs = self._store.blobs
         config = self._config_digest(arrived, item)
         layers = []
-        for name in item.get("Layers") or ():
-            path = blobs.path(arrived.digest(str(name)))
+        for name in _texts(item, "Layers"):
+            path = blobs.path(arrived.digest(name))
             with path.open("rb") as file:
                 media_type = Compression.of(file.read(6)).media_type
             digest = f"sha256:{path.name}"
@@ -313,7 +313,14 @@ def _json_list(arrived: _Arrived, name: str) -> list[dict[str, Any]]:
 
 
 def _names_of(item: dict[str, Any]) -> list[str]:
-    return [_canonical(str(text)) for text in item.get("RepoTags") or ()]
+    return [_canonical(text) for text in _texts(item, "RepoTags")]
+
+
+def _texts(item: dict[str, Any], key: str) -> list[str]:
+    found = item.get(key) or []
+    if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
+        raise ImageError(f"cannot load the archive: {key} in its manifest.json is not a list of names")
+    return found
 
 
 def _annotated(descriptor: oci.Descriptor) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -325,3 +326,13 @@ def test_a_manifest_that_cannot_be_compared_is_not_taken(client: Client, registr
     pinned = registry.index("evil", "1", {str(host_platform()): odd})
     with pytest.raises(ImageError, match="only sha256 digests are supported"):
         client.pull(f"{registry.host}/evil@{pinned}")
+
+
+@pytest.mark.parametrize("key", ["RepoTags", "Layers"])
+@pytest.mark.parametrize("value", [1, "x", {"a": 1}, [None], [["x"]], True])
+def test_names_that_are_none(client: Client, key: str, value: object) -> None:
+    config = oci.dumps(oci.ConfigFile(host_platform()).to_json())
+    listed = [{"Config": "c.json", "RepoTags": ["x:1"], "Layers": [], key: value}]
+    data = Archive().add("c.json", config).add("manifest.json", json.dumps(listed).encode()).data()
+    with pytest.raises(ImageError, match=f"{key} in its manifest.json is not a list of names"):
+        load(client.store, io.BytesIO(data))
