@@ -24,15 +24,25 @@ def copy_file(source: str, target: str, owner: tuple[int, int], mode: int, mtime
             _copy_content(read_from, write_to)
             os.fchown(write_to, *owner)
             os.fchmod(write_to, mode)  # after chown, which drops setuid bits and capabilities
-            for name in os.listxattr(read_from):
-                if wanted_xattr(name):
-                    _copy_attribute(name, read_from, write_to)
+            for name in attributes(read_from):
+                _copy_attribute(name, read_from, write_to)
             os.utime(write_to, ns=(mtime_ns, mtime_ns))
         finally:
             os.close(write_to)
         return os.fstat(read_from)
     finally:
         os.close(read_from)
+
+
+def attributes(fd: int) -> list[str]:
+    """Names of the extended attributes that layers keep, sorted."""
+    try:
+        names = os.listxattr(fd)
+    except OSError as error:
+        if error.errno in (errno.ENOTSUP, errno.EPERM, errno.EACCES):  # a file system that has none
+            return []
+        raise
+    return sorted(filter(wanted_xattr, names)) if names else []
 
 
 def _copy_content(read_from: int, write_to: int) -> None:

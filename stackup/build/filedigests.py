@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from stackup.base.files import write_atomic
+from stackup.build.filecopy import attributes
 
 LARGE = 256 << 10  # bytes; smaller ones are read faster than they are looked up
 _SETTLED = 2 * 10**9  # ns since the last change
@@ -34,7 +35,8 @@ class FileDigests:
         self._changed = False
 
     def of(self, path: str, info: os.stat_result, tick: Callable[[], None] | None = None) -> bytes:
-        """SHA-256 of a regular file; ``info`` as it was found. ``tick`` is called while it is read."""
+        """SHA-256 of a regular file and, where it has any, of those extended attributes that layers keep; ``info`` as
+        it was found. ``tick`` is called while it is read."""
         age = time.time_ns() - info.st_ctime_ns
         if 0 <= age < _TICK:
             time.sleep((_TICK - age) / 10**9)
@@ -81,6 +83,9 @@ def _read(path: str, size: int, tick: Callable[[], None] | None) -> bytes:
                 tick()
             if len(data) < at_once:  # its end
                 break
+        for name in attributes(fd):
+            value = os.getxattr(fd, name)
+            state.update(b"\0%s=%d:%s" % (os.fsencode(name), len(value), value))
     finally:
         os.close(fd)
     return state.digest()

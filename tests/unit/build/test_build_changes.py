@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Callable
@@ -103,6 +104,32 @@ def test_a_file_taken_away_between_hashing_and_copying(bench: Bench, after_hashi
     bench.files(a="a", b="b")
     after_hashing("b", (bench.context / "a").unlink)
     assert View(bench, bench.build("FROM base\nCOPY . /d\n")).names("/d") == ["b"]
+
+
+def test_extended_attributes_are_content(bench: Bench) -> None:
+    path = bench.file("a")
+    text = "FROM base\nCOPY a /a\n"
+    bench.build(text)
+    try:
+        os.setxattr(path, "user.test", b"1")
+    except OSError:
+        pytest.skip("no such attributes here")
+    view = View(bench, bench.build(text))
+    assert bench.cached == 0 and os.getxattr(view.place("/a").paths[0], "user.test") == b"1"
+    bench.build(text)
+    assert bench.cached == 1
+
+
+def test_a_context_on_a_file_system_without_attributes(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As FUSE has them."""
+
+    def none(_path: object, **_: object) -> list[str]:
+        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+
+    bench.file("a")
+    with monkeypatch.context() as patched:
+        patched.setattr("stackup.build.filecopy.os.listxattr", none)
+        assert View(bench, bench.build("FROM base\nCOPY a /a\n")).text("/a") == "x"
 
 
 def test_a_key_does_not_change_with_names_in_the_code(bench: Bench) -> None:
