@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from stackup.base.errors import ImageError
+from stackup.base.foreign import shown
 from stackup.base.values import frozen
 from stackup.base.version import VERSION
 from stackup.base.workroom import Workroom
@@ -121,9 +122,11 @@ def place(cache: Path, digest: str) -> Path:
 
 def _files(repository: Repository, manifest: Manifest) -> list[File]:
     document = manifest.document()
-    kind = document.get("artifactType") or (document.get("config") or {}).get("mediaType") or "nothing known"
+    config = document.get("config")
+    config_type = config.get("mediaType") if isinstance(config, dict) else None
+    kind = document.get("artifactType") or config_type or "nothing known"
     if kind not in (PROJECT, OLD_CONFIG):
-        raise BadAnswer(f"it is no published stack but {kind}")
+        raise BadAnswer(f"it is no published stack but {shown(str(kind))}")
     try:
         layers = oci.Manifest.from_json(document).layers
     except ValueError as error:

@@ -38,6 +38,7 @@ from stackup.oci.reference import Reference
 
 AT_ONCE = 4  # layers
 _CONFIG_LIMIT = 8 << 20
+_LAYERS = 500  # OVL_MAX_STACK of the kernel's fs/overlayfs
 _INDEXES = (oci.INDEX, oci.DOCKER_INDEX)
 _IMAGE_CONFIGS = (oci.CONFIG, "application/vnd.docker.container.image.v1+json", "")
 
@@ -268,6 +269,8 @@ def _manifest(found: Manifest) -> oci.Manifest:
         manifest = oci.Manifest.from_json(found.document())
     except ValueError as error:
         raise BadAnswer(f"its manifest {found.digest} cannot be read: {error}") from None
+    if len(manifest.layers) > _LAYERS:
+        raise BadAnswer(f"it has {len(manifest.layers)} layers; the kernel lays no more than {_LAYERS} over each other")
     if manifest.config.media_type not in _IMAGE_CONFIGS:
         raise BadAnswer(f"it is no container image but {manifest.config.media_type}")
     return manifest

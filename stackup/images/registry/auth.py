@@ -18,8 +18,8 @@ from stackup.images.registry.credentials import Credential
 from stackup.images.registry.errors import BadAnswer, Denied
 
 CLIENT_ID = "stackup"
-_SCHEME = re.compile(r"\s*,?\s*([A-Za-z]+)\s+(?=[A-Za-z_]+\s*=)")
-_PARAMETER = re.compile(r'\s*,?\s*([A-Za-z_]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
+_SCHEME = re.compile(r"\s*(?:,\s*)?([A-Za-z]+)\s+(?=[A-Za-z_]+\s*=)")
+_PARAMETER = re.compile(r'\s*(?:,\s*)?([A-Za-z_]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
 _LIFETIME = 60  # seconds, where a token does not tell
 _MARGIN = 5  # seconds before its end at which a token is not used any more
 
@@ -157,9 +157,11 @@ def _parsed(data: bytes, realm: str) -> tuple[str, float]:
         document: Any = parse_json(data)
         token = document.get("token") or document["access_token"]
         seconds = float(document.get("expires_in") or _LIFETIME)
+        if not (isinstance(token, str) and token.isascii() and token.isprintable()):
+            raise ValueError("it would break out of its header")
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
         raise BadAnswer(f"{urlsplit(realm).netloc} gives no token: its answer is not one") from None
-    return str(token), max(seconds, _LIFETIME)
+    return token, max(seconds, _LIFETIME)
 
 
 def _message(data: bytes) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import socketserver
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -13,9 +16,10 @@ import pytest
 from registry_support import Client
 
 from stackup.base.values import changed
+from stackup.images import artifacts
 from stackup.images.registry.errors import BadAnswer, RegistryError
 from stackup.images.registry.transport import Patience
-from tests.support.fakeregistry import FakeRegistry, Fault, some_layer
+from tests.support.fakeregistry import MANIFEST, FakeRegistry, Fault, some_layer
 
 PROMPT = Patience(connect=5, read=0.4, pauses=(0.1,), document=0.6)
 LONG = 30.0  # seconds after which it is taken to last for ever
@@ -43,9 +47,7 @@ ENDLESS: dict[str, tuple[bytes, bytes]] = {
 
 @pytest.fixture
 def client(tmp_path: Path) -> Client:
-    client = Client(tmp_path)
-    client.patience = PROMPT
-    return client
+    return Client(tmp_path)
 
 
 @contextmanager
@@ -96,6 +98,7 @@ def outcome(pull: Callable[[], Any]) -> BaseException | None:
 
 @pytest.mark.parametrize("what", list(ENDLESS))
 def test_an_answer_without_an_end(client: Client, what: str) -> None:
+    client.patience = PROMPT
     with endless(*ENDLESS[what]) as host:
         error = outcome(lambda: client.pull(f"{host}/team/app:1"))
     assert isinstance(error, RegistryError)
@@ -110,7 +113,7 @@ def test_a_status_counts_however_its_body_ends(client: Client) -> None:
 
 def test_more_and_less_each_time(client: Client) -> None:
     """A blob that is another one each time begins anew each time, and breaks off sooner or later."""
-    client.patience = changed(PROMPT, pauses=(0.0, 0.0, 0.0))
+    client.patience = changed(client.patience, pauses=(0.0, 0.0, 0.0))
     with FakeRegistry().serving() as registry:
         registry.image("team/app", "1", [some_layer("etc", size=3 << 20)])
         (layer,) = registry.layers_of("team/app", "1")
@@ -180,3 +183,42 @@ def test_a_token_that_nobody_can_read(client: Client, body: bytes) -> None:
         error = outcome(lambda: client.pull(f"{registry.host}/team/app:1"))
     assert isinstance(error, BadAnswer)
     assert "its answer is not one" in error.message
+
+
+def test_a_token_that_would_be_more_than_one_header(client: Client) -> None:
+    with FakeRegistry().serving() as registry:
+        registry.auth = "token"
+        registry.faults = [Fault("/token", status=200, body=b'{"token": "x\\r\\nHost: other"}')]
+        error = outcome(lambda: client.pull(f"{registry.host}/team/app:1"))
+    assert isinstance(error, BadAnswer)
+    assert "its answer is not one" in error.message
+
+
+def test_a_challenge_that_takes_long_to_read() -> None:
+    """In a process of its own: what reads it cannot be interrupted. All spaces are looked at once, not again for each
+    of them."""
+    header = """'Bearer realm="x"' + ' ' * 500_000 + '!'"""
+    code = f"from stackup.images.registry.auth import challenges; print(len(list(challenges({header}))))"
+    done = subprocess.run([sys.executable, "-c", code], timeout=LONG, capture_output=True, text=True, check=True)
+    assert done.stdout == "1\n"
+
+
+def test_more_layers_than_can_be_stacked(client: Client) -> None:
+    with FakeRegistry().serving() as registry:
+        registry.image("team/app", "1", [some_layer("etc")])
+        document = json.loads(registry.manifests["team/app", "1"][1])
+        document["layers"] *= 501
+        registry.manifest("team/app", "1", document)
+        with pytest.raises(BadAnswer, match="it has 501 layers"):
+            client.pull(f"{registry.host}/team/app:1")
+        assert registry.count("GET", "/blobs/") == 0
+
+
+@pytest.mark.parametrize("config", ["x", [1], 5])
+def test_a_published_stack_of_odd_parts(client: Client, tmp_path: Path, config: object) -> None:
+    with FakeRegistry().serving() as registry:
+        registry.manifest("team/stack", "1", {"schemaVersion": 2, "mediaType": MANIFEST, "config": config})
+        registries = client.registries()
+        with pytest.raises(BadAnswer, match="it is no published stack"):
+            artifacts.fetch(f"oci://{registry.host}/team/stack:1", tmp_path / "cache", registries)
+        registries.close()
