@@ -154,6 +154,7 @@ def test_lengths_that_are_none(client: Client, length: str) -> None:
         registry.image("team/app", "1", [some_layer("bin", size=1 << 20)])
         (layer,) = registry.layers_of("team/app", "1")
         registry.faults = [Fault(layer, headers={"Content-Length": length}, times=9)]
+        client.patience = PROMPT
         error = outcome(lambda: client.pull(f"{registry.host}/team/app:1"))
     assert error is None or isinstance(error, RegistryError)
 
