@@ -46,6 +46,12 @@ def is_host(reference: str) -> bool:
     return reference in (HOST, f"{HOST}:latest")
 
 
+def reserved(name: Reference) -> str:
+    """Why no image may be called so; "" where it may. One that reads like a digest would stand for another image than
+    everybody thinks."""
+    return "it is a digest" if (name.domain, name.path) == (references.DEFAULT_DOMAIN, "library/sha256") else ""
+
+
 class ImageFinder:
     """Cheap to make; opens nothing until asked."""
 

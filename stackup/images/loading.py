@@ -22,7 +22,7 @@ from stackup.base.jsontext import parse_json
 from stackup.base.values import frozen
 from stackup.images import tarstream, usage
 from stackup.images.saving import CONTAINERD_NAME
-from stackup.images.store import host_platform, is_host, parse_reference
+from stackup.images.store import host_platform, is_host, parse_reference, reserved
 from stackup.images.streams import CHUNK, Compression, DamagedLayer, Pump, decompressed
 from stackup.images.tarstream import TarError, TarStream
 from stackup.oci import image as oci
@@ -337,4 +337,6 @@ def _canonical(text: str) -> str:
         raise ImageError(f"cannot load the archive: {error.message}") from None
     if is_host(text) or text == "scratch":
         raise ImageError(f"cannot load an image named '{text}': the name is built in")
+    if reason := reserved(name):
+        raise ImageError(f"cannot load an image named '{text}': {reason}")
     return str(name.without_digest() if name.tag else replace(name, digest="", tag="latest"))

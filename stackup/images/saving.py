@@ -141,11 +141,9 @@ def _all_blobs(store: ImageStore, digest: str) -> set[str] | None:
         read.add(digest)
         document = store.blobs.read_json(digest)
         try:
-            if "manifests" in document:
-                todo += [item.digest for item in oci.Index.from_json(document).manifests]
-            if "layers" in document:
-                manifest = oci.Manifest.from_json(document)
-                below |= {item.digest for item in (manifest.config, *manifest.layers)}
+            found = usage.children(document)
+            todo += found.manifests
+            below |= found.configs | found.layers
         except ValueError as error:
             raise ImageError(f"cannot save: manifest {digest} cannot be read: {error}") from None
     below |= read

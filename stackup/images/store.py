@@ -18,6 +18,7 @@ from stackup.images.finding import (
     host_platform,
     is_host,
     parse_reference,
+    reserved,
 )
 from stackup.images.image import HOST, Image, prepare
 from stackup.images.importing import Progress, import_rootfs
@@ -29,7 +30,7 @@ from stackup.linux.overlay import Overlay
 from stackup.oci import image as oci
 from stackup.oci.reference import Reference
 
-__all__ = ["DEFAULT_PATH", "PULLED", "ImageStore", "host_platform", "is_host", "parse_reference"]
+__all__ = ["DEFAULT_PATH", "PULLED", "ImageStore", "host_platform", "is_host", "parse_reference", "reserved"]
 
 
 class ImageStore(ImageFinder):
@@ -155,6 +156,8 @@ class ImageStore(ImageFinder):
         if is_host(reference) or reference == "scratch":
             raise ImageError(f"cannot name an image '{reference}': the name is built in")
         name = parse_reference(reference)
+        if reason := reserved(name):
+            raise ImageError(f"cannot name an image '{reference}': {reason}")
         if name.digest:
             raise ImageError(f"cannot name an image '{reference}': a digest follows from the content")
         return name

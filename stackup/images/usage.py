@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 from stackup.base.errors import ImageError
 from stackup.base.files import locked, try_lock
@@ -85,16 +86,44 @@ def reachable(blobs: BlobStore, manifests: Iterable[str], *, damaged: bool = Fal
             document = blobs.read_json(digest)
             if is_config:
                 diff_ids |= set(oci.ConfigFile.from_json(document).diff_ids)
-            if not is_config and "manifests" in document:
-                todo += [(item.digest, False) for item in oci.Index.from_json(document).manifests]
-            if not is_config and "layers" in document:
-                manifest = oci.Manifest.from_json(document)
-                digests |= {layer.digest for layer in manifest.layers}
-                todo.append((manifest.config.digest, True))
+            else:
+                below = children(document)
+                todo += [(child, False) for child in below.manifests]
+                todo += [(child, True) for child in below.configs]
+                digests |= below.layers
         except (ImageError, ValueError) as error:
             if not damaged:
                 raise ImageError(f"blob {digest} cannot be read") from error
     return digests, diff_ids
+
+
+@frozen
+class Children:
+    """Digests."""
+
+    manifests: set[str]
+    configs: set[str]
+    layers: set[str]
+
+
+def children(document: dict[str, Any]) -> Children:
+    """What an index or a manifest leads to; one that looks like both, as what it can be read. Raises ValueError."""
+    found, wrong = Children(set(), set(), set()), list[ValueError]()
+    kinds = [kind for key, kind in (("manifests", oci.Index), ("layers", oci.Manifest)) if key in document]
+    for kind in kinds:
+        try:
+            read = kind.from_json(document)
+        except ValueError as error:
+            wrong.append(error)
+            continue
+        if isinstance(read, oci.Index):
+            found.manifests.update(item.digest for item in read.manifests)
+        else:
+            found.configs.add(read.config.digest)
+            found.layers.update(layer.digest for layer in read.layers)
+    if wrong and len(wrong) == len(kinds):
+        raise wrong[0]
+    return found
 
 
 def build_cache_layers(layout: Layout) -> set[str]:

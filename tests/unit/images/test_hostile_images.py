@@ -225,6 +225,8 @@ def test_what_an_image_lists_keeps_nothing_from_being_collected(client: Client) 
     listed = store.index.read().manifests[0]
     index = oci.Index((replace(listed, platform=host_platform()), replace(listed, digest="sha512:" + "0" * 128)))
     store.index.set("docker.io/library/good:1", store.blobs.put_json(index.to_json(), oci.INDEX))
+    index_as_both = {**index.to_json(), "layers": [1], "config": 1}
+    store.index.set("docker.io/library/both:1", store.blobs.put_json(index_as_both, oci.INDEX))
     odd = store.blobs.put_json({**store.blobs.read_json(made.id), "manifests": "none", "layers": 1}, oci.CONFIG)
     manifest = replace(store.manifest(listed), config=odd)
     store.index.set("docker.io/library/odd:1", store.blobs.put_json(manifest.to_json(), oci.MANIFEST))
@@ -232,7 +234,7 @@ def test_what_an_image_lists_keeps_nothing_from_being_collected(client: Client) 
     pruned = prune(store, named=False)
     assert not pruned.collected.put_off and not store.blobs.has(nobodys.digest)
     assert image_use(store).total == 2 and Verifier(store).run() == []
-    for name in ("good:1", "odd:1"):
+    for name in ("good:1", "odd:1", "both:1"):
         image = store.resolve(name)
         assert image is not None and store.ready(image)
         assert b"".join(archive(store, [name], "oci-archive"))
@@ -336,3 +338,17 @@ def test_names_that_are_none(client: Client, key: str, value: object) -> None:
     data = Archive().add("c.json", config).add("manifest.json", json.dumps(listed).encode()).data()
     with pytest.raises(ImageError, match=f"{key} in its manifest.json is not a list of names"):
         load(client.store, io.BytesIO(data))
+
+
+def test_a_name_that_reads_like_a_digest(tmp_path: Path, client: Client) -> None:
+    other = ImageStore(Layout.at(tmp_path / "other"))
+    made = other.put_image((store_layer(other, LAYER),), oci.ConfigFile(host_platform()), "evil:1")
+    with pytest.raises(ImageError, match="it is a digest"):
+        other.tag("evil:1", f"sha256:{'0' * 64}")
+    for name in (f"sha256:{'0' * 64}", f"docker.io/library/{made.id}"):
+        target = tmp_path / f"layout-{len(name)}"
+        to_directory(other, ["evil:1"], target)
+        text = (target / "index.json").read_text()
+        (target / "index.json").write_text(text.replace("docker.io/library/evil:1", name))
+        with pytest.raises(ImageError, match="it is a digest"):
+            load(client.store, target)
