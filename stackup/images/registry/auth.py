@@ -110,7 +110,7 @@ class Authorizer:
         """With the credentials that were used, and what to do."""
         detail = f" ({said})" if said else ""
         if self._trouble:
-            return Denied(f"{self._host} {what}, and {self._trouble}{detail}", hint=self._remedy)
+            return Denied(f"{self._host} {what}, and stackup {self._trouble}{detail}", hint=self._remedy)
         if self.credential is None:
             hint = f"if the name is right (registries say the same of what does not exist): stackup login {self._host}"
             return Denied(f"{self._host} {what}, and no credentials are known for it{detail}", hint=hint)

@@ -205,7 +205,8 @@ def test_a_configuration_file_that_cannot_be_read(client: Client) -> None:
     client.configure({})
     client.caller.docker_config.write_text("[" * 100_000)
     error = refused(client)
-    assert "config.json: it is not JSON: it is nested too deeply" in error.message
+    assert ", and stackup cannot read " in error.message
+    assert error.message.endswith("config.json: it is not JSON: it is nested too deeply")
     assert error.hint.startswith("it is where docker and stackup keep logins: mend it")
 
 
