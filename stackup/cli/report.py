@@ -119,7 +119,7 @@ def _bug(error: Bug, colour: bool) -> str:
     tint = paint if colour else _plain
     trace = f"{error.snippet.rstrip()}\n\n" if error.snippet else ""
     hint = f"  {tint('hint', 'cyan')}: {error.hint or REPORT_HINT}\n"
-    return f"{trace}{tint('bug', 'red')}: {tint(error.message, 'bold')}\n{hint}"
+    return f"{trace}{tint('bug', 'red')}: {tint(_message(error), 'bold')}\n{hint}"
 
 
 def _snippet(snippet: str, number: str, gutter: str, colour: bool) -> Iterator[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from stackup.base.clock import now_ns, rfc3339
 from stackup.base.diskroom import telling
 from stackup.base.errors import ImageError
+from stackup.base.foreign import shown
 from stackup.images import diff, usage
 from stackup.images.image import Image
 from stackup.images.tree import Layer
@@ -50,7 +51,7 @@ def commit(
         try:
             layer = _layer(store, [(item.target, Path(item.upper)) for item in overlays if item.upper])
         except OSError as error:
-            where = f" ({os.fsdecode(error.filename)})" if error.filename else ""
+            where = f" ({shown(os.fsdecode(error.filename))})" if error.filename else ""
             raise ImageError(f"cannot commit the container: {error.strerror}{where}") from error
         now = rfc3339(now_ns())
         step = oci.History(now, created_by, message)

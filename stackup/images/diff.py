@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from stackup.base.errors import Bug
+from stackup.base.foreign import shown
 from stackup.images import tarstream
 from stackup.images.tarstream import BLOCK, CHUNK
 from stackup.images.unpack import OPAQUE, wanted_xattr
@@ -115,7 +116,7 @@ def _refuse_redirect(path: bytes) -> None:
         return
     for name in (f"{_OVERLAY_XATTRS}redirect", f"{_OVERLAY_XATTRS}metacopy"):
         if name in names:
-            raise Bug(f"cannot make a layer: {os.fsdecode(path)} carries {name}")
+            raise Bug(f"cannot make a layer: {shown(path)} carries {name}")
 
 
 class TreeWriter:
