@@ -112,10 +112,11 @@ class Authorizer:
         if self._trouble:
             return Denied(f"{self._host} {what}, and stackup {self._trouble}{detail}", hint=self._remedy)
         if self.credential is None:
-            hint = f"if the name is right (registries say the same of what does not exist): stackup login {self._host}"
-            return Denied(f"{self._host} {what}, and no credentials are known for it{detail}", hint=hint)
-        hint = f"log in again (stackup login {self._host}), or ask for access; check the image's name, too"
-        return Denied(f"{self._host} {what}, with the credentials of {self.credential}{detail}", hint=hint)
+            error = Denied(f"{self._host} {what}, and no credentials are known for it{detail}")
+        else:
+            error = Denied(f"{self._host} {what}, with the credentials of {self.credential}{detail}")
+        error.login, error.known = self._host, self.credential is not None
+        return error
 
     def _bearer(self, challenge: Challenge, scopes: tuple[str, ...]) -> str:
         if self.credential is not None and self.credential.bearer:

@@ -42,9 +42,27 @@ class NotThere(RegistryError):
 
 
 class Denied(RegistryError):
-    """Credentials are missing, wrong, or do not suffice (401, 403)."""
+    """Credentials are missing, wrong, or do not suffice (401, 403).
+
+    ``login``: the registry to log in to, where that is what may help; ``known``: somebody is logged in to it.
+    """
 
     kind = "registry-denied"
+    login = ""
+    known = False
+
+    def about_image(self, verb: str, reference: str) -> RegistryError:
+        if self.login:
+            self.hint = "\n".join(filter(None, (self._advice(verb), self.hint)))
+        return super().about_image(verb, reference)
+
+    def _advice(self, verb: str) -> str:
+        login = f"stackup login {self.login}"
+        if self.known:
+            return f"log in again ({login}), or ask for access; check the name, too"
+        if verb in ("push", "publish"):
+            return login
+        return f"if the name is right (registries say the same of what does not exist): {login}"
 
 
 class RateLimited(RegistryError):

@@ -54,7 +54,9 @@ class Patience:
     together: float = 120.0  # of one request, after which it is not tried again
 
 
-QUICK = Patience(connect=3.0, read=8.0, pauses=())  # where there is something else to be content with
+QUICK = Patience(
+    connect=3.0, read=8.0, pauses=(), document=15.0, together=15.0
+)  # where there is something else to be content with
 
 
 class Answer:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from image_support import make_image
 from registry_support import Client
 
 from stackup.base.errors import ImageError
@@ -217,6 +218,32 @@ def test_a_helper_that_fails(client: Client, script: str) -> None:
     assert "docker-credential-own" in error.message
     assert "stackup login" not in error.hint
     assert "docker-credential-own get" in error.hint
+
+
+def test_who_is_not_logged_in(client: Client) -> None:
+    """What is to be sent need not exist beforehand."""
+    error = refused(client)
+    pulled, host = error.hint, error.reason.split()[0]
+    assert pulled.endswith(f": stackup login {host}") and "what does not exist" in pulled
+    with FakeRegistry().serving() as registry:
+        registry.auth = "basic"
+        make_image(client.store, f"{registry.host}/team/app:1", [SMALL])
+        with pytest.raises(Denied) as caught:
+            client.push(f"{registry.host}/team/app:1")
+        assert caught.value.hint == f"stackup login {registry.host}"
+
+
+def test_a_mirror_beside_a_refusal(client: Client) -> None:
+    with FakeRegistry().serving() as registry, FakeRegistry().serving() as mirror:
+        registry.auth = "basic"
+        client.settings(
+            f'[[registry]]\nlocation = "{registry.host}"\n[[registry.mirror]]\nlocation = "{mirror.host}"\n'
+        )
+        with pytest.raises(Denied) as caught:
+            client.pull(f"{registry.host}/team/app:1")
+        first, second = caught.value.hint.split("\n")
+        assert first.endswith(f": stackup login {registry.host}")
+        assert second == f"its mirror {mirror.host}/team/app says: there is no repository {mirror.host}/team/app"
 
 
 def test_a_token_where_a_password_is_wanted(client: Client) -> None:
