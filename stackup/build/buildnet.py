@@ -31,7 +31,8 @@ class BuildNetwork:
 
     async def attach(self, container_id: str) -> Attachment:
         if self._state is None:
-            network = Network(name=f"{self._owner}_{_KEY}")
+            # Ours, not a user's: it needs no validator, which takes long to be built.
+            network = Network.model_construct(name=f"{self._owner}_{_KEY}")
             self._state = await asyncio.to_thread(self._manager.create, _KEY, network)
             self._dns = DnsServer(asyncio.get_running_loop())
             self._dns.add_network(self._state.id, self._state.name, (self._state.subnet, self._state.subnet6))

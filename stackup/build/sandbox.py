@@ -198,13 +198,14 @@ class Sandbox:
         *,
         tty: bool,
     ) -> None:
-        service = Service(
+        # Ours, not a user's: it needs no validator, which takes longer to be built than a RUN.
+        service = Service.model_construct(
             name="build",
             command=command.argv,
             network_mode="host" if command.network == "host" else None,
             shm_size=command.shm_size or None,
             privileged=command.privileged,
-            ulimits={name: Ulimit(soft=soft, hard=hard) for name, (soft, hard) in command.ulimits.items()},
+            ulimits={name: _ulimit(*limits) for name, limits in command.ulimits.items()},
             tty=tty,
         )
         cgroup = names.container_cgroup(self._owner, container_id, self._layout.root)
@@ -239,6 +240,10 @@ class Sandbox:
         spec = render(service, context)
         mounts = [Mount(item.target, item.kind, item.source, item.options) for item in command.mounts]
         write_bundle(bundle, replace(spec, mounts=(*spec.mounts, *mounts)), launch)
+
+
+def _ulimit(soft: int, hard: int) -> Ulimit:
+    return Ulimit.model_construct(soft=soft, hard=hard)
 
 
 def _uid_gid(overlays: tuple[Overlay, ...], command: Command) -> tuple[int, int]:
