@@ -22,14 +22,16 @@ from stackup.images.registry.errors import (
     Broken,
     Denied,
     NotThere,
+    NotTls,
     NoWay,
     RateLimited,
+    Refused,
     RegistryError,
     Unreachable,
 )
 from stackup.images.registry.proxies import is_loopback
 from stackup.images.registry.settings import Endpoint
-from stackup.images.registry.transport import Answer, NotTls, Refused, Transport
+from stackup.images.registry.transport import Answer, Transport
 
 REDIRECTS = 5
 DOCUMENT = 8 << 20  # bytes of an error, a token, a list

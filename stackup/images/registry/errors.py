@@ -83,6 +83,37 @@ class NoWay(Unreachable):
     kind = "registry-no-way"
 
 
+class Refused(Unreachable):
+    """Nobody is there at all: nothing listens, or the name stands for nothing."""
+
+    kind = "registry-refused"
+
+
+class Nameless(Refused):
+    """The name stands for nothing; or this machine is offline."""
+
+    kind = "registry-no-name"
+
+    def about_image(self, verb: str, reference: str) -> RegistryError:
+        mine = "is this machine offline?"
+        if verb == "pull":
+            mine += " Then images can be brought in with `stackup load`"
+        self.hint = "\n".join(filter(None, (mine, self.hint)))
+        return super().about_image(verb, reference)
+
+
+class TlsFault(NoWay):
+    """A connection came about, and no trust."""
+
+    kind = "registry-tls"
+
+
+class NotTls(TlsFault):
+    """Who answers does not speak TLS."""
+
+    kind = "registry-not-tls"
+
+
 class Broken(RegistryError):
     """The connection broke, or the server failed (5xx), again and again."""
 

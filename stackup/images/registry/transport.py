@@ -24,7 +24,18 @@ from urllib3.util import Timeout, make_headers
 from stackup.base.values import frozen
 from stackup.base.version import VERSION
 from stackup.images.registry.caller import Caller
-from stackup.images.registry.errors import BadAnswer, Broken, Ended, NoWay, RegistryError, Unreachable
+from stackup.images.registry.errors import (
+    BadAnswer,
+    Broken,
+    Ended,
+    Nameless,
+    NotTls,
+    NoWay,
+    Refused,
+    RegistryError,
+    TlsFault,
+    Unreachable,
+)
 from stackup.images.registry.proxies import proxy_for
 from stackup.images.registry.trust import tls_context
 from stackup.images.registry.watching import NEVER, Watch, Watched, now
@@ -348,33 +359,6 @@ def _pool_classes(transport: Transport) -> dict[str, type[HTTPConnectionPool]]:
         ConnectionCls = Encrypted
 
     return {"http": PlainPool, "https": EncryptedPool}
-
-
-class Refused(Unreachable):
-    """Nobody is there at all: nothing listens, or the name stands for nothing."""
-
-
-class Nameless(Refused):
-    """The name stands for nothing; or this machine is offline."""
-
-    kind = "registry-no-name"
-
-    def about_image(self, verb: str, reference: str) -> RegistryError:
-        mine = "is this machine offline?"
-        if verb == "pull":
-            mine += " Then images can be brought in with `stackup load`"
-        self.hint = "\n".join(filter(None, (mine, self.hint)))
-        return super().about_image(verb, reference)
-
-
-class TlsFault(NoWay):
-    """A connection came about, and no trust."""
-
-    kind = "registry-tls"
-
-
-class NotTls(TlsFault):
-    """Who answers does not speak TLS."""
 
 
 def _tls_fault(error: Exception, host: str) -> TlsFault:
