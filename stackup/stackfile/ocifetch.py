@@ -52,10 +52,10 @@ def fetch(reference: Reference, cache: Path, environment: Mapping[str, str]) -> 
         )
     except subprocess.TimeoutExpired:
         raise AddressError(f"the registry gave no answer within {SECONDS} s") from None
-    return _path(done.stdout, reference)
+    return _path(done.stdout, reference, done.returncode)
 
 
-def _path(output: bytes, reference: Reference) -> Path:
+def _path(output: bytes, reference: Reference, code: int) -> Path:
     for line in output.splitlines():
         event = json.loads(line)
         if event["event"] == "error":
@@ -64,4 +64,5 @@ def _path(output: bytes, reference: Reference) -> Path:
             raise AddressError(reason, error.hint)
         if event["event"] == "done":
             return Path(event["path"])
-    raise AddressError("the program that fetches it has failed")
+    how = f"was killed (signal {-code})" if code < 0 else "has failed"
+    raise AddressError(f"the program that fetches it {how}")
