@@ -228,8 +228,8 @@ class TarStream:
             if "mtime" in pax:
                 entry.mtime_ns = _seconds(pax["mtime"])
             entry.xattrs = {key[len(_XATTR) :]: value for key, value in pax.items() if key.startswith(_XATTR)}
-        if entry.size < 0 or entry.uid < 0 or entry.gid < 0:
-            raise TarError("an entry has a negative size or owner")
+        if min(entry.size, entry.uid, entry.gid, *entry.device) < 0:
+            raise TarError("an entry has a negative size, owner or device number")
         if entry.size > _MAX_SIZE or max(entry.uid, entry.gid) > _MAX_ID or max(entry.device) >= 2**32:
             raise TarError("an entry has a size, an owner or a device number that no system has")
         entry.mtime_ns = max(-_MAX_SECONDS * 10**9, min(entry.mtime_ns, _MAX_SECONDS * 10**9))

@@ -124,6 +124,8 @@ OVERSIZE = {
     "pax size beyond the end": pax(size="100000000"),
     "negative pax size": pax(size="-3"),
     "huge device": field(329, b"\x80" + b"\xff" * 7, tarfile.BLKTYPE),
+    "negative device": field(329, b"\xff" * 8, tarfile.BLKTYPE),
+    "negative minor device": field(337, b"-1\0\0\0\0\0\0", tarfile.CHRTYPE),
     "attribute with a NUL": pax(**{"SCHILY.xattr.user.a\0b": "x"}),
     "capability that is none": pax(**{"SCHILY.xattr.security.capability": "x"}),
     "sparse map without an end": sparse(b"1" * 5000),
