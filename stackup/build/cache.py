@@ -106,7 +106,7 @@ class StepCache:
                     found = _verified(fetch(record["layer"]), record["layer"], int(record["size"]))
                     self._store.blobs.put(found, record["media_type"])
                 done = self._done(record)
-            except (ImageError, KeyError):
+            except (ImageError, KeyError, ValueError, TypeError):  # somebody else's words
                 continue
             if done is not None:
                 self.put(key, done, str(record.get("step", "")))

@@ -77,6 +77,18 @@ def test_a_damaged_cache_is_no_cache(benches: tuple[Bench, Bench], tmp_path: Pat
     assert any(isinstance(event, Warned) and "goes on without" in event.message for event in second.events)
 
 
+@pytest.mark.parametrize(
+    "odd", [{"size": "many"}, {"size": None}, {"layer": 7}, {"layer": "/etc"}, {"media_type": 1, "layer": "sha512:0"}]
+)
+def test_records_that_say_nothing_useful(benches: tuple[Bench, Bench], odd: dict[str, object]) -> None:
+    first, _ = benches
+    key, digest = "k" * 64, "sha256:" + "0" * 64
+    record = {"layer": digest, "size": 1, "media_type": oci.LAYER, "created": "", **odd}
+    cache = StepCache(first.layout, first.store)
+    cache.others.append(({key: record}, lambda _digest: iter([b"x"])))
+    assert cache.find(key) is None
+
+
 def test_a_layer_of_a_cache_that_never_ends(benches: tuple[Bench, Bench]) -> None:
     bench, _ = benches
     digest = f"sha256:{'1' * 64}"
