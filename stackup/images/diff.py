@@ -17,7 +17,8 @@ from stackup.base.errors import Bug
 from stackup.base.foreign import shown
 from stackup.images import tarstream
 from stackup.images.tarstream import BLOCK, CHUNK
-from stackup.images.unpack import OPAQUE, wanted_xattr
+from stackup.images.unpack import wanted_xattr
+from stackup.images.unpackdirs import OPAQUE
 
 _OVERLAY_XATTRS = "trusted.overlay."
 _MAX_OCTAL_SIZE = 8**11

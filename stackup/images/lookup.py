@@ -12,7 +12,7 @@ import stat
 
 from stackup.base.errors import ContainerFault
 from stackup.base.values import frozen
-from stackup.images.unpack import OPAQUE
+from stackup.images.unpackdirs import OPAQUE
 from stackup.linux.overlay import Overlay
 
 _MAX_LINKS = 40

@@ -1,8 +1,6 @@
 """Unpacks one layer into a directory, in overlayfs form. Safe against any archive: nothing outside is ever written.
 
-Every parent directory is opened component by component with O_NOFOLLOW below the target's descriptor, so that no
-symbolic link is ever followed by the kernel. Where an archive goes through a link that it brought itself
-(``a -> usr``, then ``a/file``), the link is resolved here, inside the target. ``..`` in a name is refused.
+No symbolic link is ever followed by the kernel (``unpackdirs``), and ``..`` in a name is refused.
 
 Whiteouts (image-spec layer.md): ``.wh.NAME`` becomes a 0:0 character device, ``.wh..wh..opq`` an opaque directory.
 """
@@ -21,15 +19,11 @@ from stackup.base.workroom import remove_tree
 from stackup.images import tarstream
 from stackup.images.streams import DamagedLayer
 from stackup.images.tarstream import Entry, Piece, TarError, TarStream
+from stackup.images.unpackdirs import FLAGS, Directories, Parts, is_whiteout, make_opaque, named, refuse, split_path
 
-OPAQUE = "trusted.overlay.opaque"
 _WHITEOUT = b".wh."
 _OPAQUE_MARK = b".wh..wh..opq"
-_DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_CACHED = 200  # open directories
-_MAX_LINKS = 40  # as the kernel's own limit
-_MAX_DEPTH = 512
 _MAX_HELD = 512 << 20  # bytes that are kept of directories until the end
 _ITS_FAULTS = (
     errno.ENAMETOOLONG,
@@ -40,8 +34,6 @@ _ITS_FAULTS = (
     errno.EFBIG,
 )  # not the machine's
 _KINDS = {tarstream.CHAR: stat.S_IFCHR, tarstream.BLOCK_DEVICE: stat.S_IFBLK, tarstream.FIFO: stat.S_IFIFO}
-
-Parts = tuple[bytes, ...]
 
 
 def unpack_layer(
@@ -70,33 +62,15 @@ def unpack_layer(
         raise DamagedLayer("unpack", f"{error}{_after(entry)}") from None
     except OSError as error:
         if entry and error.errno in _ITS_FAULTS:
-            raise _refuse(entry, error.strerror or str(error)) from None
-        raise ImageError(f"cannot unpack {_shown(entry)}: {error.strerror}") from error
+            raise refuse(entry, error.strerror or str(error)) from None
+        raise ImageError(f"cannot unpack {named(entry)}: {error.strerror}") from error
     finally:
         unpacker.close()
     return unpacker.written
 
 
-def _shown(entry: Entry | None) -> str:
-    return f"'{shown(entry.name)}'" if entry else "the layer"
-
-
 def _after(entry: Entry | None) -> str:
-    return f" (after {_shown(entry)})" if entry else ""
-
-
-def _refuse(entry: Entry, reason: str) -> ImageError:
-    return ImageError(
-        f"cannot unpack {_shown(entry)}: {reason}",
-        hint="The archive may be hostile; nothing of it was kept.",
-    )
-
-
-def split_path(path: bytes) -> Parts:
-    parts = path.split(b"/")
-    if b"" in parts or b"." in parts:
-        return tuple([part for part in parts if part not in (b"", b".")])
-    return tuple(parts)
+    return f" (after {named(entry)})" if entry else ""
 
 
 class _Unpacker:
@@ -108,98 +82,24 @@ class _Unpacker:
         self.privileged = os.geteuid() == 0
         self.held = 0
         self.directories: dict[Parts, Entry] = {}  # their modes and times come last: unpacking changes both
-        self.open: dict[Parts, int] = {(): os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)}
+        self.tree = Directories(target)
 
     def close(self) -> None:
-        for fd in self.open.values():
-            os.close(fd)
-        self.open.clear()
-
-    # Directories
-
-    def directory(self, parts: Parts, entry: Entry) -> tuple[Parts, int]:
-        """The real path below the target (links resolved) and a descriptor for it; missing ones are made."""
-        fd = self.open.get(parts)
-        return (parts, fd) if fd is not None else self._walk(parts, entry)
-
-    def _walk(self, parts: Parts, entry: Entry) -> tuple[Parts, int]:
-        known = next(n for n in range(len(parts), -1, -1) if parts[:n] in self.open)
-        done, todo, links = parts[:known], list(reversed(parts[known:])), 0
-        while todo:
-            name = todo.pop()
-            if name == b"..":  # only out of a link's target; at the top it stays there, as in a chroot
-                done = done[:-1]
-                continue
-            here = (*done, name)
-            if len(here) > _MAX_DEPTH:
-                raise _refuse(entry, f"its path is more than {_MAX_DEPTH} directories deep")
-            if here not in self.open:
-                found = self._open_or_make(self.open[done], name, entry)
-                if isinstance(found, bytes):
-                    links += 1
-                    if links > _MAX_LINKS:
-                        raise _refuse(entry, "too many levels of symbolic links")
-                    todo.extend(reversed(split_path(found)))
-                    done = () if found.startswith(b"/") else done
-                    continue
-                self._remember(here, found)
-            done = here
-        return done, self.open[done]
-
-    def _open_or_make(self, parent: int, name: bytes, entry: Entry) -> int | bytes:
-        """A descriptor, or where the symbolic link of that name points to."""
-        try:
-            return os.open(name, _DIRECTORY_FLAGS, dir_fd=parent)
-        except FileNotFoundError:
-            hides = False
-        except OSError as error:
-            if error.errno not in (errno.ELOOP, errno.ENOTDIR):
-                raise
-            there = os.lstat(name, dir_fd=parent)
-            if stat.S_ISLNK(there.st_mode):
-                return os.readlink(name, dir_fd=parent)
-            if not _is_whiteout(there):
-                raise _refuse(entry, f"'{shown(name)}' above it is not a directory") from None
-            os.unlink(name, dir_fd=parent)
-            hides = True
-        os.mkdir(name, 0o755, dir_fd=parent)
-        fd = os.open(name, _DIRECTORY_FLAGS, dir_fd=parent)
-        if hides:
-            self._make_opaque(fd)
-        return fd
-
-    def _remember(self, parts: Parts, fd: int) -> None:
-        if len(self.open) >= _CACHED:
-            keep = {parts[:n] for n in range(len(parts))}
-            for other in [key for key in self.open if key and key not in keep]:
-                os.close(self.open.pop(other))
-        self.open[parts] = fd
-
-    def _forget(self, parts: Parts) -> None:
-        """Drops what is known about a directory that is about to be replaced, and about all below it."""
-        depth = len(parts)
-        for key in [key for key in self.open if key[:depth] == parts]:
-            os.close(self.open.pop(key))
-        for key in [key for key in self.directories if key[:depth] == parts]:
-            del self.directories[key]
-
-    def _make_opaque(self, fd: int) -> None:
-        if self.privileged:
-            os.setxattr(fd, OPAQUE, b"y")
+        self.tree.close()
 
     # Entries
 
     def add(self, entry: Entry) -> None:
         if b"\0" in entry.name or b"\0" in entry.link or (entry.xattrs and any("\0" in key for key in entry.xattrs)):
-            raise _refuse(entry, "its name, or that of an attribute of it, holds a NUL")
+            raise refuse(entry, "its name, or that of an attribute of it, holds a NUL")
         parts = split_path(entry.name)
         if b".." in parts:
-            raise _refuse(entry, "its name leads out of the layer ('..')")
+            raise refuse(entry, "its name leads out of the layer ('..')")
         if not parts:
             if entry.kind == tarstream.DIRECTORY:
                 self._later((), entry)
             return
-        above, parent = self.directory(parts[:-1], entry)
+        above, parent = self.tree.find(parts[:-1], entry)
         name = parts[-1]
         if self.whiteouts and name.startswith(_WHITEOUT):
             self._whiteout(parent, name, entry)
@@ -215,7 +115,7 @@ class _Unpacker:
         elif entry.kind in _KINDS:
             self._node((*above, name), parent, name, entry)
         else:
-            raise _refuse(entry, f"its type '{shown(entry.kind)}' is unknown")
+            raise refuse(entry, f"its type '{shown(entry.kind)}' is unknown")
 
     def _make(self, parts: Parts, parent: int, name: bytes, make: Callable[[], None]) -> None:
         """Makes something new; what an earlier entry of the same archive left under that name goes."""
@@ -228,20 +128,20 @@ class _Unpacker:
 
     def _whiteout(self, parent: int, name: bytes, entry: Entry) -> None:
         if name == _OPAQUE_MARK:
-            self._make_opaque(parent)
+            make_opaque(parent)
             return
         if name.startswith(b".wh..wh."):
             return  # bookkeeping of aufs, meaningless elsewhere
         hidden = name[len(_WHITEOUT) :]
         if hidden in (b"", b".", b".."):
-            raise _refuse(entry, "it is not a valid whiteout")
+            raise refuse(entry, "it is not a valid whiteout")
         try:
             os.mknod(hidden, stat.S_IFCHR, 0, dir_fd=parent)
         except FileExistsError:  # this layer brings the name itself: hide only what lies in the layers below
             if stat.S_ISDIR(os.lstat(hidden, dir_fd=parent).st_mode):
-                fd = os.open(hidden, _DIRECTORY_FLAGS, dir_fd=parent)
+                fd = os.open(hidden, FLAGS, dir_fd=parent)
                 try:
-                    self._make_opaque(fd)
+                    make_opaque(fd)
                 finally:
                     os.close(fd)
 
@@ -254,22 +154,22 @@ class _Unpacker:
                 self._forget(parts)
                 os.unlink(name, dir_fd=parent)
                 os.mkdir(name, 0o700, dir_fd=parent)
-                if _is_whiteout(there):
-                    _, fd = self.directory(parts, entry)
-                    self._make_opaque(fd)
+                if is_whiteout(there):
+                    _, fd = self.tree.find(parts, entry)
+                    make_opaque(fd)
         self._later(parts, entry)
 
     def _later(self, parts: Parts, entry: Entry) -> None:
         """Its attributes are set at the end: until then it is kept, and there may be as many as the archive likes."""
         self.held += 500 + len(entry.name) + sum(map(len, entry.xattrs.values()))
         if self.held > _MAX_HELD:
-            raise _refuse(entry, "the layer has more directories, or more attributes of them, than can be kept in mind")
+            raise refuse(entry, "the layer has more directories, or more attributes of them, than can be kept in mind")
         self.directories[parts] = entry
 
     def _file(self, parts: Parts, parent: int, name: bytes, entry: Entry) -> None:
         self.written += entry.size if entry.sparse is None else sum(length for _, length in entry.sparse)
         if self.limit is not None and self.written > self.limit:
-            raise _refuse(entry, f"the layer unpacks to more than the limit of {self.limit} bytes")
+            raise refuse(entry, f"the layer unpacks to more than the limit of {self.limit} bytes")
         try:
             fd = os.open(name, _FILE_FLAGS, 0o600, dir_fd=parent)
         except FileExistsError:
@@ -298,13 +198,13 @@ class _Unpacker:
     def _hardlink(self, parts: Parts, name: bytes, entry: Entry) -> None:
         source = split_path(entry.link)
         if not source or b".." in source:
-            raise _refuse(entry, f"it links to '{shown(entry.link)}', which leads out of the layer")
-        above, directory = self.directory(source[:-1], entry)
+            raise refuse(entry, f"it links to '{shown(entry.link)}', which leads out of the layer")
+        above, directory = self.tree.find(source[:-1], entry)
         if (*above, source[-1]) == parts:
             return
         directory = os.dup(directory)
         try:
-            _, parent = self.directory(parts[:-1], entry)  # again: looking up the source may have closed it
+            _, parent = self.tree.find(parts[:-1], entry)  # again: looking up the source may have closed it
             self._make(
                 parts,
                 parent,
@@ -312,24 +212,31 @@ class _Unpacker:
                 lambda: os.link(source[-1], name, src_dir_fd=directory, dst_dir_fd=parent, follow_symlinks=False),
             )
         except FileNotFoundError:
-            raise _refuse(entry, f"it links to '{shown(entry.link)}', which is not in this layer") from None
+            raise refuse(entry, f"it links to '{shown(entry.link)}', which is not in this layer") from None
         except PermissionError:
             if not stat.S_ISDIR(os.lstat(source[-1], dir_fd=directory).st_mode):
                 raise
-            raise _refuse(entry, f"it links to '{shown(entry.link)}', which is a directory") from None
+            raise refuse(entry, f"it links to '{shown(entry.link)}', which is a directory") from None
         finally:
             os.close(directory)
 
     def _node(self, parts: Parts, parent: int, name: bytes, entry: Entry) -> None:
         device = os.makedev(*entry.device) if entry.kind != tarstream.FIFO else 0
         if entry.kind == tarstream.CHAR and device == 0:
-            raise _refuse(entry, "a 0:0 character device is not allowed in a layer")
+            raise refuse(entry, "a 0:0 character device is not allowed in a layer")
         if entry.kind != tarstream.FIFO and not self.privileged:
             return
         self._make(
             parts, parent, name, lambda: os.mknod(name, _KINDS[entry.kind] | 0o600, device=device, dir_fd=parent)
         )
         self._stamp(parent, name, entry)
+
+    def _forget(self, parts: Parts) -> None:
+        """Of a directory that is about to be replaced, and of all below it."""
+        self.tree.forget(parts)
+        depth = len(parts)
+        for key in [key for key in self.directories if key[:depth] == parts]:
+            del self.directories[key]
 
     # Attributes
 
@@ -362,12 +269,8 @@ class _Unpacker:
         """Deepest first: setting a child's mode or time does not disturb its parent's."""
         for parts in sorted(self.directories, key=len, reverse=True):
             entry = self.directories[parts]
-            _, fd = self.directory(parts, entry)
+            _, fd = self.tree.find(parts, entry)
             self._attributes(fd, entry)
-
-
-def _is_whiteout(there: os.stat_result) -> bool:
-    return stat.S_ISCHR(there.st_mode) and there.st_rdev == 0
 
 
 def wanted_xattr(key: str) -> bool:

@@ -26,7 +26,8 @@ from stackup.images.blobs import content_digest
 from stackup.images.catalog import familiar
 from stackup.images.claims import claimed
 from stackup.images.streams import Compression, Pump, decompressed
-from stackup.images.unpack import OPAQUE, unpack_layer, wanted_xattr
+from stackup.images.unpack import unpack_layer, wanted_xattr
+from stackup.images.unpackdirs import OPAQUE
 from stackup.oci import image as oci
 from stackup.oci.reference import is_digest
 

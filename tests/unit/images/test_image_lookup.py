@@ -11,7 +11,7 @@ import pytest
 from stackup.base.errors import ContainerFault
 from stackup.images import copy_out, read_file, resolve_user
 from stackup.images.lookup import Stack, User
-from stackup.images.unpack import OPAQUE
+from stackup.images.unpackdirs import OPAQUE
 from stackup.linux.overlay import Overlay
 
 PASSWD = "root:x:0:0:root:/root:/bin/sh\nweb:x:101:102::/var/www:/bin/sh\n12:x:500:500::/odd:/bin/sh\n"

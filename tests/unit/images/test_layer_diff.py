@@ -13,7 +13,8 @@ import pytest
 
 from stackup.images import diff
 from stackup.images.flatten import flat_tar
-from stackup.images.unpack import OPAQUE, unpack_layer
+from stackup.images.unpack import unpack_layer
+from stackup.images.unpackdirs import OPAQUE
 from stackup.linux.overlay import Overlay
 
 ROOT = os.geteuid() == 0

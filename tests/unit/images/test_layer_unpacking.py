@@ -14,7 +14,8 @@ import pytest
 from stackup.base.errors import ImageError
 from stackup.images.diff import layer_tar
 from stackup.images.tarstream import TarStream
-from stackup.images.unpack import OPAQUE, unpack_layer
+from stackup.images.unpack import unpack_layer
+from stackup.images.unpackdirs import OPAQUE
 from stackup.images.verifying import differences
 from tests.support.archives import Archive
 
