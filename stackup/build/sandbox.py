@@ -198,16 +198,7 @@ class Sandbox:
         *,
         tty: bool,
     ) -> None:
-        # Ours, not a user's: it needs no validator, which takes longer to be built than a RUN.
-        service = Service.model_construct(
-            name="build",
-            command=command.argv,
-            network_mode="host" if command.network == "host" else None,
-            shm_size=command.shm_size or None,
-            privileged=command.privileged,
-            ulimits={name: _ulimit(*limits) for name, limits in command.ulimits.items()},
-            tty=tty,
-        )
+        service = _service(command, tty=tty)
         cgroup = names.container_cgroup(self._owner, container_id, self._layout.root)
         files = bundle / "files"
         _write_etc_files(files, command, attachment)
@@ -242,8 +233,17 @@ class Sandbox:
         write_bundle(bundle, replace(spec, mounts=(*spec.mounts, *mounts)), launch)
 
 
-def _ulimit(soft: int, hard: int) -> Ulimit:
-    return Ulimit.model_construct(soft=soft, hard=hard)
+def _service(command: Command, *, tty: bool) -> Service:
+    """Ours, not a user's: it needs no validator, which takes longer to be built than a RUN."""
+    return Service.model_construct(
+        name="build",
+        command=command.argv,
+        network_mode="host" if command.network == "host" else None,
+        shm_size=command.shm_size or None,
+        privileged=command.privileged,
+        ulimits={name: Ulimit.model_construct(soft=soft, hard=hard) for name, (soft, hard) in command.ulimits.items()},
+        tty=tty,
+    )
 
 
 def _uid_gid(overlays: tuple[Overlay, ...], command: Command) -> tuple[int, int]:

@@ -9,8 +9,6 @@ from stackup.cli.containers import read
 from stackup.cli.imagelists import store_of
 from stackup.cli.session import Session
 
-LOCAL, ALL = "local", "all"
-
 
 def images_of(session: Session, services: tuple[str, ...], which: str) -> tuple[str, ...]:
     """Names, of the containers that are there and of the stack file where it can be read. ``local``: those that say
@@ -20,7 +18,7 @@ def images_of(session: Session, services: tuple[str, ...], which: str) -> tuple[
         stack = session.load().stack
         found |= {name: service.image or f"{stack.name}-{name}" for name, service in stack.services.items()}
     names = {name: image for name, image in found.items() if not services or name in services}
-    chosen = [image for name, image in names.items() if which == ALL or image == f"{session.project}-{name}"]
+    chosen = [image for name, image in names.items() if which == "all" or image == f"{session.project}-{name}"]
     return tuple(dict.fromkeys(sorted(chosen)))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +18,6 @@ from tests.support.fakeregistry import MANIFEST, FakeRegistry, Fault
 WEB = File("compose.yaml", b"services: {web: {image: nginx, environment: {A: '1'}}}\n")
 OVER = File("over.yaml", b"services: {web: {image: 'nginx:2'}}\n")
 ENV = File("web.env", b"A=2\n", ENV_FILE)
-
-
-@pytest.fixture
-def registry() -> Iterator[FakeRegistry]:
-    with FakeRegistry().serving() as fake:
-        yield fake
-
-
-@pytest.fixture
-def client(tmp_path: Path) -> Client:
-    return Client(tmp_path)
 
 
 def sent(client: Client, registry: FakeRegistry, *files: File) -> str:

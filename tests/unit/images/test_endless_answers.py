@@ -45,11 +45,6 @@ ENDLESS: dict[str, tuple[bytes, bytes]] = {
 }
 
 
-@pytest.fixture
-def client(tmp_path: Path) -> Client:
-    return Client(tmp_path)
-
-
 @contextmanager
 def endless(once: bytes, again: bytes) -> Iterator[str]:
     """A server that answers every request so; its address."""

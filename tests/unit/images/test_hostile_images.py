@@ -7,7 +7,6 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -33,17 +32,6 @@ from tests.support.archives import Archive
 from tests.support.fakeregistry import FakeRegistry
 
 LAYER = Archive().add("etc/os-release", b"NAME=other\n").data()
-
-
-@pytest.fixture
-def registry() -> Iterator[FakeRegistry]:
-    with FakeRegistry().serving() as fake:
-        yield fake
-
-
-@pytest.fixture
-def client(tmp_path: Path) -> Client:
-    return Client(tmp_path)
 
 
 def outside(tmp_path: Path) -> Path:

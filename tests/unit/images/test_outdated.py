@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 from image_support import make_image
 from registry_support import Client
 
@@ -13,17 +9,6 @@ from stackup.images.comparing import BASE_DIGEST, BASE_NAME
 from stackup.images.outdated import CURRENT, OUTDATED, UNKNOWN, Freshness, check, subjects
 from tests.support.archives import Archive
 from tests.support.fakeregistry import FakeRegistry, some_layer
-
-
-@pytest.fixture
-def registry() -> Iterator[FakeRegistry]:
-    with FakeRegistry().serving() as fake:
-        yield fake
-
-
-@pytest.fixture
-def client(tmp_path: Path) -> Client:
-    return Client(tmp_path)
 
 
 def asked(client: Client, names: list[str] | None = None) -> list[Freshness]:

@@ -20,11 +20,6 @@ SMALL = some_layer("etc")
 LARGE = some_layer("usr", size=4 << 20)
 
 
-@pytest.fixture
-def client(tmp_path: Path) -> Client:
-    return Client(tmp_path)
-
-
 def notes(client: Client) -> list[str]:
     return [event["text"] for event in client.events if event.get("kind") == "note"]
 

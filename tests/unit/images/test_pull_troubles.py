@@ -20,11 +20,6 @@ from tests.support.fakeregistry import FakeRegistry, Fault, some_layer
 SMALL = some_layer("etc")
 
 
-@pytest.fixture
-def client(tmp_path: Path) -> Client:
-    return Client(tmp_path)
-
-
 # Another attempt
 
 

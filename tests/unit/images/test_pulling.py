@@ -9,7 +9,6 @@ import shutil
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,12 +38,6 @@ from tests.support.fakeregistry import CONFIG, INDEX, MANIFEST, FakeRegistry, Fa
 SMALL = some_layer("etc", "bin")
 LARGE = some_layer("usr", size=3 << 20)
 BLOBS = "/blobs/"
-
-
-@pytest.fixture
-def registry() -> Iterator[FakeRegistry]:
-    with FakeRegistry().serving() as fake:
-        yield fake
 
 
 @pytest.fixture

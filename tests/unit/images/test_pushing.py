@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,12 +19,6 @@ from stackup.images.verifying import Verifier
 from tests.support.fakeregistry import FakeRegistry, Fault, digest_of, some_layer
 
 LAYER = some_layer("etc", size=300_000)
-
-
-@pytest.fixture
-def registry() -> Iterator[FakeRegistry]:
-    with FakeRegistry().serving() as fake:
-        yield fake
 
 
 @pytest.fixture
